@@ -1,0 +1,19 @@
+"""The functions that tasks run. Light to import: workers of every library import this module."""
+
+from __future__ import annotations
+
+
+def noop(_argument: object = None) -> None:
+    """Nothing at all; takes an argument only because `Pool.map` always passes one."""
+
+
+def increment(number: int) -> int:
+    return number + 1
+
+
+def work(iterations: int) -> int:
+    """A fixed amount of work in pure Python."""
+    value = 1
+    for _ in range(iterations):
+        value = (value * 5 + 3) & 0xFFFF
+    return value

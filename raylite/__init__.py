@@ -1,0 +1,78 @@
+"""raylite: tasks and futures on a dynamic task graph, on all cores of this machine, in a tenth of a second.
+
+    import raylite
+
+    @raylite.remote
+    def square(x):
+        return x * x
+
+    print(raylite.get([square.remote(i) for i in range(10)]))
+
+Importing this package costs next to nothing: names are loaded when they are first used.
+"""
+
+__version__ = "0.1.0"
+
+_NAMES = {
+    "raylite.api": (
+        "init",
+        "shutdown",
+        "is_initialized",
+        "remote",
+        "get",
+        "put",
+        "wait",
+        "cancel",
+        "nodes",
+        "cluster_resources",
+        "available_resources",
+        "get_gpu_ids",
+        "get_runtime_context",
+        "timeline",
+    ),
+    "raylite.runtime.client": ("ObjectRef",),
+    "raylite.generator": ("ObjectRefGenerator",),
+    "raylite.ids": ("JobID", "NodeID", "TaskID", "WorkerID"),
+}
+_HOME = {name: module for module, names in _NAMES.items() for name in names}
+_MODULES = ("exceptions", "sim")
+
+__all__ = ["__version__", "exceptions", *_HOME]
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from raylite import exceptions as exceptions
+    from raylite.api import (
+        available_resources as available_resources,
+        cancel as cancel,
+        cluster_resources as cluster_resources,
+        get as get,
+        get_gpu_ids as get_gpu_ids,
+        get_runtime_context as get_runtime_context,
+        init as init,
+        is_initialized as is_initialized,
+        nodes as nodes,
+        put as put,
+        remote as remote,
+        shutdown as shutdown,
+        timeline as timeline,
+        wait as wait,
+    )
+    from raylite.generator import ObjectRefGenerator as ObjectRefGenerator
+    from raylite.ids import JobID as JobID, NodeID as NodeID, TaskID as TaskID, WorkerID as WorkerID
+    from raylite.runtime.client import ObjectRef as ObjectRef
+
+
+def __getattr__(name):
+    home = _HOME.get(name)
+    if home is None and name not in _MODULES:
+        raise AttributeError(f"module 'raylite' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(home), name) if home else import_module(f"raylite.{name}")
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted({*globals(), *__all__, *_MODULES})

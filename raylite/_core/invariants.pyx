@@ -1,0 +1,180 @@
+"""What must be true of a node's tables between two events (rule 8), each counted anew from the other side of its edge.
+
+Holds: every count on an object equals the tasks and containers that list it. Resources: total equals available plus
+what running tasks have. Queues: a task is in the ready queue, in a worker's queue or on its stack exactly when its
+state says so. Arena: used bytes are the blocks' sizes, and every value there lies in a block.
+"""
+from cython.operator cimport dereference as deref, preincrement
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libcpp.unordered_map cimport unordered_map
+from libcpp.map cimport map as ordered_map
+from libcpp.vector cimport vector
+from raylite._core.arena cimport Block, Segment, arena_block
+from raylite._core.envelope cimport EnvelopeHeader, blob_data, envelope_refs
+from raylite._core.ids cimport ObjectId, TaskId, object_id, same_task
+from raylite._core.local_scheduler cimport Worker, worker_find, worker_run
+from raylite._core.objects cimport OBJECT_INLINE, OBJECT_IN_ARENA, OBJECT_PENDING, ObjectRow, objects_find
+from raylite._core.resources cimport CPU
+from raylite._core.task_table cimport TASK_BLOCKED, TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_RUNNING, TaskRow, \
+    tasks_find
+
+cdef struct Counts:
+    int64_t as_task
+    int64_t as_lineage
+    int64_t as_container
+
+
+cdef void count_refs(unordered_map[ObjectId, Counts]* counts, const ObjectId* refs, uint64_t n_refs, TaskRow* row) \
+        noexcept nogil:
+    cdef uint64_t i
+    for i in range(n_refs):
+        counts[0][refs[i]].as_task += row.holds_arguments
+        counts[0][refs[i]].as_lineage += row.holds_lineage
+
+
+cdef const char* check_holds(NodeState* n) noexcept nogil:
+    cdef unordered_map[ObjectId, Counts] counts
+    cdef unordered_map[TaskId, TaskRow].iterator t = n.tasks.rows.begin()
+    cdef unordered_map[ObjectId, ObjectRow].iterator o = n.objects.rows.begin()
+    cdef TaskRow* task
+    cdef ObjectRow* row
+    cdef Counts* c
+    cdef size_t i
+    while t != n.tasks.rows.end():
+        task = &deref(t).second
+        count_refs(&counts, task.refs.data(), task.refs.size(), task)
+        count_refs(&counts, &task.function, 1, task)
+        if task.arguments != NULL:
+            count_refs(&counts, envelope_refs(blob_data(task.arguments)),
+                       (<const EnvelopeHeader*> blob_data(task.arguments)).n_refs, task)
+        preincrement(t)
+    while o != n.objects.rows.end():
+        row = &deref(o).second
+        for i in range(row.contained.size()):
+            counts[row.contained[i]].as_container += 1
+        preincrement(o)
+    o = n.objects.rows.begin()
+    while o != n.objects.rows.end():
+        row = &deref(o).second
+        c = &counts[row.id]
+        if c.as_task != row.n_task_holds:
+            return b"an object's task holds differ from the tasks that list it"
+        if c.as_lineage != row.n_lineage_holds:
+            return b"an object's lineage holds differ from the finished tasks that list it"
+        if c.as_container != row.n_container_holds:
+            return b"an object's container holds differ from the values that contain it"
+        counts.erase(row.id)
+        preincrement(o)
+    if counts.size():
+        return b"a hold on an object that has no row"
+    return NULL
+
+
+cdef const char* check_arena(NodeState* n) noexcept nogil:
+    cdef unordered_map[ObjectId, ObjectRow].iterator o = n.objects.rows.begin()
+    cdef ordered_map[uint32_t, Segment].iterator s = n.arena.segments.begin()
+    cdef ordered_map[uint64_t, Block].iterator b
+    cdef ordered_map[uint64_t, uint64_t].iterator f
+    cdef uint64_t used = 0, inline_bytes = 0, covered
+    cdef Block* block
+    while o != n.objects.rows.end():
+        row = &deref(o).second
+        if row.state == OBJECT_IN_ARENA:
+            block = arena_block(&n.arena, row.segment, row.offset)
+            if block == NULL or block.lessee or block.size < row.size:
+                return b"a value lies outside the arena's blocks"
+        elif row.state == OBJECT_INLINE:
+            inline_bytes += row.size
+        preincrement(o)
+    if inline_bytes != n.objects.inline_bytes:
+        return b"inline bytes are miscounted"
+    while s != n.arena.segments.end():
+        covered = 0
+        b = deref(s).second.blocks.begin()
+        while b != deref(s).second.blocks.end():
+            used += deref(b).second.size
+            covered += deref(b).second.size
+            preincrement(b)
+        f = deref(s).second.free.begin()
+        while f != deref(s).second.free.end():
+            covered += deref(f).second
+            preincrement(f)
+        if covered != deref(s).second.size:
+            return b"blocks and free space do not cover a segment"
+        preincrement(s)
+    if used != n.arena.used:
+        return b"the arena's used bytes are not the sum of its blocks"
+    return NULL
+
+
+cdef const char* check_resources(NodeState* n) noexcept nogil:
+    cdef ordered_map[uint32_t, Worker].iterator w = n.scheduler.workers.begin()
+    cdef vector[int64_t] taken
+    cdef size_t i, j
+    taken.resize(n.scheduler.resources.names.size())
+    while w != n.scheduler.workers.end():
+        for i in range(deref(w).second.running.size()):
+            run = &deref(w).second.running[i]
+            shape = &n.scheduler.resources.shapes[run.shape]
+            for j in range(shape.amounts.size()):
+                if not (run.lent and shape.amounts[j].resource == CPU):
+                    taken[shape.amounts[j].resource] += shape.amounts[j].amount
+        preincrement(w)
+    for i in range(taken.size()):
+        if n.scheduler.resources.available[i] + taken[i] != n.scheduler.resources.total[i]:
+            return b"a resource is neither available nor taken by a running task"
+        if i != CPU and n.scheduler.resources.available[i] < 0:
+            return b"a resource other than the CPU is below zero"
+    return NULL
+
+
+cdef const char* check_queues(NodeState* n) noexcept nogil:
+    cdef unordered_map[TaskId, TaskRow].iterator t = n.tasks.rows.begin()
+    cdef ordered_map[uint32_t, Worker].iterator w = n.scheduler.workers.begin()
+    cdef uint64_t ready = 0, queued = 0, running = 0, in_queue = 0, on_stack = 0, listed = 0
+    cdef Worker* worker
+    cdef TaskRow* row
+    cdef size_t i
+    while t != n.tasks.rows.end():
+        row = &deref(t).second
+        ready += row.state == TASK_READY
+        queued += row.state == TASK_PLACED
+        if row.state == TASK_RUNNING or row.state == TASK_BLOCKED:
+            running += 1
+            worker = worker_find(&n.scheduler, row.worker)
+            if worker == NULL or worker_run(worker, row.id) == NULL:
+                return b"a running task is on no worker's stack"
+        preincrement(t)
+    while w != n.scheduler.workers.end():
+        in_queue += deref(w).second.queue.size()
+        on_stack += deref(w).second.running.size()
+        if deref(w).second.running.empty() and not deref(w).second.queue.empty():
+            return b"a worker has a queue and runs nothing"
+        preincrement(w)
+    for i in range(n.scheduler.ready.size()):
+        row = n.scheduler.ready[i].head
+        while row != NULL:
+            listed += 1
+            if row.state != TASK_READY or row.shape != i:
+                return b"a task in a ready queue is not ready, or in the wrong one"
+            row = row.next
+    if ready != n.scheduler.n_ready or listed != ready:
+        return b"ready tasks are not those in the ready queues"
+    if queued != in_queue or queued != n.scheduler.n_queued:
+        return b"placed tasks are not those in the workers' queues"
+    if running != on_stack:
+        return b"running tasks are not those on the workers' stacks"
+    return NULL
+
+
+cdef void invariant_violation(NodeState* n, string* wrong) noexcept nogil:
+    """Write the first violation found into `wrong`; it stays empty if there is none."""
+    cdef const char* found = check_holds(n)
+    if found == NULL:
+        found = check_arena(n)
+    if found == NULL:
+        found = check_resources(n)
+    if found == NULL:
+        found = check_queues(n)
+    if found != NULL:
+        wrong.assign(found)

@@ -1,0 +1,141 @@
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from raylite._core.ids cimport ObjectId, TaskId
+
+cdef enum:
+    MESSAGE_VERSION = 1
+    STREAMING = -1                # n_returns of a generator task: not known before it ends
+
+cdef enum MessageKind:
+    # events: what a host or a client tells the node
+    EV_ATTACH = 1                 # client (flags: CLIENT_*) can be talked to; request: its process id
+    EV_DETACH = 2                 # client is gone; request: positions it had started; payload: u32 code, text of why
+    EV_SUBMIT = 3                 # object: the task's first return; payload: SubmitHeader ...
+    EV_FINISHED = 4               # object.task, attempt; payload: FinishedHeader, a ValueRecord for each return
+    EV_YIELDED = 5                # object: the item; attempt; payload: ValueRecord
+    EV_GET = 6                    # request; object.task: who asks; payload: ObjectId ...
+    EV_WAIT = 7                   # as EV_GET; aux: how many are enough
+    EV_NEXT = 8                   # request; object: the stream item wanted
+    EV_FORGET = 9                 # request: no longer of interest
+    EV_PUT = 10                   # object; payload: ValueRecord
+    EV_HOLD = 11                  # object: the client now holds it
+    EV_RELEASE = 12               # object: the client holds it no more
+    EV_UNPIN = 13                 # object: one view of it fewer
+    EV_LEASE = 14                 # request; payload: u64 bytes wanted in the arena
+    EV_RETURN = 15                # payload: Location: a lease that was not used
+    EV_FUNCTION = 16              # object: function id; payload: u32 name size, name, padding, envelope
+    EV_CANCEL = 17                # object.task; flags: CANCEL_FORCE
+    EV_RECALLED = 18              # client; request: positions it had started when its queue was taken back
+    EV_DECLINED = 19              # object.task, request: position: taken back, and so not begun
+    EV_TICK = 20                  # time passed
+    EV_SEGMENT = 21               # object.index: segment exists; request: 0, or errno
+    EV_LOST = 22                  # object: its bytes are gone from this node
+    EV_QUERY = 23                 # request; object.index: QUERY_*
+    EV_KEEP = 24                  # object: held to the end of the job (it was pickled outside raylite)
+    EV_EXPOSE = 25                # request; object: is to leave this node
+    EV_COMMITTED = 26             # request: the rows of this commit are acknowledged
+    EV_DESCRIPTOR = 63            # to the host: send the descriptor of segment object.index
+    # commands: what the node tells a client or its host
+    CMD_RUN = 64                  # payload: RunHeader ...; request: position in the worker's queue
+    CMD_VALUE = 65                # request, aux: slot; flags: VALUE_IN_ARENA; payload: envelope or Location
+    CMD_READY = 66                # request; answer to EV_WAIT, EV_NEXT, EV_SUBMIT with CONFIRM; payload: u32 indices
+    CMD_LEASED = 67               # request; payload: Location; size 0: the store is full, payload text
+    CMD_SPAWN = 68                # host: start a worker; client: its id; payload: PoolKey, GPU ids
+    CMD_STOP = 69                 # host: end worker `client`; flags: STOP_KILL
+    CMD_RECALL = 70               # host: take back what `client` has not started
+    CMD_SEGMENT = 71              # host: create segment object.index of request bytes for `client`
+    CMD_UNSEGMENT = 72            # host: drop segment object.index
+    CMD_WARN = 73                 # payload: text for the driver's user; flags: WARN_*
+    CMD_REJECT = 74               # client sent something malformed; payload: text
+    CMD_FORGET_FUNCTION = 75      # object: function that this worker need not cache any more
+    CMD_COMMIT = 76               # request: commit number; payload: TaskId of each row
+    CMD_EXPOSED = 77              # request: of the EV_EXPOSE; its lineage is committed
+    CMD_INTERRUPT = 78            # host: raise in worker `client` what cancels object.task
+
+cdef enum:
+    CLIENT_DRIVER = 1
+    CLIENT_WORKER = 2
+    SUBMIT_RETRY_EXCEPTIONS = 1
+    SUBMIT_ARGS_OBJECT = 2        # the last reference is the argument block itself
+    SUBMIT_CONFIRM = 4            # answer with CMD_READY; aux 1: the id is taken by another task
+    GET_LENDS = 1                 # the asking task's thread blocks: its CPU may run others
+    GET_IN_PLACE = 2              # and it can run the awaited task itself
+    RUN_IN_PLACE = 1
+    RUN_HAS_FUNCTION = 2
+    RUN_ARGS_OBJECT = 4
+    RUN_RETRY_EXCEPTIONS = 8
+    VALUE_IN_ARENA = 1
+    READY_END = 1                 # EV_NEXT: the stream has no such item
+    STOP_KILL = 1
+    CANCEL_FORCE = 1
+    CANCEL_RECURSIVE = 2
+    FINISHED_USER_ERROR = 1
+    FINISHED_RETRYABLE = 2
+    FINISHED_CANCELLED = 4
+    QUERY_RESOURCES = 1
+    QUERY_TASKS = 2
+    QUERY_STORY = 3
+
+cdef struct Message:
+    uint8_t version
+    uint8_t kind
+    uint16_t flags
+    uint32_t size                 # payload bytes behind this header
+    uint32_t client               # whom it comes from, or goes to
+    uint32_t job
+    uint32_t attempt
+    uint32_t incarnation          # of the node
+    uint64_t time_ns
+    uint64_t request
+    ObjectId object
+    uint64_t aux
+
+cdef struct SubmitHeader:
+    ObjectId function
+    TaskId parent
+    uint64_t digest               # of function, arguments and options
+    int32_t n_returns
+    int32_t max_retries           # -1: without end
+    uint32_t flags
+    uint32_t n_refs               # ObjectId each, follow
+    uint32_t demand_size          # resource demand (resources.pyx), follows, padded to 8
+    uint32_t name_size            # task name if it is not the function's, follows, padded to 8
+    uint64_t args_size            # argument envelope, follows, padded to 8
+
+cdef struct FinishedHeader:
+    uint64_t start_ns
+    uint64_t end_ns
+    uint32_t n_values
+    uint32_t n_yielded
+
+cdef struct Location:
+    uint32_t segment
+    uint32_t unused
+    uint64_t offset
+    uint64_t size
+
+cdef struct ValueRecord:
+    uint8_t in_arena
+    uint8_t kind
+    uint8_t flags
+    uint8_t unused
+    uint32_t n_refs               # only in_arena, ObjectId each, follow (an inline envelope lists its own)
+    Location where                # where.size: bytes of the envelope; inline it follows, padded to 8
+
+cdef struct RunHeader:
+    ObjectId function
+    TaskId parent
+    int32_t n_returns
+    uint32_t n_values             # ValueRecord each, behind the function: top-level arguments in order
+    uint32_t n_gpus               # u32 each, follow, padded to 8
+    uint32_t name_size            # follows, padded to 8
+    uint64_t function_size        # envelope, follows, padded to 8; 0 if this worker has it
+    uint64_t args_size            # envelope, follows, padded to 8
+
+cdef struct Cursor:
+    const char* data
+    uint64_t left
+    bint failed
+
+cdef const char* take(Cursor* c, uint64_t size) noexcept nogil
+cdef const char* take_padded(Cursor* c, uint64_t size) noexcept nogil
+cdef const ValueRecord* take_value(Cursor* c, const char** body) noexcept nogil

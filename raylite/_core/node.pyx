@@ -1,0 +1,535 @@
+"""The node: the composition of its state machines. handle() is the one way in, the list of commands the one way out.
+
+Rules it keeps: an event is checked before anything changes; after each event the ready tasks are placed and what went
+out of scope is freed; in a debug build every table is then checked against the others.
+"""
+from cython.operator cimport dereference as deref, preincrement
+from libc.stdint cimport int64_t
+from libc.string cimport memcpy, memset
+from libcpp.map cimport map as ordered_map
+from libcpp.string cimport string
+from libcpp.unordered_map cimport unordered_map
+from libcpp.vector cimport vector
+from raylite._core.arena cimport ARENA_FULL, ARENA_NEEDS_SEGMENT, ARENA_OK, Segment, arena_drop_segment, arena_free, \
+    arena_lease, arena_new_segment, arena_seal
+from raylite._core.envelope cimport Blob, EnvelopeHeader, KIND_FUNCTION, KIND_SYSTEM_ERROR, align8, blob_copy, \
+    blob_data, blob_drop, blob_new, envelope_valid
+from raylite._core.execution cimport announce_arrivals, dispatch, on_cancel, on_declined, on_finished, on_recalled, \
+    on_submit, on_worker_gone, on_yielded, start_worker, stop_idle_worker
+from raylite._core.ids cimport ObjectId, object_bytes, object_from_bytes, object_id, task_bytes
+from raylite._core.invariants cimport invariant_violation
+from raylite._core.lineage cimport on_committed, on_expose, on_lost, rebuild_wanted
+from raylite._core.local_scheduler cimport IDLE_NS, STALL_NS, Worker, worker_find
+from raylite._core.message cimport *
+from raylite._core.objects cimport OBJECT_RELEASED, ObjectRow, object_hold, object_ready, object_unhold, \
+    object_unpin, objects_add, objects_find
+from raylite._core.references cimport client_gone, drop_value, give_back_segments, refuse_value, require_object, settle, \
+    store_blob, store_value
+from raylite._core.requests cimport forget_client_requests, on_forget, on_get, on_next, on_wait
+from raylite._core.resources cimport UNIT, resources_name, resources_provide, resources_setup
+from raylite._core.state cimport Client, Command, Function, PendingLease, call_back_queue, emit, poison
+from raylite._core.story cimport StoryEntry
+from raylite._core.task_table import state_names
+
+cdef extern from *:
+    """
+    template <typename T> static T *raylite_new(T *) { return new T(); }
+    template <typename T> static void raylite_delete(T *p) { delete p; }
+    #ifdef RAYLITE_DEBUG
+    #define RAYLITE_IS_DEBUG 1
+    #else
+    #define RAYLITE_IS_DEBUG 0
+    #endif
+    """
+    NodeState* raylite_new(NodeState*) nogil
+    void raylite_delete(NodeState*) nogil
+    bint RAYLITE_IS_DEBUG
+
+
+# ---- clients ---------------------------------------------------------------------------------------------------
+
+cdef void on_attach(NodeState* n, const Message* m) noexcept nogil:
+    cdef Client* client = &n.clients[m.client]
+    cdef Worker* w = worker_find(&n.scheduler, m.client)
+    client.id = m.client
+    client.flags = m.flags
+    client.process = <uint32_t> m.request
+    if m.client > n.last_client:
+        n.last_client = m.client
+    if m.flags & CLIENT_DRIVER and n.driver == 0:
+        n.driver = m.client
+    if w != NULL:
+        w.attached = True
+        w.process = <uint32_t> m.request
+        n.scheduler.n_failed_spawns = 0
+
+
+cdef void forget_client_leases(NodeState* n, uint32_t client) noexcept nogil:
+    cdef size_t i, kept = 0
+    for i in range(n.leases.size()):
+        if n.leases[i].client != client:
+            n.leases[kept] = n.leases[i]
+            kept += 1
+    n.leases.resize(kept)
+
+
+cdef void on_detach(NodeState* n, const Message* m, const char* payload) noexcept nogil:
+    forget_client_requests(n, m.client)
+    forget_client_leases(n, m.client)
+    client_gone(n, m.client)
+    on_worker_gone(n, m, payload)
+    n.clients.erase(m.client)
+    if n.driver == m.client:
+        n.driver = 0
+
+
+# ---- objects ---------------------------------------------------------------------------------------------------
+
+cdef bint on_put(NodeState* n, const Message* m, const char* payload) noexcept nogil:
+    cdef Cursor c = Cursor(payload, m.size, False)
+    cdef const char* body = NULL
+    cdef const ValueRecord* value = take_value(&c, &body)
+    cdef ObjectRow* row
+    if value == NULL:
+        return False
+    row = objects_add(&n.objects, m.object)
+    object_hold(row, m.client)
+    if object_ready(row):
+        refuse_value(n, m.client, value)
+    else:
+        store_value(n, m.client, row, value, body)
+    return True
+
+
+cdef bint on_function(NodeState* n, const Message* m, const char* payload) noexcept nogil:
+    """A function is an object like any other; its name is kept beside it."""
+    cdef Cursor c = Cursor(payload, m.size, False)
+    cdef const uint64_t* name_size = <const uint64_t*> take(&c, 8)
+    cdef const char* name = take_padded(&c, name_size[0]) if name_size != NULL else NULL
+    cdef ObjectRow* row
+    cdef Function* f
+    if c.failed or not envelope_valid(c.data, c.left) or (<const EnvelopeHeader*> c.data).kind != KIND_FUNCTION:
+        return False
+    row = objects_add(&n.objects, m.object)
+    object_hold(row, m.client)
+    if object_ready(row) and row.kind != KIND_SYSTEM_ERROR:
+        return True
+    drop_value(n, row)            # asked for before it was known, it was an error
+    store_blob(n, row, blob_copy(c.data, c.left))
+    f = &n.functions[m.object]
+    if f.name == NULL:
+        f.name = blob_copy(name, name_size[0])
+    return True
+
+
+cdef void on_hold(NodeState* n, const Message* m) noexcept nogil:
+    cdef ObjectRow* row = require_object(n, m.object)
+    object_hold(row, m.client)
+    if row.state == OBJECT_RELEASED:
+        n.wanted.push_back(row.id)
+
+
+cdef void on_release(NodeState* n, const Message* m) noexcept nogil:
+    cdef ObjectRow* row = objects_find(&n.objects, m.object)
+    if row != NULL and object_unhold(row, m.client):
+        n.unsettled.push_back(m.object)
+
+
+cdef void on_unpin(NodeState* n, const Message* m) noexcept nogil:
+    cdef ObjectRow* row = objects_find(&n.objects, m.object)
+    if row != NULL and object_unpin(row, m.client, False):
+        n.unsettled.push_back(m.object)
+
+
+cdef void on_keep(NodeState* n, const Message* m) noexcept nogil:
+    require_object(n, m.object).kept = True
+
+
+# ---- arena -----------------------------------------------------------------------------------------------------
+
+cdef void answer_lease(NodeState* n, uint32_t client, uint64_t request, uint32_t segment, uint64_t offset,
+                       uint64_t size) noexcept nogil:
+    cdef Blob* payload = blob_new(sizeof(Location))
+    cdef Location* where = <Location*> blob_data(payload)
+    memset(where, 0, sizeof(Location))
+    where.segment = segment
+    where.offset = offset
+    where.size = size
+    emit(n, CMD_LEASED, client, payload).request = request
+
+
+cdef void lease(NodeState* n, uint32_t client, uint64_t request, uint64_t size) noexcept nogil:
+    """Find room, or have a segment made and wait for it; a full store answers with size 0."""
+    cdef uint32_t segment = 0
+    cdef uint64_t offset = 0
+    cdef int answer = arena_lease(&n.arena, client, size, &segment, &offset)
+    cdef Segment* fresh
+    cdef Message* m
+    cdef PendingLease pending
+    if answer == ARENA_OK:
+        answer_lease(n, client, request, segment, offset, size)
+    elif answer == ARENA_FULL:
+        answer_lease(n, client, request, 0, n.arena.used, 0)
+    else:
+        fresh = arena_new_segment(&n.arena, client, size)
+        m = emit(n, CMD_SEGMENT, client, NULL)
+        m.object = object_id(m.object.task, fresh.id)
+        m.request = fresh.size
+        pending.request = request
+        pending.size = size
+        pending.client = client
+        pending.segment = fresh.id
+        n.leases.push_back(pending)
+
+
+cdef void on_segment(NodeState* n, const Message* m) noexcept nogil:
+    """The host made a segment (or could not: request is errno): the leases that waited for it are answered."""
+    cdef ordered_map[uint32_t, Segment].iterator it = n.arena.segments.find(m.object.index)
+    cdef vector[PendingLease] waiting
+    cdef size_t i, kept = 0
+    if it == n.arena.segments.end() or deref(it).second.exists:
+        return
+    if m.request:
+        arena_drop_segment(&n.arena, m.object.index)
+    else:
+        deref(it).second.exists = True
+    for i in range(n.leases.size()):
+        if n.leases[i].segment == m.object.index:
+            waiting.push_back(n.leases[i])
+        else:
+            n.leases[kept] = n.leases[i]
+            kept += 1
+    n.leases.resize(kept)
+    for i in range(waiting.size()):
+        if m.request:
+            answer_lease(n, waiting[i].client, waiting[i].request, 0, n.arena.used, 0)
+        else:
+            lease(n, waiting[i].client, waiting[i].request, waiting[i].size)
+
+
+cdef void on_return(NodeState* n, const Message* m, const char* payload) noexcept nogil:
+    cdef const Location* where = <const Location*> payload
+    if arena_seal(&n.arena, m.client, where.segment, where.offset, 0):
+        arena_free(&n.arena, where.segment, where.offset)
+
+
+# ---- time, questions -------------------------------------------------------------------------------------------
+
+cdef void on_tick(NodeState* n) noexcept nogil:
+    """Take back queues that do not move; end surplus idle workers."""
+    cdef ordered_map[uint32_t, Worker].iterator it = n.scheduler.workers.begin()
+    cdef vector[uint32_t] surplus
+    cdef Worker* w
+    cdef size_t i, n_staying = 0
+    while it != n.scheduler.workers.end():
+        w = &deref(it).second
+        preincrement(it)
+        n_staying += not w.stopping
+        if n.now_ns >= w.progress_ns + STALL_NS:
+            call_back_queue(n, w)
+    for i in range(n.scheduler.idle.size()):
+        w = worker_find(&n.scheduler, n.scheduler.idle[i])
+        if n_staying > n.scheduler.n_kept_idle and w.attached and n.now_ns >= w.progress_ns + IDLE_NS:
+            surplus.push_back(w.client)
+            n_staying -= 1
+    for i in range(surplus.size()):
+        stop_idle_worker(n, surplus[i])
+
+
+cdef uint64_t node_deadline_ns(const NodeState* n) noexcept nogil:
+    """By when the node wants an EV_TICK, or 0 if it does not care."""
+    if n.scheduler.n_queued:
+        return n.now_ns + STALL_NS
+    if n.scheduler.workers.size() > n.scheduler.n_kept_idle:
+        return n.now_ns + IDLE_NS // 2
+    return 0
+
+
+cdef void on_query(NodeState* n, const Message* m) noexcept nogil:
+    """Resources: for each its total and available amount (64-bit), name size and name, padded to 8."""
+    cdef string out
+    cdef int64_t numbers[3]
+    cdef size_t i
+    cdef Message* answer
+    for i in range(n.scheduler.resources.names.size()):
+        numbers[0] = n.scheduler.resources.total[i]
+        numbers[1] = n.scheduler.resources.available[i]
+        numbers[2] = <int64_t> n.scheduler.resources.names[i].size()
+        out.append(<const char*> numbers, 24)
+        out.append(n.scheduler.resources.names[i])
+        out.resize(align8(out.size()))
+    answer = emit(n, CMD_READY, m.client, blob_copy(out.data(), out.size()))
+    answer.request = m.request
+
+
+# ---- the one way in --------------------------------------------------------------------------------------------
+
+cdef void reject(NodeState* n, const Message* m) noexcept nogil:
+    cdef Message* refusal = emit(n, CMD_REJECT, m.client, NULL)
+    refusal.request = m.request
+    refusal.aux = m.kind
+
+
+cdef bint asks_well(const Message* m) noexcept nogil:
+    """Whether a request is about whole ids, and its number not another client's (see request_key)."""
+    return m.size % sizeof(ObjectId) == 0 and m.request >> 40 == 0
+
+
+cdef bint route(NodeState* n, const Message* m, const char* payload) noexcept nogil:
+    """Hand the event to its state machine. False if it is malformed."""
+    if m.kind == EV_SUBMIT:
+        return on_submit(n, m, payload)
+    if m.kind == EV_FINISHED:
+        return on_finished(n, m, payload)
+    if m.kind == EV_GET:
+        if not asks_well(m):
+            return False
+        on_get(n, m, payload)
+    elif m.kind == EV_RELEASE:
+        on_release(n, m)
+    elif m.kind == EV_HOLD:
+        on_hold(n, m)
+    elif m.kind == EV_UNPIN:
+        on_unpin(n, m)
+    elif m.kind == EV_WAIT:
+        if not asks_well(m):
+            return False
+        on_wait(n, m, payload)
+    elif m.kind == EV_PUT:
+        return on_put(n, m, payload)
+    elif m.kind == EV_LEASE:
+        if m.size != 8:
+            return False
+        lease(n, m.client, m.request, (<const uint64_t*> payload)[0])
+    elif m.kind == EV_YIELDED:
+        return on_yielded(n, m, payload)
+    elif m.kind == EV_NEXT:
+        if not asks_well(m) or m.object.index == 0:
+            return False
+        on_next(n, m)
+    elif m.kind == EV_FORGET:
+        on_forget(n, m)
+    elif m.kind == EV_FUNCTION:
+        return on_function(n, m, payload)
+    elif m.kind == EV_ATTACH:
+        on_attach(n, m)
+    elif m.kind == EV_DETACH:
+        on_detach(n, m, payload)
+    elif m.kind == EV_RECALLED:
+        on_recalled(n, m)
+    elif m.kind == EV_DECLINED:
+        on_declined(n, m)
+    elif m.kind == EV_CANCEL:
+        on_cancel(n, m)
+    elif m.kind == EV_TICK:
+        on_tick(n)
+    elif m.kind == EV_SEGMENT:
+        on_segment(n, m)
+    elif m.kind == EV_RETURN:
+        if m.size != sizeof(Location):
+            return False
+        on_return(n, m, payload)
+    elif m.kind == EV_LOST:
+        on_lost(n, m)
+    elif m.kind == EV_QUERY:
+        on_query(n, m)
+    elif m.kind == EV_KEEP:
+        on_keep(n, m)
+    elif m.kind == EV_EXPOSE:
+        on_expose(n, m)
+    elif m.kind == EV_COMMITTED:
+        on_committed(n, m)
+    else:
+        return False
+    return True
+
+
+cdef void follow_up(NodeState* n) noexcept nogil:
+    """Objects arrive, lost ones are made again, and what went out of scope is freed, until nothing follows any more."""
+    while not n.arrived.empty() or not n.wanted.empty() or not n.unsettled.empty():
+        announce_arrivals(n)
+        rebuild_wanted(n)
+        settle(n)
+
+
+cdef void node_handle(NodeState* n, const Message* m, const char* payload) noexcept nogil:
+    """Handle one event at its time. The commands it leads to are left on n.commands."""
+    cdef string wrong
+    if not n.fault.empty():
+        return
+    n.now_ns = m.time_ns
+    n.cause = m.kind
+    if m.version != MESSAGE_VERSION or not route(n, m, payload):
+        reject(n, m)
+    follow_up(n)
+    while n.dispatch_wanted and n.fault.empty():
+        dispatch(n)
+        follow_up(n)
+    give_back_segments(n)
+    n.n_events += 1
+    if n.debug and n.n_events % (1 + (n.tasks.rows.size() + n.objects.rows.size()) // 64) == 0:
+        invariant_violation(n, &wrong)
+        if not wrong.empty():
+            poison(n, wrong.c_str())
+
+
+cdef void node_drop_commands(NodeState* n) noexcept nogil:
+    cdef size_t i
+    for i in range(n.commands.size()):
+        blob_drop(n.commands[i].payload)
+    n.commands.clear()
+
+
+cdef class Node:
+    """The thin owner of a node's state, and what Python sees of it.
+
+    Args: resources: name to amount in 1/10000, object_store_bytes: capacity of the arena, worker_cap: most worker
+    processes, kept_idle: workers that stay when idle, incarnation: of this node, debug: check every table after every
+    event (default: whether this is a debug build), segment_bytes: usual size of an arena segment, story_capacity:
+    transitions remembered, lineage_cap: finished tasks remembered.
+    """
+
+    def __cinit__(self):
+        self.state = raylite_new(self.state)
+
+    def __init__(self, resources, *, uint64_t object_store_bytes=1 << 30, uint32_t worker_cap=16, uint32_t kept_idle=0,
+                 uint32_t incarnation=1, debug=None, uint64_t segment_bytes=1 << 28, uint64_t story_capacity=65536,
+                 uint64_t lineage_cap=100000):
+        cdef NodeState* n = self.state
+        if resources.get("GPU", 0) % UNIT or any(amount < 0 for amount in resources.values()):
+            raise ValueError(f"amounts of resources may not be negative, and GPUs are whole ones: {resources}")
+        n.incarnation = incarnation
+        n.debug = RAYLITE_IS_DEBUG if debug is None else debug
+        n.arena.capacity = object_store_bytes
+        n.arena.segment_size = segment_bytes
+        n.scheduler.worker_cap = worker_cap
+        n.scheduler.n_kept_idle = kept_idle
+        n.story.capacity = story_capacity
+        n.lineage_cap = lineage_cap
+        resources_setup(&n.scheduler.resources)
+        for name, amount in resources.items():
+            data = name.encode()
+            resources_provide(&n.scheduler.resources, resources_name(&n.scheduler.resources, data, len(data)), amount)
+
+    def __dealloc__(self):
+        cdef unordered_map[ObjectId, ObjectRow].iterator row
+        if self.state == NULL:
+            return
+        node_drop_commands(self.state)
+        row = self.state.objects.rows.begin()
+        while row != self.state.objects.rows.end():
+            blob_drop(deref(row).second.blob)
+            preincrement(row)
+        for task in self.state.tasks.rows:
+            blob_drop(task.second.arguments)
+            blob_drop(task.second.name)
+        for function in self.state.functions:
+            blob_drop(function.second.name)
+        raylite_delete(self.state)
+
+    def handle(self, uint64_t now_ns, int kind, uint32_t client=0, *, bytes payload=b"", bytes object=None,
+               uint64_t request=0, uint64_t aux=0, int flags=0, uint32_t attempt=0, uint32_t job=0, int version=1):
+        """Handle one event; returns the commands as dicts. For tests and hosts written in Python.
+
+        Raises RuntimeError with the story when the node is poisoned.
+        """
+        cdef Message m
+        memset(&m, 0, sizeof(Message))
+        m.version = version
+        m.kind = kind
+        m.flags = flags
+        m.size = <uint32_t> len(payload)
+        m.client = client
+        m.job = job
+        m.attempt = attempt
+        m.incarnation = self.state.incarnation
+        m.time_ns = now_ns
+        m.request = request
+        m.aux = aux
+        if object is not None:
+            m.object = object_from_bytes(object)
+        node_handle(self.state, &m, <const char*> payload)
+        self.check()
+        return self.take_commands()
+
+    def take_commands(self):
+        """The commands left behind, oldest first, as dicts; they are then performed as far as the node knows."""
+        cdef Command* c
+        cdef size_t i
+        out = []
+        for i in range(self.state.commands.size()):
+            c = &self.state.commands[i]
+            out.append({
+                "kind": c.message.kind, "client": c.message.client, "flags": c.message.flags,
+                "request": c.message.request, "aux": c.message.aux, "attempt": c.message.attempt,
+                "job": c.message.job, "time_ns": c.message.time_ns, "object": object_bytes(c.message.object),
+                "payload": blob_data(c.payload)[:c.payload.size] if c.payload != NULL else b"",
+            })
+        node_drop_commands(self.state)
+        return out
+
+    def start_workers(self, int count):
+        """Ask the host for `count` workers before there is work (commands CMD_SPAWN)."""
+        for _ in range(count):
+            start_worker(self.state, 0)
+
+    def check(self):
+        """Raise RuntimeError if the node is poisoned."""
+        if not self.state.fault.empty():
+            last = self.story()[-20:]
+            raise RuntimeError(f"raylite node fault: {self.state.fault.decode()}; last transitions: {last}")
+
+    def check_invariants(self):
+        """Check every table against the others; raises RuntimeError naming the first violation."""
+        cdef string wrong
+        self.check()
+        invariant_violation(self.state, &wrong)
+        if not wrong.empty():
+            raise RuntimeError(f"raylite node invariant violated: {wrong.decode()}")
+
+    def deadline_ns(self):
+        """By when the node wants an EV_TICK, or 0."""
+        return node_deadline_ns(self.state)
+
+    def story(self):
+        """The remembered transitions, oldest first: dicts with time, task, states, worker, attempt, duration."""
+        cdef size_t i, size = self.state.story.ring.size()
+        cdef size_t first = self.state.story.n_recorded % size if size and size == self.state.story.capacity else 0
+        cdef StoryEntry* e
+        names = state_names()
+        out = []
+        for i in range(size):
+            e = &self.state.story.ring[(first + i) % size]
+            out.append({"time_ns": e.time_ns, "task": task_bytes(e.task).hex(), "from": names[e.old_state],
+                        "to": names[e.new_state], "worker": e.worker, "attempt": e.attempt, "cause": e.cause,
+                        "duration_ns": e.duration_ns, "function": self.function_name(object_bytes(e.function))})
+        return out
+
+    def function_name(self, bytes function not None):
+        """The name of a registered function (by its 20-byte id), or its id in hexadecimal."""
+        cdef unordered_map[ObjectId, Function].iterator it = self.state.functions.find(object_from_bytes(function))
+        if it == self.state.functions.end() or deref(it).second.name == NULL:
+            return function.hex()[:12]
+        return blob_data(deref(it).second.name)[:deref(it).second.name.size].decode("utf-8", "replace")
+
+    def workers(self):
+        """The workers: client number, process id, running and queued tasks."""
+        out = []
+        for w in self.state.scheduler.workers:
+            out.append({"client": w.first, "pid": w.second.process, "running": w.second.running.size(),
+                        "queued": w.second.queue.size(), "attached": bool(w.second.attached)})
+        return out
+
+    def sizes(self):
+        """How many rows each table has, and the bytes they hold; all zero when everything has been released."""
+        return {"tasks": self.state.tasks.rows.size(), "objects": self.state.objects.rows.size(),
+                "requests": self.state.requests.size(), "functions": self.state.functions.size(),
+                "ready": self.state.scheduler.n_ready, "queued": self.state.scheduler.n_queued,
+                "inline_bytes": self.state.objects.inline_bytes, "arena_bytes": self.state.arena.used,
+                "lineage": self.state.lineage.size(), "commits": self.state.commits.size(),
+                "leases": self.state.leases.size()}
+
+    def resources(self):
+        """Name to (total, available), in 1/10000."""
+        r = &self.state.scheduler.resources
+        return {r.names[i].decode(): (r.total[i], r.available[i]) for i in range(r.names.size())}

@@ -1,0 +1,59 @@
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libcpp.unordered_map cimport unordered_map
+from libcpp.vector cimport vector
+from raylite._core.envelope cimport Blob
+from raylite._core.ids cimport ObjectId, TaskId
+
+cdef enum ObjectState:
+    OBJECT_PENDING = 0            # its task has not made it yet
+    OBJECT_INLINE = 1             # a small value, in `blob`
+    OBJECT_IN_ARENA = 2
+    OBJECT_RELEASED = 3           # nobody can ask for its value; the row serves lineage only
+
+cdef struct Waiter:               # who wants to know when the object is ready: a task (client 0), or a request
+    TaskId task
+    uint64_t request
+    uint32_t client
+    uint32_t slot
+
+cdef struct Pin:
+    uint32_t client
+    uint32_t count
+
+cdef struct ObjectRow:
+    ObjectId id
+    uint8_t state
+    uint8_t kind                  # ValueKind
+    uint8_t flags
+    bint kept                     # to the end of the job: a reference to it left raylite's sight
+    uint32_t segment
+    uint32_t n_task_holds         # tasks that take it as argument and have not ended
+    uint32_t n_container_holds    # objects whose value has a reference to it
+    uint32_t n_lineage_holds      # ended tasks that may have to run again on it
+    uint32_t n_items              # of a stream that has ended: its items have the indices from 1 to this
+    uint64_t offset
+    uint64_t size
+    Blob* blob
+    vector[uint32_t] holders      # clients with a reference of their own
+    vector[Pin] pins              # clients with a view of its bytes
+    vector[ObjectId] contained    # references in its value
+    vector[Waiter] waiters
+
+cdef struct Objects:
+    unordered_map[ObjectId, ObjectRow] rows
+    uint64_t inline_bytes
+
+cdef ObjectRow* objects_find(Objects* o, ObjectId id) noexcept nogil
+cdef ObjectRow* objects_add(Objects* o, ObjectId id) noexcept nogil
+cdef bint object_hold(ObjectRow* row, uint32_t client) noexcept nogil
+cdef bint object_unhold(ObjectRow* row, uint32_t client) noexcept nogil
+cdef void object_pin(ObjectRow* row, uint32_t client) noexcept nogil
+cdef bint object_unpin(ObjectRow* row, uint32_t client, bint entirely) noexcept nogil
+
+cdef inline bint object_ready(const ObjectRow* row) noexcept nogil:
+    return row.state == OBJECT_INLINE or row.state == OBJECT_IN_ARENA
+
+cdef inline bint object_in_scope(const ObjectRow* row) noexcept nogil:
+    """Whether anybody can still ask for its value."""
+    return (not row.holders.empty() or row.n_task_holds or row.n_container_holds or not row.waiters.empty()
+            or row.kept)

@@ -1,0 +1,96 @@
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libcpp.map cimport map as ordered_map
+from libcpp.string cimport string
+from libcpp.unordered_map cimport unordered_map
+from libcpp.vector cimport vector
+from raylite._core.arena cimport Arena
+from raylite._core.envelope cimport Blob
+from raylite._core.ids cimport ObjectId, TaskId
+from raylite._core.local_scheduler cimport LocalScheduler, Worker
+from raylite._core.message cimport Message
+from raylite._core.objects cimport ObjectRow, Objects
+from raylite._core.story cimport Story
+from raylite._core.task_table cimport TaskRow, TaskTable
+
+cdef enum ErrorCode:              # of system errors
+    ERROR_WORKER_CRASHED = 1
+    ERROR_OBJECT_LOST = 2
+    ERROR_TASK_CANCELLED = 3
+    ERROR_STORE_FULL = 4
+    ERROR_SPAWN_FAILED = 5
+
+cdef struct Command:
+    Message message
+    Blob* payload
+
+cdef struct Client:
+    uint32_t id
+    uint32_t flags
+    uint32_t process
+
+cdef struct Request:              # a client waits for objects
+    uint64_t id
+    uint32_t client
+    uint8_t kind                  # EV_GET, EV_WAIT, EV_NEXT
+    bint blocks                   # the asking task has lent its CPU
+    bint in_place
+    uint32_t n_missing            # EV_GET: not delivered; EV_WAIT: how many more are needed
+    uint64_t n_wanted             # EV_WAIT: how many are enough
+    TaskId task                   # who asks
+    vector[ObjectId] ids
+
+cdef struct Function:
+    double mean_ns                # exponential mean of its run time; 0 if it never ran
+    Blob* name
+
+cdef struct PendingLease:
+    uint64_t request
+    uint64_t size
+    uint32_t client
+    uint32_t segment              # that it waits for
+
+cdef struct Commit:
+    uint64_t number
+    uint64_t request
+    uint32_t client
+    ObjectId object
+    vector[TaskId] tasks
+
+cdef struct NodeState:
+    uint64_t now_ns
+    uint64_t n_events
+    uint32_t incarnation
+    uint8_t cause                 # kind of the event being handled
+    uint32_t last_client
+    uint32_t driver               # whom warnings go to
+    bint dispatch_wanted
+    bint debug
+    uint64_t lineage_cap          # most task rows kept for lineage
+    uint64_t last_lineage
+    uint64_t last_commit
+    bint lost_any                 # bytes were lost: a ready task's argument may be gone
+    string fault                  # what poisoned the node; empty while it is sound
+    TaskTable tasks
+    Objects objects
+    Arena arena
+    LocalScheduler scheduler
+    Story story
+    unordered_map[uint64_t, Request] requests
+    ordered_map[uint32_t, Client] clients
+    unordered_map[ObjectId, Function] functions
+    ordered_map[uint64_t, Commit] commits
+    ordered_map[uint64_t, TaskId] lineage   # finished tasks that are kept, oldest first
+    vector[PendingLease] leases
+    vector[ObjectId] arrived      # objects that became ready, and whose waiters do not know yet
+    vector[ObjectId] wanted       # objects asked for whose value was freed or lost
+    vector[ObjectId] unsettled    # objects that may have gone out of scope
+    vector[Command] commands
+
+cdef inline uint64_t request_key(uint32_t client, uint64_t request) noexcept nogil:
+    return (<uint64_t> client << 40) ^ request
+
+cdef void poison(NodeState* n, const char* what) noexcept nogil
+cdef Message* emit(NodeState* n, uint8_t kind, uint32_t client, Blob* payload) noexcept nogil
+cdef void warn(NodeState* n, const string* text) noexcept nogil
+cdef void call_back_queue(NodeState* n, Worker* w) noexcept nogil
+cdef void set_state(NodeState* n, TaskRow* row, uint8_t state, uint64_t duration_ns) noexcept nogil

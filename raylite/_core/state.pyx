@@ -1,0 +1,62 @@
+"""All that a node knows, and the few things every part of it does: emit a command, change a task's state, fail.
+
+Functions of the core return a status and never throw. The first fault poisons the node (rule 8): it handles nothing
+more, and the thin class raises what happened.
+"""
+from libc.string cimport memset
+from raylite._core.envelope cimport blob_copy
+from raylite._core.message cimport CMD_RECALL, CMD_WARN, MESSAGE_VERSION
+from raylite._core.story cimport StoryEntry, story_add
+from raylite._core.task_table cimport transition_allowed
+
+
+cdef void poison(NodeState* n, const char* what) noexcept nogil:
+    """Record the first fault."""
+    if n.fault.empty():
+        n.fault = string(what)
+
+
+cdef Message* emit(NodeState* n, uint8_t kind, uint32_t client, Blob* payload) noexcept nogil:
+    """Leave a command behind; the caller fills in what else it says. The command owns `payload`."""
+    cdef Command command
+    memset(&command, 0, sizeof(Command))
+    command.message.version = MESSAGE_VERSION
+    command.message.kind = kind
+    command.message.client = client
+    command.message.incarnation = n.incarnation
+    command.message.time_ns = n.now_ns
+    command.message.size = <uint32_t> payload.size if payload != NULL else 0
+    command.payload = payload
+    n.commands.push_back(command)
+    return &n.commands.back().message
+
+
+cdef void warn(NodeState* n, const string* text) noexcept nogil:
+    """Tell the driver's user something."""
+    emit(n, CMD_WARN, n.driver, blob_copy(text.data(), text.size()))
+
+
+cdef void call_back_queue(NodeState* n, Worker* w) noexcept nogil:
+    """Have the host take back what the worker has not begun; EV_RECALLED says what that was."""
+    if not w.queue.empty() and not w.recalling:
+        w.recalling = True
+        emit(n, CMD_RECALL, w.client, NULL)
+
+
+cdef void set_state(NodeState* n, TaskRow* row, uint8_t state, uint64_t duration_ns) noexcept nogil:
+    """Change a task's state: checked against the table, written into the story."""
+    cdef StoryEntry entry
+    if not transition_allowed(row.state, state):
+        poison(n, b"a task changed state in a way the table does not allow")
+    entry.time_ns = n.now_ns
+    entry.task = row.id
+    entry.function = row.function
+    entry.duration_ns = duration_ns
+    entry.worker = row.worker
+    entry.attempt = row.attempt
+    entry.old_state = row.state
+    entry.new_state = state
+    entry.cause = n.cause
+    entry.unused = 0
+    story_add(&n.story, &entry)
+    row.state = state

@@ -1,0 +1,62 @@
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+from libcpp.unordered_map cimport unordered_map
+from libcpp.vector cimport vector
+from raylite._core.envelope cimport Blob
+from raylite._core.ids cimport ObjectId, TaskId
+
+cdef enum TaskState:
+    TASK_NONE = 0
+    TASK_WAITING = 1              # for arguments
+    TASK_READY = 2                # for a place
+    TASK_PLACED = 3               # in a worker's queue
+    TASK_RUNNING = 4
+    TASK_BLOCKED = 5              # in a nested get
+    TASK_FINISHED = 6             # kept for lineage only
+    TASK_FAILED = 7               # likewise; its results are errors
+    TASK_CANCELLED = 8
+    TASK_N_STATES = 9
+
+cdef enum Cancelling:
+    CANCEL_NOT = 0
+    CANCEL_INTERRUPTS = 1         # if the task runs, it gets an exception
+    CANCEL_KILLS = 2              # if it runs, its worker is killed
+
+cdef struct TaskRow:
+    TaskId id
+    TaskId parent                 # the submitting task: the caller
+    ObjectId function
+    uint64_t digest
+    uint64_t submit_ns
+    uint64_t ready_sequence       # order of becoming ready; ties cannot be
+    Blob* arguments               # envelope, or NULL if the last reference is the argument block
+    Blob* name                    # if it is not the function's
+    vector[ObjectId] refs         # top-level arguments (and the argument block, last)
+    TaskRow* next                 # in its shape's ready queue
+    TaskRow* previous
+    uint64_t committed            # number of the commit its row went out with; 0: not exposed
+    uint32_t client               # who submitted it
+    uint32_t job
+    uint32_t attempt
+    uint32_t shape
+    uint32_t worker
+    uint32_t n_unresolved
+    uint32_t n_yielded            # the highest stream item made, by any attempt
+    uint32_t n_consumed           # stream items the reader has taken
+    uint32_t n_kept               # results in the arena or freed from it, for which this row is lineage
+    uint64_t lineage_number       # its place in the order of finishing, while it is lineage
+    int32_t n_returns
+    int32_t retries_left
+    uint8_t state
+    uint8_t flags                 # SUBMIT_*
+    bint holds_arguments
+    bint holds_lineage
+    uint8_t cancelled             # Cancelling
+    bint acknowledged             # its commit
+
+cdef struct TaskTable:
+    unordered_map[TaskId, TaskRow] rows
+
+cdef bint transition_allowed(uint8_t old, uint8_t new) noexcept nogil
+cdef TaskRow* tasks_find(TaskTable* t, TaskId id) noexcept nogil
+cdef TaskRow* tasks_add(TaskTable* t, TaskId id) noexcept nogil
+cdef void tasks_erase(TaskTable* t, TaskRow* row) noexcept nogil

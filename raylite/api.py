@@ -1,0 +1,370 @@
+"""The calls that a program makes: init, remote, get, put, wait and what belongs to them.
+
+They find the runtime of this process, and start an embedded one if there is none. In a worker they are calls to the
+driver's node. In a process forked by the user they belong to nobody: it may start a runtime of its own.
+"""
+
+import os
+
+from raylite import exceptions
+from raylite.runtime import client as clients
+
+TYPE_CHECKING = False
+
+_runtime = None  # EmbeddedRuntime or simulated session of this process
+_context = None
+_hooks_set = False
+
+
+class Context(dict):
+    """What init returns: the runtime's address information, and a context manager that ends it."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        shutdown()
+
+    @property
+    def address_info(self):
+        return dict(self)
+
+    @property
+    def dashboard_url(self):
+        return ""
+
+    def disconnect(self):
+        shutdown()
+
+
+def init(address=None, **options):
+    """Start the runtime.
+
+    Args: num_cpus, num_gpus: whole numbers, what the machine has by default; resources: dict of name to quantity;
+    object_store_memory: bytes; namespace: str; runtime_env: dict; log_to_driver: bool; ignore_reinit_error: bool;
+    mode: "embedded", or "sim" with seed=; see config.SETTINGS for all, each with its RAYLITE_* variable.
+    Returns a context, usable in `with`. Raises RuntimeError if it runs already or this is a worker; TypeError or
+    ValueError for a wrong argument.
+    """
+    global _runtime, _context
+    from raylite.config import Config
+
+    if in_worker():
+        raise RuntimeError("raylite.init() was called inside a worker: tasks use the runtime that runs them. "
+                           "Remove the call, or guard it with `if __name__ == '__main__':`.")
+    config = Config.from_call(address=address, **options)
+    if is_initialized():
+        if config.ignore_reinit_error:
+            return _context
+        raise RuntimeError("Maybe you called raylite.init twice by accident? This error can be suppressed by passing "
+                           "in 'ignore_reinit_error=True' or by calling 'raylite.shutdown()' prior to 'raylite.init()'.")
+    set_hooks()
+    if config.mode == "sim":
+        from raylite.sim.session import SimulatedRuntime
+
+        _runtime = SimulatedRuntime(config)
+    else:
+        from raylite.runtime.embedded import EmbeddedRuntime
+
+        _runtime = EmbeddedRuntime(config)
+    clients.set_current_client(_runtime.client)
+    _context = Context(address="local", node_id=node_id(), namespace=session_namespace(), mode=config.mode)
+    return _context
+
+
+def set_hooks():
+    """Once: end with the interpreter; start afresh in a forked child."""
+    global _hooks_set
+    if not _hooks_set:
+        import atexit
+
+        atexit.register(at_exit)
+        os.register_at_fork(after_in_child=after_fork)
+        _hooks_set = True
+
+
+def at_exit():
+    if _runtime is not None:
+        shutdown()
+
+
+def after_fork():
+    """In the child: the parent's runtime is the parent's."""
+    global _runtime, _context
+    if _runtime is not None:
+        _runtime = _context = None
+        clients.reset_after_fork()
+
+
+def shutdown(*, wait_for_processes=False, _exiting_interpreter=False):
+    """End the runtime of this process: every worker and what they started, and all objects. Fine without one."""
+    global _runtime, _context
+    runtime, _runtime, _context = _runtime, None, None
+    if runtime is not None:
+        try:
+            runtime.stop()
+        finally:
+            clients.set_current_client(None)
+
+
+def is_initialized():
+    """Whether there is a runtime that this process can use."""
+    return clients.current_client() is not None
+
+
+def in_worker():
+    """Whether this process is a worker."""
+    client = clients.current_client()
+    return client is not None and client.is_worker
+
+
+def client_or_init():
+    """The client of this process; starts the runtime if there is none."""
+    client = clients.current_client()
+    if client is None:
+        init()
+        client = clients.current_client()
+    return client
+
+
+def connected_client():
+    """The client of this process. Raises RaySystemError if there is none."""
+    client = clients.current_client()
+    if client is None:
+        raise exceptions.RaySystemError("raylite has not been started yet. You can start it with 'raylite.init()'.")
+    return client
+
+
+def remote(*args, **options):
+    """Make a function remote: `@remote`, or `@remote(num_cpus=2, ...)`.
+
+    Raises TypeError for what is no function, and TypeError or ValueError for a wrong option.
+    """
+    if len(args) == 1 and not options and callable(args[0]):
+        return make_remote(args[0], {})
+    if args or not options:
+        raise TypeError(
+            "The @raylite.remote decorator must be applied using no arguments and no parentheses, for example "
+            "'@raylite.remote', or it must be applied using some of its options, for example "
+            "'@raylite.remote(num_returns=2, resources={\"CustomResource\": 1})'."
+        )
+    return lambda target: make_remote(target, options)
+
+
+def make_remote(target, options):
+    from raylite.options import validate_task_options
+    from raylite.remote_function import RemoteFunction
+
+    if isinstance(target, type):
+        raise TypeError("remote classes (actors) are not there yet in this version of raylite")
+    if not callable(target) or isinstance(target, RemoteFunction):
+        raise TypeError("The @raylite.remote decorator must be applied to either a function or a class.")
+    return RemoteFunction(target, validate_task_options(options))
+
+
+def get(refs, *, timeout=None):
+    """The value of a reference, or the values of a list of them.
+
+    Args: refs: an ObjectRef, or a sequence of them; timeout: seconds, None for no limit.
+    Raises GetTimeoutError; what the task raised, as its own type and as RayTaskError; other errors of
+    raylite.exceptions; TypeError or ValueError if `refs` holds something else.
+    """
+    client = connected_client() if not isinstance(refs, clients.ObjectRef) else clients.current_client()
+    timeout_s = check_timeout(timeout)
+    if isinstance(refs, clients.ObjectRef):
+        if client is None:
+            client = connected_client()
+        return client.get([refs], timeout_s)[0]
+    if not isinstance(refs, (list, tuple)):
+        from raylite.generator import ObjectRefGenerator
+
+        if isinstance(refs, ObjectRefGenerator):
+            refs = list(refs)
+        else:
+            raise ValueError(
+                f"Invalid type of object refs, {type(refs)}, is given. 'object_refs' must either be a single "
+                "ObjectRef or a list of ObjectRefs."
+            )
+    refs = list(refs)
+    for ref in refs:
+        if not isinstance(ref, clients.ObjectRef):
+            raise TypeError(f"Attempting to call `get` on the value {ref!r}, which is not an ObjectRef.")
+    return client.get(refs, timeout_s)
+
+
+def check_timeout(timeout):
+    """Seconds for the client: below 0 for no limit. Raises TypeError or ValueError."""
+    if timeout is None:
+        return -1.0
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
+        raise TypeError(f"timeout must be a number of seconds or None, not {timeout!r}")
+    if not timeout >= 0:
+        raise ValueError(f"timeout must be 0 or more seconds, not {timeout!r}")
+    return min(float(timeout), 1e9)
+
+
+def put(value, *, _owner=None, _tensor_transport=None):
+    """Store a value; returns its reference. Arrays are copied once, and read without copies.
+
+    Raises TypeError for a reference, or for what does not pickle; ObjectStoreFullError.
+    """
+    client = client_or_init()
+    if isinstance(value, clients.ObjectRef):
+        raise TypeError("Calling 'put' on an ObjectRef is not allowed. If you really want to do this, you can wrap the "
+                        "ObjectRef in a list and call 'put' on it.")
+    try:
+        return client.put(value)
+    except Exception as error:
+        if isinstance(error, exceptions.RayError):
+            raise
+        from raylite.pickling_errors import explain, pickles
+
+        if pickles(value) is None:
+            raise
+        raise TypeError(f"Could not serialize the put value: {explain(value, error)}") from error
+
+
+def wait(refs, *, num_returns=1, timeout=None, fetch_local=True):
+    """Split references into ready and not ready.
+
+    Args: refs: a list of different ObjectRefs or generators; num_returns: how many to wait for, and the most that are
+    returned as ready; timeout: seconds, None for no limit; fetch_local: bool.
+    Returns (ready, not ready), both in the order given. Raises TypeError or ValueError for wrong arguments.
+    """
+    from raylite.generator import ObjectRefGenerator
+
+    if isinstance(refs, (clients.ObjectRef, ObjectRefGenerator)):
+        raise TypeError("wait() expected a list of ObjectRef or ObjectRefGenerator, got a single one")
+    if not isinstance(refs, list):
+        raise TypeError(f"wait() expected a list of ObjectRef or ObjectRefGenerator, got {type(refs)}")
+    for ref in refs:
+        if not isinstance(ref, (clients.ObjectRef, ObjectRefGenerator)):
+            raise TypeError(f"wait() expected a list of ObjectRef or ObjectRefGenerator, got list containing {type(ref)}")
+    client = connected_client()
+    timeout_s = check_timeout(timeout)
+    if not refs:
+        return [], []
+    if len(set(refs)) != len(refs):
+        raise ValueError("Wait requires a list of unique object refs.")
+    if isinstance(num_returns, bool) or not isinstance(num_returns, int):
+        raise TypeError(f"num_returns must be a whole number, not {num_returns!r}")
+    if num_returns <= 0:
+        raise ValueError("Invalid number of objects to return %d." % num_returns)
+    if num_returns > len(refs):
+        raise ValueError("num_returns cannot be greater than the number of objects provided to wait().")
+    waited = [ref if isinstance(ref, clients.ObjectRef) else ref.next_reference() for ref in refs]
+    slots = set(client.wait(waited, num_returns, timeout_s))
+    ready = [ref for i, ref in enumerate(refs) if i in slots]
+    return ready, [ref for i, ref in enumerate(refs) if i not in slots]
+
+
+def cancel(ref, *, force=False, recursive=True):
+    """Cancel a task: one that has not begun never runs, a running one gets KeyboardInterrupt (force: is killed).
+
+    Raises TypeError if `ref` is no reference.
+    """
+    from raylite.generator import ObjectRefGenerator
+
+    if isinstance(ref, ObjectRefGenerator):
+        ref = ref.completed()
+    if not isinstance(ref, clients.ObjectRef):
+        raise TypeError(f"cancel() only supported for object refs, not {type(ref)}")
+    connected_client().cancel(ref, force, recursive)
+
+
+def resource_amounts():
+    """Name to (total, available) of the node, in 1/10000."""
+    from struct import unpack_from
+
+    data = connected_client().query(1)
+    out, at = {}, 0
+    while at < len(data):
+        total, available, size = unpack_from("<qqq", data, at)
+        at += 24
+        out[data[at : at + size].decode()] = (total, available)
+        at += (size + 7) // 8 * 8
+    return out
+
+
+def quantity(units):
+    """Units of 1/10000 as a float."""
+    return units / 10000.0
+
+
+def cluster_resources():
+    """The quantity of each resource that the cluster has, as floats by name."""
+    return {name: quantity(total) for name, (total, _) in resource_amounts().items() if total}
+
+
+def available_resources():
+    """The quantity of each resource that is free now, as floats by name; what is used up is left out."""
+    return {name: quantity(free) for name, (total, free) in resource_amounts().items() if total and free > 0}
+
+
+def node_id():
+    """The id of the one node, in hexadecimal."""
+    from raylite._core.ids import content_hash
+
+    return content_hash(b"node" + clients.current_client().root.task_id).hex()
+
+
+def nodes():
+    """The nodes: dicts with "NodeID", "Alive", "Resources" and more, as in Ray."""
+    amounts = {name: quantity(total) for name, (total, _) in resource_amounts().items() if total}
+    import socket
+
+    return [
+        {
+            "NodeID": session_value("node_id", ""),
+            "Alive": True,
+            "NodeManagerAddress": "127.0.0.1",
+            "NodeManagerHostname": socket.gethostname(),
+            "alive": True,
+            "Resources": amounts,
+            "Labels": dict(_runtime.config.labels) if _runtime is not None else {},
+        }
+    ]
+
+
+def session_value(name, default):
+    return _context[name] if _context is not None else default
+
+
+def session_namespace():
+    """The namespace of this job's named actors."""
+    return (_runtime.config.namespace or "anonymous") if _runtime is not None else "anonymous"
+
+
+def get_gpu_ids():
+    """The GPUs assigned to the running task: ids from the user's mask, whole numbers where they are."""
+    task = clients.current_task()
+    if task is None or not task.gpus:
+        return []
+    ids = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    return [int(i) if i.isdigit() else i for i in ids if i]
+
+
+def get_runtime_context():
+    """Where this code runs (raylite.runtime_context.RuntimeContext)."""
+    from raylite.runtime_context import RuntimeContext
+
+    return RuntimeContext()
+
+
+def timeline(filename=None):
+    """What ran when, as Chrome trace events (Perfetto, chrome://tracing).
+
+    Args: filename: where to write them as JSON; None: return the list. Raises RaySystemError in a worker.
+    """
+    if _runtime is None:
+        raise exceptions.RaySystemError("timeline() is for the driver, while raylite is running")
+    from raylite.timeline import trace_events
+
+    events = trace_events(_runtime)
+    if filename is None:
+        return events
+    import json
+
+    with open(filename, "w") as file:
+        json.dump(events, file)
+    return None

@@ -1,0 +1,469 @@
+"""What `init` is told: its arguments, the RAYLITE_* variables behind them, and what is found on this machine.
+
+This is the only reader of the environment. An argument beats its variable, and that beats the default; an argument of
+None and a variable that is empty count as not given. What Ray's `init` takes and has no meaning here is passed over
+where a program loses nothing by it, and refused with the reason where it would not do what its author expects.
+
+In the simulator nothing is looked for: the same seed has to give the same run on every machine.
+"""
+
+from __future__ import annotations
+
+import os
+
+from raylite.options import (
+    Option,
+    check_resources,
+    check_runtime_env,
+    check_type,
+    count,
+    of_type,
+    one_of,
+    shown,
+    text_not_empty,
+    to_memory_units,
+    to_resource_demand,
+    to_units,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import Any
+
+MIN_OBJECT_STORE_BYTES = 1 << 20
+MAX_DEFAULT_OBJECT_STORE_BYTES = 200 * 10**9
+OBJECT_STORE_SHARE = 0.3  # of the memory
+MIN_DEFAULT_WORKER_CAP = 16
+DEFAULT_WORKERS_PER_CPU = 4
+
+SIM_NUM_CPUS = 4
+SIM_MEMORY_BYTES = 8 << 30
+
+GPU_MASK_VARIABLE = "CUDA_VISIBLE_DEVICES"
+OTHER_VARIABLES = ("RAYLITE_BUILD",)  # read when the library is built
+
+
+class Setting:
+    """One argument of `init`: its variable, how the variable's text is read, and what it takes."""
+
+    __slots__ = ("option", "read_text", "variable")
+
+    def __init__(self, variable: str, read_text: Callable[[str], Any], takes: str, check: Callable[[Any], Any]) -> None:
+        self.variable = variable
+        self.read_text = read_text
+        self.option = Option(takes, check)
+
+
+class Config:
+    """What holds for one runtime, all of it known and valid.
+
+    Attributes:
+        mode: "embedded" or "sim".
+        num_cpus, num_gpus: how many the node has.
+        gpu_ids: their ids as the user's CUDA_VISIBLE_DEVICES has them, one for each of num_gpus.
+        resources: custom resources of the node.
+        memory: bytes that tasks can ask for.
+        object_store_memory: bytes that the object store may take.
+        labels: of the node.
+        namespace: of named actors, or None.
+        runtime_env: of all tasks and actors.
+        log_to_driver: whether workers' output is shown.
+        ignore_reinit_error: whether a second `init` is no error.
+        seed: of the simulator, or None.
+        spill_dir: folder for objects that do not fit, or None for the runtime's choice.
+        worker_cap: how many worker processes there may be.
+    """
+
+    __slots__ = (
+        "gpu_ids",
+        "ignore_reinit_error",
+        "labels",
+        "log_to_driver",
+        "memory",
+        "mode",
+        "namespace",
+        "num_cpus",
+        "num_gpus",
+        "object_store_memory",
+        "resources",
+        "runtime_env",
+        "seed",
+        "spill_dir",
+        "worker_cap",
+    )
+
+    mode: str
+    num_cpus: int
+    num_gpus: int
+    gpu_ids: tuple[str, ...]
+    resources: dict[str, float]
+    memory: int
+    object_store_memory: int
+    labels: dict[str, str]
+    namespace: str | None
+    runtime_env: dict[str, Any]
+    log_to_driver: bool
+    ignore_reinit_error: bool
+    seed: int | None
+    spill_dir: str | None
+    worker_cap: int
+
+    @classmethod
+    def from_call(cls, **arguments: Any) -> Config:
+        """Return the configuration of `init(**arguments)`.
+
+        Raises:
+            TypeError: an argument is unknown, or of the wrong type.
+            ValueError: an argument or variable is out of range or makes no sense, or an argument of Ray's is refused.
+            ConnectionError: there is no cluster to connect to.
+        """
+        environment = dict(os.environ)
+        _warn_of_unknown_variables(environment)
+        given = _given(_without_rays_own(arguments), environment)
+        self = cls()
+        self.mode = given["mode"] or "embedded"
+        _refuse_address(given["address"])
+        self.resources = given["resources"] or {}
+        self.labels = given["labels"] or {}
+        self.namespace = given["namespace"]
+        self.runtime_env = given["runtime_env"] or {}
+        self.log_to_driver = given["log_to_driver"] is not False
+        self.ignore_reinit_error = bool(given["ignore_reinit_error"])
+        self.seed = given["seed"]
+        self.spill_dir = given["spill_dir"]
+        if self.mode == "sim":
+            self._fill_simulated(given)
+        else:
+            self._fill_from_machine(given, gpu_mask(environment.get(GPU_MASK_VARIABLE)))
+        self.worker_cap = given["worker_cap"] or max(MIN_DEFAULT_WORKER_CAP, DEFAULT_WORKERS_PER_CPU * self.num_cpus)
+        return self
+
+    def node_resources(self) -> dict[str, int]:
+        """Return all resources of the node in units of 1/10000, without zeros."""
+        units = to_resource_demand({"num_cpus": self.num_cpus, "num_gpus": self.num_gpus, "resources": self.resources})
+        units["memory"] = to_memory_units(self.memory)
+        units["object_store_memory"] = to_memory_units(self.object_store_memory)
+        return {name: amount for name, amount in units.items() if amount}
+
+    def _fill_simulated(self, given: dict[str, Any]) -> None:
+        self.num_cpus = _first(given["num_cpus"], SIM_NUM_CPUS)
+        self.num_gpus = _first(given["num_gpus"], 0)
+        self.gpu_ids = tuple(map(str, range(self.num_gpus)))
+        self._fill_memory(given, SIM_MEMORY_BYTES)
+
+    def _fill_from_machine(self, given: dict[str, Any], mask: list[str] | None) -> None:
+        self.num_cpus = _first(given["num_cpus"], None)
+        if self.num_cpus is None:
+            self.num_cpus = detect_num_cpus()
+        self.num_gpus = given["num_gpus"]
+        if self.num_gpus is None:
+            self.num_gpus = detect_num_gpus(mask)
+        elif mask is not None and self.num_gpus > len(mask):
+            raise ValueError(
+                f"num_gpus is {self.num_gpus}, but {GPU_MASK_VARIABLE} has {len(mask)}: {','.join(mask)!r}."
+            )
+        self.gpu_ids = tuple(map(str, range(self.num_gpus)) if mask is None else mask[: self.num_gpus])
+        self._fill_memory(given, detect_memory_bytes())
+
+    def _fill_memory(self, given: dict[str, Any], total_bytes: int) -> None:
+        share = min(int(total_bytes * OBJECT_STORE_SHARE), MAX_DEFAULT_OBJECT_STORE_BYTES)
+        self.object_store_memory = _first(given["object_store_memory"], max(share, MIN_OBJECT_STORE_BYTES))
+        self.memory = _first(given["memory"], max(total_bytes - self.object_store_memory, 0))
+
+
+# ---- what is given ----
+
+
+def _given(arguments: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+    """Each setting's valid value, from its argument or its variable, or else None."""
+    values: dict[str, Any] = {}
+    for name, setting in SETTINGS.items():
+        value = arguments.get(name)
+        text = environment.get(setting.variable, "").strip()
+        if value is not None:
+            values[name] = setting.option.validate(f"argument {name}", value)
+        elif text:
+            values[name] = _read_variable(setting, text)
+        else:
+            values[name] = None
+    return values
+
+
+def _read_variable(setting: Setting, text: str) -> Any:
+    try:
+        value = setting.read_text(text)
+    except ValueError as error:
+        raise ValueError(
+            f"The variable {setting.variable} is {shown(text)}: {error}. It takes {setting.option.takes}."
+        ) from None
+    return setting.option.validate(f"variable {setting.variable}", value)
+
+
+def _without_rays_own(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments by our names, without those of Ray's that mean nothing here."""
+    ours: dict[str, Any] = {}
+    for name, value in arguments.items():
+        ours_name = ALIASES.get(name, name)
+        if ours_name in SETTINGS:
+            if value is not None and ours.get(ours_name) is not None:
+                raise TypeError(f"{name} is another name of {ours_name}, and both are given.")
+            ours[ours_name] = value if value is not None else ours.get(ours_name)
+        elif name in REFUSED:
+            if value:
+                raise ValueError(f"The argument {name} of Ray's init is not supported: {REFUSED[name]}.")
+        elif name not in IGNORED:
+            valid = ", ".join([*SETTINGS, *ALIASES, *IGNORED, *REFUSED])
+            raise TypeError(f"init() got an unexpected keyword argument {name!r}. Valid ones are {valid}.")
+    return ours
+
+
+def _warn_of_unknown_variables(environment: Mapping[str, str]) -> None:
+    known = {setting.variable for setting in SETTINGS.values()}.union(OTHER_VARIABLES)
+    unknown = sorted(name for name in environment if name.startswith("RAYLITE_") and name not in known)
+    if unknown:
+        import warnings
+
+        text = f"Variables that raylite does not know: {', '.join(unknown)}. It knows {', '.join(sorted(known))}."
+        warnings.warn(text, stacklevel=4)
+
+
+def _refuse_address(address: str | None) -> None:
+    if address in (None, "local"):
+        return
+    if address == "auto":
+        raise ConnectionError("There is no running cluster to connect to. Leave the address out to start a runtime.")
+    raise ValueError(
+        f"The address is {shown(address)}, but this version runs on one machine only. It takes None or 'local'."
+    )
+
+
+def _first(value: Any, default: Any) -> Any:
+    return default if value is None else value
+
+
+# ---- what is found ----
+
+
+def detect_num_cpus(root: str = "/") -> int:
+    """Return how many CPUs this process may use: its affinity, cut by the quota of its cgroup, at least 1.
+
+    Args:
+        root: where /proc and /sys are looked for.
+    """
+    cpus = len(os.sched_getaffinity(0))
+    for folder in _cgroup_folders(root, "cpu"):
+        quota, _, period = _read(f"{folder}/cpu.max").partition(" ")
+        if not quota:  # cgroup v1
+            quota, period = _read(f"{folder}/cpu.cfs_quota_us"), _read(f"{folder}/cpu.cfs_period_us")
+        if quota.isdigit() and period.isdigit() and int(period) > 0:
+            cpus = min(cpus, -(-int(quota) // int(period)))
+    return max(cpus, 1)
+
+
+def detect_memory_bytes(root: str = "/") -> int:
+    """Return how much memory there is for this process: the machine's, cut by the limit of its cgroup.
+
+    Args:
+        root: where /proc and /sys are looked for.
+
+    Raises:
+        OSError: the machine does not say how much it has.
+    """
+    total = 0
+    for line in _read(f"{root}/proc/meminfo").splitlines():
+        if line.startswith("MemTotal:"):
+            total = int(line.split()[1]) << 10
+    if not total:
+        raise OSError(f"{root}/proc/meminfo does not say how much memory there is; give `memory` to init.")
+    for folder in _cgroup_folders(root, "memory"):
+        limit = _read(f"{folder}/memory.max") or _read(f"{folder}/memory.limit_in_bytes")
+        if limit.isdigit():
+            total = min(total, int(limit))
+    return total
+
+
+def detect_num_gpus(mask: list[str] | None, root: str = "/") -> int:
+    """Return how many NVIDIA GPUs a program here can use: none where there is no device, whatever the mask says.
+
+    Args:
+        mask: the ids that CUDA_VISIBLE_DEVICES leaves visible, or None where it is not set.
+        root: where /dev and /proc are looked for.
+    """
+    devices = [name for name in _names(f"{root}/dev") if name.startswith("nvidia") and name[6:].isdigit()]
+    found = len(devices) or len(_names(f"{root}/proc/driver/nvidia/gpus"))
+    if mask is None or not found:
+        return found
+    # A part of a GPU (MIG) or a GPU by its UUID is in the mask under a name of its own.
+    return len([gpu for gpu in mask if not gpu.isdigit() or int(gpu) < found])
+
+
+def gpu_mask(text: str | None) -> list[str] | None:
+    """Return the ids in a CUDA_VISIBLE_DEVICES, or None where there is none; as CUDA does, end at the first bad one."""
+    if text is None:
+        return None
+    ids: list[str] = []
+    for gpu in map(str.strip, text.split(",")):
+        if not gpu or gpu.startswith("-") or gpu == "NoDevFiles" or gpu in ids:
+            break
+        ids.append(gpu)
+    return ids
+
+
+def _cgroup_folders(root: str, controller: str) -> Iterator[str]:
+    """The folders of this process's cgroups for a controller, v2 and v1, each before those that it lies in."""
+    for line in _read(f"{root}/proc/self/cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers and controller not in controllers.split(","):
+            continue
+        mount = f"{root}/sys/fs/cgroup/{controller}" if controllers else f"{root}/sys/fs/cgroup"
+        parts = [part for part in path.split("/") if part not in ("", "..")]
+        for depth in range(len(parts), -1, -1):
+            yield "/".join([mount, *parts[:depth]])
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path) as file:
+            return file.read().strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+# ---- how the text of a variable is read ----
+
+
+def _whole_from_text(text: str) -> int:
+    try:
+        return int(text, 0)
+    except ValueError:
+        raise ValueError("it is no whole number") from None
+
+
+def _bytes_from_text(text: str) -> int:
+    try:
+        return int(text) if text.isdigit() else int(float(text))
+    except (ValueError, OverflowError):
+        raise ValueError("it is no number") from None
+
+
+def _flag_from_text(text: str) -> bool:
+    word = text.lower()
+    if word in ("1", "true", "yes", "on"):
+        return True
+    if word in ("0", "false", "no", "off"):
+        return False
+    raise ValueError("it is none of 1, true, yes, on, 0, false, no, off")
+
+
+def _from_json(text: str) -> Any:
+    from json import loads
+
+    try:
+        return loads(text)
+    except ValueError as error:
+        raise ValueError(f"it is no JSON: {error}") from None
+
+
+# ---- the checks ----
+
+
+def _bytes(at_least: int) -> Callable[[Any], int]:
+    def check(value: Any) -> int:
+        size_bytes = to_memory_units(value) // to_units(1)
+        if size_bytes < at_least:
+            raise ValueError(f"it is less than {at_least}")
+        return size_bytes
+
+    return check
+
+
+def _labels(value: Any) -> dict[str, str]:
+    for key, label in check_type(value, dict).items():
+        if not isinstance(key, str) or not isinstance(label, str):
+            raise TypeError(f"{shown(key)}: {shown(label)} is not a string for a string")
+        if key.startswith("ray.io/"):
+            raise ValueError(f"{shown(key)} begins with 'ray.io/', which is kept for labels of the system")
+    return dict(value)
+
+
+def _folder(value: Any) -> str:
+    path = os.path.expanduser(check_type(os.fspath(value), str))
+    if not path:
+        raise ValueError("it is empty")
+    return os.path.abspath(path)
+
+
+# ---- the tables ----
+
+_COUNT = "a whole number from 0 up"
+_FLAG = "True or False"
+
+SETTINGS = {
+    "address": Setting("RAYLITE_ADDRESS", str, "'local'", of_type(str)),
+    "mode": Setting("RAYLITE_MODE", str, "'embedded' or 'sim'", one_of("embedded", "sim")),
+    "num_cpus": Setting("RAYLITE_NUM_CPUS", _whole_from_text, _COUNT, count(0)),
+    "num_gpus": Setting("RAYLITE_NUM_GPUS", _whole_from_text, _COUNT, count(0)),
+    "resources": Setting("RAYLITE_RESOURCES", _from_json, "a dict of names to numbers", check_resources),
+    "labels": Setting("RAYLITE_LABELS", _from_json, "a dict of strings to strings", _labels),
+    "memory": Setting("RAYLITE_MEMORY", _bytes_from_text, "a number of bytes from 0 up", _bytes(0)),
+    "object_store_memory": Setting(
+        "RAYLITE_OBJECT_STORE_MEMORY",
+        _bytes_from_text,
+        f"a number of bytes from {MIN_OBJECT_STORE_BYTES} up",
+        _bytes(MIN_OBJECT_STORE_BYTES),
+    ),
+    "namespace": Setting("RAYLITE_NAMESPACE", str, "a string that is not empty", text_not_empty),
+    "runtime_env": Setting("RAYLITE_RUNTIME_ENV", _from_json, "a dict", check_runtime_env),
+    "log_to_driver": Setting("RAYLITE_LOG_TO_DRIVER", _flag_from_text, _FLAG, of_type(bool)),
+    "ignore_reinit_error": Setting("RAYLITE_IGNORE_REINIT_ERROR", _flag_from_text, _FLAG, of_type(bool)),
+    "seed": Setting("RAYLITE_SIM_SEED", _whole_from_text, _COUNT, count(0, (1 << 64) - 1)),
+    "spill_dir": Setting("RAYLITE_SPILL_DIR", str, "the path of a folder", _folder),
+    "worker_cap": Setting("RAYLITE_WORKER_CAP", _whole_from_text, "a whole number from 1 up", count(1)),
+}
+
+# Other names, of Ray's, for arguments above.
+ALIASES = {"_memory": "memory", "object_spilling_directory": "spill_dir"}
+
+# Arguments of Ray's that a program loses nothing by.
+IGNORED = {
+    "include_dashboard": "there is no dashboard",
+    "dashboard_host": "there is no dashboard",
+    "dashboard_port": "there is no dashboard",
+    "proxy_server_url": "there is no dashboard",
+    "configure_logging": "raylite has no logger of its own",
+    "logging_level": "raylite has no logger of its own",
+    "logging_format": "raylite has no logger of its own",
+    "_node_ip_address": "nothing listens on the network",
+    "_node_name": "there is one node",
+    "_temp_dir": "there is no folder of a session",
+    "_plasma_directory": "the object store is in anonymous memory",
+    "_driver_object_store_memory": "Ray ignores it too",
+    "_enable_object_reconstruction": "lost objects are always made again",
+    "_redis_username": "there is no Redis",
+    "_redis_password": "there is no Redis",
+    "_metrics_export_port": "nothing listens on the network",
+    "_skip_env_hook": "there are no hooks",
+}
+
+# Arguments of Ray's that would be missed, unless they are given as None, False, 0 or empty.
+REFUSED = {
+    "local_mode": "Ray no longer has it; mode='sim' runs tasks in this process, in an order that a seed gives",
+    "job_config": "give runtime_env and namespace to init",
+    "logging_config": "set up logging in the tasks, or with PYTHON* variables in runtime_env['env_vars']",
+    "enable_resource_isolation": "start the driver in a cgroup of its own",
+    "cgroup_path": "start the driver in a cgroup of its own",
+    "system_reserved_cpu": "give num_cpus",
+    "system_reserved_memory": "give memory",
+    "allow_multiple": "a process has one runtime",
+    "storage": "Ray no longer has it",
+    "_system_config": "it sets inner parts of Ray; where to spill is spill_dir",
+    "_tracing_startup_hook": "use timeline()",
+}

@@ -1,0 +1,92 @@
+"""What a streaming task's `.remote()` returns: its items, as references, as they are made."""
+
+from raylite.exceptions import GetTimeoutError
+
+
+class ObjectRefGenerator:
+    """An iterator over references to a generator task's items. An exception in the task is its last item.
+
+    Args: ref: the reference that stands for the whole stream.
+    """
+
+    def __init__(self, ref, client):
+        self._ref = ref
+        self._client = client
+        self._taken = 0
+        self._failed = False
+        self._ended = False
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        item = self._next(-1.0)
+        if item is None:
+            raise StopIteration
+        return item
+
+    def _next(self, timeout_s):
+        if self._ended:
+            return None
+        answer = self._client.next_item(self._ref, self._taken + 1, self._failed, timeout_s)
+        if answer is None:
+            self._ended = True
+            return None
+        if answer is False:
+            raise GetTimeoutError(f"the next item of the stream was not there after {timeout_s:g} seconds")
+        self._taken += 1
+        item, self._failed = answer
+        return item
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        import asyncio
+        from contextvars import copy_context
+
+        loop = asyncio.get_running_loop()
+        item = await loop.run_in_executor(None, copy_context().run, self._next, -1.0)
+        if item is None:
+            raise StopAsyncIteration
+        return item
+
+    def completed(self):
+        """The reference that is ready when the generator has ended."""
+        return self._ref
+
+    def is_finished(self):
+        """Whether every item has been taken."""
+        return self._ended
+
+    def next_ready(self):
+        """Whether the next item is there already (or the stream has ended)."""
+        from raylite.api import wait
+
+        return bool(wait([self], timeout=0)[0])
+
+    def next_reference(self):
+        """A reference to the next item, made or not: for wait()."""
+        return self._client.item_ref(self._ref, self._taken + 1)
+
+    def task_id(self):
+        """The id of the generator task."""
+        return self._ref.task_id()
+
+    def send(self, value):
+        """As next(); a remote generator takes nothing in. Raises NotImplementedError unless value is None."""
+        if value is not None:
+            raise NotImplementedError("`gen.send` is not supported.")
+        return next(self)
+
+    def throw(self, value):
+        raise NotImplementedError("`gen.throw` is not supported.")
+
+    def close(self):
+        raise NotImplementedError("`gen.close` is not supported.")
+
+    def __reduce__(self):
+        raise TypeError("a generator of references cannot be sent to tasks; send the references that it yields")
+
+    def __repr__(self):
+        return f"ObjectRefGenerator({self._ref.hex()})"

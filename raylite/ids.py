@@ -1,0 +1,86 @@
+"""The identifiers that programs see: bytes with a type and a hexadecimal form."""
+
+
+class BaseID:
+    """An identifier of `SIZE` bytes; equal if of one type and one value."""
+
+    SIZE = 16
+    __slots__ = ("_bytes",)
+
+    def __init__(self, data):
+        if not isinstance(data, bytes) or len(data) != self.SIZE:
+            raise ValueError(f"a {type(self).__name__} has {self.SIZE} bytes, got {data!r}")
+        self._bytes = data
+
+    @classmethod
+    def from_hex(cls, text):
+        """The identifier with this hexadecimal form. Raises ValueError if it is none."""
+        return cls(bytes.fromhex(text))
+
+    @classmethod
+    def nil(cls):
+        """The identifier that belongs to nothing."""
+        return cls(b"\xff" * cls.SIZE)
+
+    @classmethod
+    def size(cls):
+        """Its number of bytes."""
+        return cls.SIZE
+
+    def binary(self):
+        """Its bytes."""
+        return self._bytes
+
+    def hex(self):
+        """Its hexadecimal form."""
+        return self._bytes.hex()
+
+    def is_nil(self):
+        """Whether it belongs to nothing."""
+        return self._bytes == b"\xff" * self.SIZE
+
+    def __eq__(self, other):
+        return type(other) is type(self) and other._bytes == self._bytes
+
+    def __hash__(self):
+        return hash(self._bytes)
+
+    def __repr__(self):
+        return f"{type(self).__name__}({self.hex()})"
+
+    def __reduce__(self):
+        return type(self), (self._bytes,)
+
+
+class TaskID(BaseID):
+    """Of a task: derived from its parent's and its place among the parent's submissions."""
+
+    __slots__ = ()
+
+
+class WorkerID(BaseID):
+    """Of a process that talks to a node."""
+
+    __slots__ = ()
+
+
+class NodeID(BaseID):
+    """Of a node."""
+
+    __slots__ = ()
+
+
+class JobID(BaseID):
+    """Of a job: one run of a driver."""
+
+    SIZE = 4
+    __slots__ = ()
+
+    @classmethod
+    def from_int(cls, number):
+        """The identifier of the job with this number."""
+        return cls(number.to_bytes(4, "big"))
+
+    def int(self):
+        """Its number."""
+        return int.from_bytes(self._bytes, "big")

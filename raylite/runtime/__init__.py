@@ -1,0 +1,1 @@
+"""Hosts of the node: who pumps its events and performs its commands on real processes and shared memory."""

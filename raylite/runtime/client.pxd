@@ -1,0 +1,90 @@
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libcpp.unordered_map cimport unordered_map
+from raylite._core.envelope cimport Blob
+from raylite._core.ids cimport ObjectId, TaskId
+from raylite._core.message cimport Location, Message
+from raylite.runtime.inbox cimport Call, Inbox, Slot
+from raylite.runtime.pump cimport Pump
+from raylite.serialization cimport Packed
+
+cdef struct Mapping:              # an arena segment as this process sees it
+    char* readable
+    char* writable
+    uint64_t size
+    int fd
+
+cdef class TaskContext:           # who submits: the caller of the task's calls (DESIGN 4.4)
+    cdef TaskId id
+    cdef uint64_t n_submitted
+    cdef uint32_t n_put
+    cdef readonly uint32_t attempt
+    cdef readonly str name
+    cdef readonly tuple gpus
+    cdef readonly bint is_driver
+    cdef public object resources
+
+cdef class Client:
+    cdef Inbox* inbox
+    cdef Pump* pump               # NULL: single-threaded host (the simulator)
+    cdef int process              # that may talk; not a fork of it
+    cdef unordered_map[ObjectId, uint32_t] counts    # references in this process; guarded by the GIL
+    cdef unordered_map[uint32_t, Mapping] mappings   # guarded by the GIL
+    cdef readonly TaskContext root
+    cdef readonly bytes worker_id
+    cdef public object run_task   # called with a Run that comes while a get waits for it
+    cdef dict watched             # asynchronous calls: id -> (callback, number of references)
+    cdef public bint is_worker
+    cdef public bint keep_warned
+    cdef void lock(self)
+    cdef void unlock(self)
+    cdef void send(self, Message* m, const char* payload)
+    cdef Mapping* mapping(self, uint32_t segment, bint writable) except NULL
+    cdef int fetch_segment(self, uint32_t segment, uint64_t* size) except -1
+    cdef int await_call(self, Call* call, int64_t timeout_ns) except -1
+    cdef object decode(self, Slot* slot)
+    cdef object ref(self, ObjectId id, bint hold)
+    cdef void count_up(self, ObjectId id, bint hold)
+    cdef void count_down(self, ObjectId id)
+    cdef bint alive(self)
+    cdef bytes place(self, Packed packed, bint may_inline)
+    cdef Call* ask(self, int kind, list refs, uint64_t aux, int flags)
+    cdef void forget(self, Call* call, bint told)
+    cdef list decode_all(self, Call* call)
+    cdef void wake_monitor(self)
+    cdef ObjectRef store(self, Packed packed, TaskContext context)
+    cdef TaskId submit_confirmed(self, Message* m, const char* payload, TaskContext context, uint64_t index) except *
+    cdef bint begin(self, Message* m)
+    cdef void report(self, Run run, int kind, ObjectId object, bytes payload, int flags)
+
+cdef class ObjectRef:
+    cdef ObjectId id
+    cdef Client client
+    cdef object __weakref__
+
+cdef class PinnedBuffer:
+    cdef Client client
+    cdef ObjectId id
+    cdef const char* data
+    cdef uint64_t size
+
+cdef class Run:                   # a task to run: what CMD_RUN says
+    cdef Client client
+    cdef Blob* blob
+    cdef readonly object context
+    cdef readonly int n_returns
+    cdef readonly str name
+    cdef readonly tuple gpus
+    cdef readonly uint64_t position
+    cdef readonly bint retries_exceptions
+    cdef readonly bint in_place
+    cdef const char* function_data
+    cdef uint64_t function_size
+    cdef const char* args_data
+    cdef uint64_t args_size
+    cdef const char* values
+    cdef uint64_t values_size
+    cdef uint32_t n_values
+    cdef Message* message(self)
+    cdef int parse(self) except -1
+
+cpdef Client current_client()

@@ -1,0 +1,1012 @@
+"""What a process has of the runtime: references, and the calls that get, put, wait and submit make.
+
+The same class serves a driver beside its node and a worker at the end of a ring; they differ in Inbox.send. Locks: the
+pump's lock is tried with the GIL held and awaited only without it. The counts of references and the mappings of
+segments are guarded by the GIL.
+"""
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.buffer cimport PyBuffer_FillInfo
+from cpython.exc cimport PyErr_CheckSignals
+from cython.operator cimport dereference as deref
+from libc.stdint cimport int32_t
+from libc.string cimport memcpy, memset
+from raylite._core.envelope cimport EnvelopeHeader, KIND_ARGUMENTS, KIND_FUNCTION, KIND_SYSTEM_ERROR, KIND_USER_ERROR, \
+    KIND_VALUE, align8, blob_data, blob_drop, blob_keep, envelope_pickle, envelope_valid
+from raylite._core.ids cimport FUNCTION_INDEX, PUT_INDEX, derive_task, hash_bytes, object_bytes, object_from_bytes, \
+    object_id, task_bytes, task_from_bytes
+from raylite._core.message cimport *
+from raylite.runtime.inbox cimport inbox_call, inbox_drop_call, inbox_flush, inbox_release_later, inbox_send
+from raylite.runtime.native cimport close, event_clear, event_set, getpid, map_shared, pthread_mutex_lock, pthread_mutex_trylock, \
+    pthread_mutex_unlock, unmap
+from raylite.runtime.pump cimport pump_wait
+from raylite.serialization cimport BlobBuffer, unpack_blob, unpack_memory
+
+from _contextvars import ContextVar
+
+from raylite.serialization import pack, packing
+
+cdef enum:
+    INLINE_MOST = 100 * 1024      # larger values go through the arena
+
+cdef object _task = ContextVar("raylite_task")
+cdef Client _current = None
+
+
+cpdef Client current_client():
+    """The client of this process (in a simulation: of the virtual process that is running), or None."""
+    return _current
+
+
+def set_current_client(Client client):
+    """Make `client` the one that calls in this process go through; None when there is none any more."""
+    global _current
+    _current = client
+
+
+def reset_after_fork():
+    """In a child that the user forked: the runtime belongs to the parent, this process has none."""
+    global _current
+    _current = None
+
+
+cdef bint call_done(void* call) noexcept nogil:
+    return (<Call*> call).answered or not (<Call*> call).in_place.empty()
+
+
+cdef bint has_runs(void* inbox) noexcept nogil:
+    return not (<Inbox*> inbox).runs.empty() or (<Inbox*> inbox).closed
+
+
+cdef class TaskContext:
+    """A task as the submitter of others: its id, and how many it has submitted and put so far."""
+
+    @staticmethod
+    def of(bytes task_id not None, str name, uint32_t attempt=0, tuple gpus=(), bint is_driver=False):
+        cdef TaskContext c = TaskContext.__new__(TaskContext)
+        c.id = task_from_bytes(task_id)
+        c.name = name
+        c.attempt = attempt
+        c.gpus = gpus
+        c.is_driver = is_driver
+        return c
+
+    @property
+    def task_id(self):
+        """The task's id, 16 bytes."""
+        return task_bytes(self.id)
+
+    def enter(self):
+        """Make this the task that the calls of this thread come from. Returns the token for leave()."""
+        return _task.set(self)
+
+    def leave(self, token):
+        """Undo enter()."""
+        _task.reset(token)
+
+
+cdef TaskContext current_context(Client client):
+    cdef object context = _task.get(None)
+    return <TaskContext> context if context is not None else client.root
+
+
+def current_task():
+    """The TaskContext of the running task; the driver's own outside tasks; None without a runtime."""
+    return current_context(_current) if _current is not None else _task.get(None)
+
+
+cdef class PinnedBuffer:
+    """A read-only view of a value in the arena; the node keeps the bytes until it is gone."""
+
+    def __getbuffer__(self, Py_buffer* view, int flags):
+        PyBuffer_FillInfo(view, self, <void*> self.data, <Py_ssize_t> self.size, 1, flags)
+
+    def __dealloc__(self):
+        if self.client is not None and self.client.alive():
+            inbox_release_later(self.client.inbox, EV_UNPIN, self.id)
+
+
+cdef class ObjectRef:
+    """A reference to an object: the result of a task, or of put. Counted: the object lives while a reference does."""
+
+    def __init__(self, *args):
+        raise TypeError("references are made by put and by remote calls, not by calling ObjectRef")
+
+    def __dealloc__(self):
+        if self.client is not None:
+            self.client.count_down(self.id)
+
+    def binary(self):
+        """The object's id: 20 bytes."""
+        return object_bytes(self.id)
+
+    def hex(self):
+        """The object's id in hexadecimal."""
+        return object_bytes(self.id).hex()
+
+    def task_id(self):
+        """The id of the task that makes the object."""
+        from raylite.ids import TaskID
+        return TaskID(task_bytes(self.id.task))
+
+    def job_id(self):
+        """The id of the job that the object belongs to."""
+        from raylite.ids import JobID
+        return JobID.from_int(self.client.inbox.job)
+
+    def is_nil(self):
+        """Whether the reference refers to nothing: never."""
+        return False
+
+    def future(self):
+        """A concurrent.futures.Future that gets the object's value."""
+        from raylite.futures import concurrent_future
+        return concurrent_future(self)
+
+    def as_future(self):
+        """An asyncio future, on the running loop, that gets the object's value."""
+        from raylite.futures import asyncio_future
+        return asyncio_future(self)
+
+    def __await__(self):
+        return self.as_future().__await__()
+
+    def __hash__(self):
+        return <Py_hash_t> (self.id.task.lo ^ self.id.index)
+
+    def __eq__(self, other):
+        if type(other) is not ObjectRef:
+            return NotImplemented
+        cdef ObjectId b = (<ObjectRef> other).id
+        return self.id.task.hi == b.task.hi and self.id.task.lo == b.task.lo and self.id.index == b.index
+
+    def __repr__(self):
+        return f"ObjectRef({self.hex()})"
+
+    def __reduce__(self):
+        ours = packing()
+        if ours is not None:
+            ours.refs.append(self)
+        else:
+            self.client.keep_for_ever(self)
+        return _rebuild_ref, (object_bytes(self.id),)
+
+    def __copy__(self):
+        return self
+
+    def __deepcopy__(self, memo):
+        return self
+
+    def __class_getitem__(cls, item):
+        return cls
+
+
+def _rebuild_ref(bytes id not None):
+    """A reference from its id, in the process that loads it."""
+    if _current is None:
+        raise RuntimeError("an ObjectRef can only be loaded where raylite is initialized: call raylite.init() first")
+    return _current.ref(object_from_bytes(id), True)
+
+
+cdef class Client:
+    """The calls of one process to its node."""
+
+    cdef bint alive(self):
+        return self.inbox != NULL and not self.inbox.closed and self.process == getpid()
+
+    cdef void lock(self):
+        if self.pump == NULL or pthread_mutex_trylock(&self.pump.lock) == 0:
+            return
+        with nogil:
+            pthread_mutex_lock(&self.pump.lock)
+
+    cdef void unlock(self):
+        if self.pump != NULL:
+            pthread_mutex_unlock(&self.pump.lock)
+
+    cdef void send(self, Message* m, const char* payload):
+        """Send under the lock; if the ring is full, wait for room without the GIL."""
+        if not inbox_send(self.inbox, m, payload, False):
+            with nogil:
+                inbox_send(self.inbox, m, payload, True)
+
+    def usable(self):
+        """Raise RaySystemError unless the runtime can be talked to from here."""
+        if not self.alive():
+            from raylite.exceptions import RaySystemError
+            if self.inbox != NULL and self.process != getpid():
+                raise RaySystemError("this process was forked from one that uses raylite; references from there are "
+                                     "of no use here. Call raylite.init() to start a runtime of its own.")
+            raise RaySystemError("raylite has been shut down, and what it held is gone; call raylite.init() to start "
+                                 "anew.")
+
+    # ---- references --------------------------------------------------------------------------------------------
+
+    cdef void count_up(self, ObjectId id, bint hold):
+        self.counts[id] += 1
+        if hold and self.counts[id] == 1:
+            inbox_release_later(self.inbox, EV_HOLD, id)
+
+    cdef void count_down(self, ObjectId id):
+        cdef unordered_map[ObjectId, uint32_t].iterator it
+        if not self.alive():
+            return
+        it = self.counts.find(id)
+        if it == self.counts.end():
+            return
+        if deref(it).second > 1:
+            self.counts[id] -= 1
+            return
+        self.counts.erase(it)
+        inbox_release_later(self.inbox, EV_RELEASE, id)
+
+    cdef object ref(self, ObjectId id, bint hold):
+        """A new reference. hold: the node does not know yet that this client has one."""
+        cdef ObjectRef r = ObjectRef.__new__(ObjectRef)
+        r.id = id
+        r.client = self
+        self.count_up(id, hold)
+        return r
+
+    def keep_for_ever(self, ObjectRef ref not None):
+        """A reference was pickled outside raylite: its object lives until the job ends. Warns once."""
+        cdef Message m
+        self.usable()
+        memset(&m, 0, sizeof(Message))
+        m.kind = EV_KEEP
+        m.object = ref.id
+        self.lock()
+        self.send(&m, NULL)
+        self.unlock()
+        if not self.keep_warned:
+            self.keep_warned = True
+            import warnings
+            warnings.warn("an ObjectRef was pickled outside raylite (a file, your own pickle): nobody can tell when "
+                          "that copy is gone, so its object is held until the job ends", stacklevel=4)
+
+    # ---- waiting -----------------------------------------------------------------------------------------------
+
+    cdef int await_call(self, Call* call, int64_t timeout_ns) except -1:
+        """Wait for the answer, with the lock held on entry and exit. 1: it is there, 0: time is up.
+
+        Tasks that come to be run in place are run meanwhile, without the lock. Signals raise, unlocked.
+        """
+        cdef int result
+        cdef Run run
+        while True:
+            if call.answered:
+                return 1
+            if not call.in_place.empty():
+                run = Run.__new__(Run)
+                run.client = self
+                run.blob = call.in_place.back()
+                call.in_place.pop_back()
+                self.unlock()
+                try:
+                    run.parse()
+                    self.run_task(run)
+                finally:
+                    self.lock()
+                continue
+            with nogil:
+                result = pump_wait(self.pump, call_done, call, timeout_ns, True)
+            if result == 0:
+                return 0
+            if result < 0:
+                self.unlock()
+                try:
+                    PyErr_CheckSignals()
+                finally:
+                    self.lock()
+
+    cdef void forget(self, Call* call, bint told):
+        """Drop a call, under the lock; values that came and were not used are unpinned."""
+        cdef Message m
+        cdef size_t i
+        for i in range(call.slots.size()):
+            if call.slots[i].filled and call.slots[i].in_arena:
+                inbox_release_later(self.inbox, EV_UNPIN, call.slots[i].object)
+        if not told:
+            memset(&m, 0, sizeof(Message))
+            m.kind = EV_FORGET
+            m.request = call.id
+            self.send(&m, NULL)
+        inbox_drop_call(self.inbox, call)
+
+    cdef Call* ask(self, int kind, list refs, uint64_t aux, int flags):
+        """Send a request about objects, under the lock."""
+        cdef Message m
+        cdef TaskContext context = current_context(self)
+        cdef Py_ssize_t i, n = len(refs)
+        cdef bytes payload = PyBytes_FromStringAndSize(NULL, n * sizeof(ObjectId))
+        cdef ObjectId* ids = <ObjectId*> PyBytes_AS_STRING(payload)
+        cdef Call* call
+        for i in range(n):
+            ids[i] = (<ObjectRef> refs[i]).id
+        memset(&m, 0, sizeof(Message))
+        self.lock()
+        call = inbox_call(self.inbox, <uint32_t> n if kind == EV_GET else 0)
+        m.kind = <unsigned char> kind
+        m.flags = <unsigned short> flags
+        m.size = <uint32_t> PyBytes_GET_SIZE(payload)
+        m.request = call.id
+        m.aux = aux
+        m.object = object_id(context.id, 0)
+        m.attempt = context.attempt
+        self.send(&m, PyBytes_AS_STRING(payload))
+        return call
+
+    def get(self, list refs not None, double timeout_s=-1.0):
+        """The values of references, in order.
+
+        Args: refs: ObjectRef instances; timeout_s: seconds, below 0 for no limit.
+        Raises GetTimeoutError, or the error that one of the objects is (the first in order of those known).
+        """
+        cdef Call* call
+        cdef int arrived = 0
+        cdef bint finished = False
+        cdef size_t i
+        cdef list out
+        self.usable()
+        if not refs:
+            return []
+        call = self.ask(EV_GET, refs, 0, GET_LENDS | (GET_IN_PLACE if timeout_s < 0 else 0))
+        try:
+            arrived = self.await_call(call, <int64_t> (timeout_s * 1e9) if timeout_s >= 0 else -1)
+            finished = call.n_missing == 0
+            if arrived:
+                self.unlock()
+                try:
+                    self.usable()
+                    out = self.decode_all(call)
+                finally:
+                    self.lock()
+                return out
+        finally:
+            self.forget(call, finished)
+            self.unlock()
+        from raylite.exceptions import GetTimeoutError
+        raise GetTimeoutError(f"get: {len(refs)} object(s) were asked for, and not all were ready after {timeout_s:g} "
+                              "seconds")
+
+    cdef list decode_all(self, Call* call):
+        cdef size_t i
+        cdef list out = []
+        if call.failed:
+            for i in range(call.slots.size()):
+                if call.slots[i].filled and not call.slots[i].in_arena \
+                        and (<EnvelopeHeader*> blob_data(call.slots[i].blob)).kind in (KIND_USER_ERROR, KIND_SYSTEM_ERROR):
+                    self.decode(&call.slots[i])
+        for i in range(call.slots.size()):
+            out.append(self.decode(&call.slots[i]))
+        return out
+
+    cdef object decode(self, Slot* slot):
+        """The value in a slot. Raises it if it is an error."""
+        cdef const EnvelopeHeader* head
+        cdef PinnedBuffer owner
+        cdef Mapping* segment
+        if slot.in_arena:
+            owner = PinnedBuffer.__new__(PinnedBuffer)
+            owner.client = self
+            owner.id = slot.object
+            slot.in_arena = False             # the pin is the buffer's now
+            slot.filled = False
+            segment = self.mapping(slot.where.segment, False)
+            if slot.where.offset + slot.where.size > segment.size:
+                raise RuntimeError("a value lies outside its arena segment")
+            owner.data = segment.readable + slot.where.offset
+            owner.size = slot.where.size
+            if not envelope_valid(owner.data, owner.size):
+                raise RuntimeError("a value in the arena is damaged: its envelope does not add up")
+            return unpack_memory(owner.data, owner.size, owner)
+        head = <const EnvelopeHeader*> blob_data(slot.blob)
+        if head.kind == KIND_SYSTEM_ERROR:
+            from raylite.system_errors import system_error
+            raise system_error(envelope_pickle(blob_data(slot.blob))[:head.pickle_size],
+                               task_bytes(slot.object.task).hex())
+        value = unpack_blob(slot.blob)
+        if head.kind == KIND_USER_ERROR:
+            raise value.as_instanceof_cause()
+        return value
+
+    def wait(self, list refs not None, Py_ssize_t num_returns, double timeout_s=-1.0):
+        """Positions of the references that are ready, at most num_returns, in order; fewer if time was up."""
+        cdef Call* call
+        cdef int arrived
+        cdef const uint32_t* slots
+        cdef size_t i, n
+        cdef list out = []
+        self.usable()
+        call = self.ask(EV_WAIT, refs, <uint64_t> num_returns, GET_LENDS if timeout_s != 0 else 0)
+        arrived = 0
+        try:
+            arrived = self.await_call(call, <int64_t> (timeout_s * 1e9) if timeout_s >= 0 else -1)
+            if not arrived:
+                self.forget(call, False)
+                self.unlock()
+                call = NULL
+                call = self.ask(EV_WAIT, refs, 0, 0)
+                self.await_call(call, -1)
+            self.usable()
+            if call.answer != NULL:
+                slots = <const uint32_t*> blob_data(call.answer)
+                n = call.answer.size // sizeof(uint32_t)
+                for i in range(n):
+                    if len(out) == num_returns:
+                        break
+                    out.append(slots[i])
+        finally:
+            if call != NULL:
+                self.forget(call, call.answered)
+                self.unlock()
+        return out
+
+    def next_item(self, ObjectRef stream not None, uint32_t index, bint after_error, double timeout_s=-1.0):
+        """The reference of item `index` (from 1) of a generator task; None at its end; False if time is up.
+
+        Returns (reference, whether it is the error that ended the stream).
+        """
+        cdef Message m
+        cdef Call* call
+        cdef ObjectId id = object_id(stream.id.task, index)
+        cdef TaskContext context = current_context(self)
+        cdef int arrived = 0
+        self.usable()
+        memset(&m, 0, sizeof(Message))
+        self.lock()
+        call = inbox_call(self.inbox, 0)
+        m.kind = EV_NEXT
+        m.request = call.id
+        m.object = id
+        m.aux = after_error
+        m.flags = GET_LENDS
+        self.send(&m, NULL)
+        try:
+            arrived = self.await_call(call, <int64_t> (timeout_s * 1e9) if timeout_s >= 0 else -1)
+            self.usable()
+            if not arrived:
+                return False
+            if call.flags & READY_END:
+                return None
+            return self.ref(id, False), call.aux != 0
+        finally:
+            self.forget(call, call.answered)
+            self.unlock()
+
+    def watch(self, list refs not None, callback):
+        """Have collect() call callback(values or None, error or None) once the references are ready."""
+        cdef Call* call
+        self.usable()
+        call = self.ask(EV_GET, refs, 0, 0)
+        self.watched[call.id] = (callback, list(refs))
+        if call.answered:
+            self.inbox.arrived.push_back(call.id)
+            self.wake_monitor()
+        else:
+            call.asynchronous = True
+        self.unlock()
+
+    cdef void wake_monitor(self):
+        event_set(self.inbox.notice_event)
+
+    def collect(self):
+        """Take what came asynchronously: what collect_arrived gives, and a list of notices (kind, flags, aux, object,
+        text). For the one thread that the process has for it."""
+        cdef Message* m
+        cdef Blob* blob
+        notices = []
+        done = self.collect_arrived()
+        self.lock()
+        while not self.inbox.notices.empty():
+            blob = self.inbox.notices.front()
+            self.inbox.notices.pop_front()
+            m = <Message*> blob_data(blob)
+            notices.append((m.kind, m.flags, m.aux, object_bytes(m.object),
+                            (blob_data(blob) + sizeof(Message))[:m.size]))
+            blob_drop(blob)
+        self.unlock()
+        return done, notices
+
+    def collect_arrived(self):
+        """Take the asynchronous calls that are done: a list of (callback, values or None, error or None)."""
+        cdef Call* call
+        done = []
+        self.lock()
+        try:
+            event_clear(self.inbox.notice_event)
+            while not self.inbox.arrived.empty():
+                it = self.inbox.calls.find(self.inbox.arrived.back())
+                self.inbox.arrived.pop_back()
+                if it == self.inbox.calls.end():
+                    continue
+                call = deref(it).second
+                callback, _ = self.watched.pop(call.id)
+                values = error = None
+                self.unlock()
+                try:
+                    values = self.decode_all(call)
+                except BaseException as e:
+                    error = e
+                finally:
+                    self.lock()
+                self.forget(call, call.n_missing == 0)
+                done.append((callback, values, error))
+        finally:
+            self.unlock()
+        return done
+
+    def job_number(self):
+        """The number of the job that this client belongs to."""
+        return self.inbox.job
+
+    def client_number(self):
+        """This client's number at its node."""
+        return self.inbox.client
+
+    def query(self, uint32_t what):
+        """Ask the node about itself (QUERY_*); the answer's bytes."""
+        cdef Message m
+        cdef Call* call
+        self.usable()
+        memset(&m, 0, sizeof(Message))
+        self.lock()
+        call = inbox_call(self.inbox, 0)
+        try:
+            m.kind = EV_QUERY
+            m.request = call.id
+            m.object.index = what
+            self.send(&m, NULL)
+            self.await_call(call, -1)
+            self.usable()
+            return blob_data(call.answer)[:call.answer.size]
+        finally:
+            self.forget(call, True)
+            self.unlock()
+
+    def cancel(self, ObjectRef ref not None, bint force, bint recursive):
+        """Ask for the task behind a reference to be cancelled."""
+        cdef Message m
+        self.usable()
+        memset(&m, 0, sizeof(Message))
+        m.kind = EV_CANCEL
+        m.object = ref.id
+        m.flags = (CANCEL_FORCE if force else 0) | (CANCEL_RECURSIVE if recursive else 0)
+        self.lock()
+        self.send(&m, NULL)
+        self.unlock()
+
+    # ---- values ------------------------------------------------------------------------------------------------
+
+    cdef int fetch_segment(self, uint32_t segment, uint64_t* size) except -1:
+        """The descriptor of an arena segment; overridden by each kind of client."""
+        raise NotImplementedError
+
+    cdef Mapping* mapping(self, uint32_t segment, bint writable) except NULL:
+        """This process's view of a segment, read-only unless this client is its one writer."""
+        cdef Mapping* m = &self.mappings[segment]
+        if m.size == 0:
+            m.fd = self.fetch_segment(segment, &m.size)
+        if writable and m.writable == NULL:
+            m.writable = map_shared(m.fd, 0, m.size, True)
+            if m.writable == NULL:
+                raise MemoryError("an arena segment cannot be mapped")
+        if not writable and m.readable == NULL:
+            m.readable = map_shared(m.fd, 0, m.size, False)
+            if m.readable == NULL:
+                raise MemoryError("an arena segment cannot be mapped")
+        return m
+
+    def drop_mapping(self, uint32_t segment):
+        """The segment is gone: unmap it."""
+        cdef Mapping m
+        it = self.mappings.find(segment)
+        if it != self.mappings.end():
+            m = deref(it).second
+            self.mappings.erase(it)
+            unmap(m.readable, m.size)
+            unmap(m.writable, m.size)
+            self.close_segment(m.fd)
+
+    def close_segment(self, int fd):
+        close(fd)
+
+    cdef bytes place(self, Packed packed, bint may_inline):
+        """A ValueRecord for a packed value: itself inline, or written into a block of the arena leased for it."""
+        cdef Message m
+        cdef Call* call
+        cdef ValueRecord record
+        cdef Location where
+        cdef Mapping* segment
+        cdef bytes out
+        cdef char* at
+        cdef ObjectId* id
+        cdef uint64_t wanted = packed.size
+        memset(&record, 0, sizeof(ValueRecord))
+        record.kind = packed.kind
+        record.flags = packed.flags
+        if may_inline and (packed.size <= INLINE_MOST or packed.kind == KIND_USER_ERROR):
+            record.where.size = packed.size
+            out = PyBytes_FromStringAndSize(NULL, sizeof(ValueRecord) + align8(packed.size))
+            at = PyBytes_AS_STRING(out)
+            memcpy(at, &record, sizeof(ValueRecord))
+            packed.write(at + sizeof(ValueRecord))
+            return out
+        memset(&m, 0, sizeof(Message))
+        self.lock()
+        call = inbox_call(self.inbox, 0)
+        try:
+            m.kind = EV_LEASE
+            m.request = call.id
+            m.size = 8
+            self.send(&m, <const char*> &wanted)
+            self.await_call(call, -1)
+            self.usable()
+            memcpy(&where, blob_data(call.answer), sizeof(Location))
+        finally:
+            self.forget(call, True)
+            self.unlock()
+        if where.size == 0:
+            from raylite.exceptions import ObjectStoreFullError
+            raise ObjectStoreFullError(f"a value of {packed.size:,} bytes does not fit into the object store, of which "
+                                       f"{where.offset:,} bytes are in use; free references, or pass a larger "
+                                       "object_store_memory to init")
+        try:
+            segment = self.mapping(where.segment, True)
+            packed.write(segment.writable + where.offset)
+        except BaseException:
+            memset(&m, 0, sizeof(Message))
+            m.kind = EV_RETURN
+            m.size = sizeof(Location)
+            self.lock()
+            self.send(&m, <const char*> &where)
+            self.unlock()
+            raise
+        record.in_arena = 1
+        record.n_refs = <uint32_t> len(packed.refs)
+        record.where = where
+        out = PyBytes_FromStringAndSize(NULL, sizeof(ValueRecord) + sizeof(ObjectId) * len(packed.refs))
+        memcpy(PyBytes_AS_STRING(out), &record, sizeof(ValueRecord))
+        id = <ObjectId*> (PyBytes_AS_STRING(out) + sizeof(ValueRecord))
+        for ref in packed.refs:
+            id[0] = (<ObjectRef> ref).id
+            id += 1
+        return out
+
+    cdef ObjectRef store(self, Packed packed, TaskContext context):
+        cdef bytes record = self.place(packed, True)
+        cdef Message m
+        cdef ObjectRef ref
+        memset(&m, 0, sizeof(Message))
+        m.kind = EV_PUT
+        context.n_put += 1
+        m.object = object_id(context.id, PUT_INDEX | context.n_put)
+        m.attempt = context.attempt
+        m.size = <uint32_t> PyBytes_GET_SIZE(record)
+        ref = self.ref(m.object, False)
+        self.lock()
+        self.send(&m, PyBytes_AS_STRING(record))
+        self.unlock()
+        return ref
+
+    def put(self, value):
+        """Store a value; returns its reference."""
+        self.usable()
+        return self.store(pack(value), current_context(self))
+
+    # ---- tasks -------------------------------------------------------------------------------------------------
+
+    def register_function(self, Packed packed not None, str name not None):
+        """Make a function known to the node by the hash of its pickle; returns the reference that holds it."""
+        cdef Message m
+        cdef bytes envelope, text = name.encode("utf-8", "replace"), payload
+        cdef uint64_t size = len(text)
+        cdef char* at
+        cdef ObjectRef ref
+        self.usable()
+        packed.kind = KIND_FUNCTION
+        envelope = packed.to_bytes()
+        memset(&m, 0, sizeof(Message))
+        m.kind = EV_FUNCTION
+        m.object = object_id(hash_bytes(PyBytes_AS_STRING(packed.pickle), PyBytes_GET_SIZE(packed.pickle), 0),
+                             FUNCTION_INDEX)
+        payload = (<const char*> &size)[:8] + text + b"\0" * (align8(size) - size) + envelope
+        m.size = <uint32_t> len(payload)
+        ref = self.ref(m.object, False)
+        self.lock()
+        self.send(&m, PyBytes_AS_STRING(payload))
+        self.unlock()
+        return ref
+
+    def submit(self, ObjectRef function not None, tuple args, dict kwargs, int32_t n_returns, int32_t max_retries,
+               bint retry_exceptions, bytes demand not None, bytes name not None):
+        """Submit a task; returns the list of its references (for a stream: the one that stands for it).
+
+        Args: function: from register_function of this client; args, kwargs: checked against its signature;
+        n_returns: -1 for a generator; demand: see resources.pyx; name: empty for the function's own.
+        """
+        cdef TaskContext context = current_context(self)
+        cdef list refs = [], slots = None
+        cdef Packed packed = None
+        cdef Message m
+        cdef SubmitHeader h
+        cdef Py_ssize_t i
+        cdef Blob* payload
+        cdef uint64_t args_size = 0, total
+        cdef uint64_t index
+        cdef char* at
+        cdef list out
+        cdef Call* call = NULL
+        cdef bint taken
+        cdef TaskId task
+        self.usable()
+        memset(&h, 0, sizeof(SubmitHeader))
+        if args or kwargs:
+            packed = pack_arguments(args, kwargs, refs)
+            if packed.size > INLINE_MOST:
+                refs.append(self.store(packed, context))
+                h.flags |= SUBMIT_ARGS_OBJECT
+                packed = None
+            else:
+                args_size = packed.size
+        h.function = function.id
+        h.parent = context.id
+        h.n_returns = n_returns
+        h.max_retries = max_retries
+        h.flags |= SUBMIT_RETRY_EXCEPTIONS if retry_exceptions else 0
+        h.n_refs = <uint32_t> len(refs)
+        h.demand_size = <uint32_t> PyBytes_GET_SIZE(demand)
+        h.name_size = <uint32_t> PyBytes_GET_SIZE(name)
+        h.args_size = args_size
+        total = sizeof(SubmitHeader) + sizeof(ObjectId) * <uint64_t> len(refs) + align8(h.demand_size) \
+            + align8(h.name_size) + align8(args_size)
+        cdef bytes buffer = PyBytes_FromStringAndSize(NULL, total)
+        at = PyBytes_AS_STRING(buffer) + sizeof(SubmitHeader)
+        for i in range(len(refs)):
+            (<ObjectId*> at)[0] = (<ObjectRef> refs[i]).id
+            at += sizeof(ObjectId)
+        at = put_padded(at, PyBytes_AS_STRING(demand), h.demand_size)
+        at = put_padded(at, PyBytes_AS_STRING(name), h.name_size)
+        if args_size:
+            packed.write(at)
+            memset(at + args_size, 0, align8(args_size) - args_size)
+        memcpy(PyBytes_AS_STRING(buffer), &h, sizeof(SubmitHeader))
+        h.digest = hash_bytes(PyBytes_AS_STRING(buffer), total, 0).lo
+        memcpy(PyBytes_AS_STRING(buffer), &h, sizeof(SubmitHeader))
+        index = context.n_submitted
+        context.n_submitted += 1
+        task = derive_task(context.id, index, 0)
+        memset(&m, 0, sizeof(Message))
+        m.kind = EV_SUBMIT
+        m.size = <uint32_t> total
+        m.attempt = 0
+        m.object = object_id(task, 0)
+        if context.attempt:
+            task = self.submit_confirmed(&m, PyBytes_AS_STRING(buffer), context, index)
+        out = []
+        for i in range(1 if n_returns < 0 else n_returns):
+            out.append(self.ref(object_id(task, <uint32_t> i), False))
+        if not context.attempt:
+            self.lock()
+            self.send(&m, PyBytes_AS_STRING(buffer))
+            self.unlock()
+        return out
+
+    cdef TaskId submit_confirmed(self, Message* m, const char* payload, TaskContext context, uint64_t index) except *:
+        """Submit from a task that runs again: if it diverged from its first run, the id may be another task's."""
+        cdef Call* call
+        cdef TaskId task = m.object.task
+        cdef uint64_t salt = 0
+        cdef bint taken
+        while True:
+            self.lock()
+            call = inbox_call(self.inbox, 0)
+            try:
+                m.request = call.id
+                m.flags = SUBMIT_CONFIRM
+                self.send(m, payload)
+                self.await_call(call, -1)
+                self.usable()
+                taken = call.aux != 0
+            finally:
+                self.forget(call, True)
+                self.unlock()
+            if not taken:
+                return task
+            salt += context.attempt
+            task = derive_task(context.id, index, salt)
+            m.object = object_id(task, 0)
+
+    # ---- running (workers) -------------------------------------------------------------------------------------
+
+    def next_run(self):
+        """Wait for a task to run; None when the node is gone. Interrupted by signals."""
+        cdef Run run
+        cdef int result
+        while True:
+            self.lock()
+            if self.inbox.runs.empty() and not self.inbox.closed:
+                with nogil:
+                    result = pump_wait(self.pump, has_runs, self.inbox, -1, True)
+            if self.inbox.runs.empty():
+                self.unlock()
+                if self.inbox.closed:
+                    return None
+                PyErr_CheckSignals()
+                continue
+            run = Run.__new__(Run)
+            run.client = self
+            run.blob = self.inbox.runs.front()
+            self.inbox.runs.pop_front()
+            self.unlock()
+            if self.begin(run.message()):
+                run.parse()
+                return run
+
+    cdef bint begin(self, Message* m):
+        """Mark the message as begun. False if it was taken back; overridden where that can happen."""
+        return True
+
+    def finish(self, Run run not None, list records not None, uint64_t start_ns, uint64_t end_ns, int flags,
+               uint32_t n_yielded=0):
+        """Report a task's end. records: from record(), one for each return."""
+        cdef FinishedHeader h
+        cdef Message m
+        cdef bytes payload
+        h.start_ns = start_ns
+        h.end_ns = end_ns
+        h.n_values = <uint32_t> len(records)
+        h.n_yielded = n_yielded
+        payload = (<const char*> &h)[:sizeof(FinishedHeader)] + b"".join(records)
+        self.report(run, EV_FINISHED, object_id(run.message().object.task, 0), payload, flags)
+
+    def yielded(self, Run run not None, uint32_t index, bytes record not None):
+        """Report item `index` (from 1) of a generator task."""
+        self.report(run, EV_YIELDED, object_id(run.message().object.task, index), record, 0)
+
+    cdef void report(self, Run run, int kind, ObjectId object, bytes payload, int flags):
+        cdef Message m
+        memset(&m, 0, sizeof(Message))
+        m.kind = <unsigned char> kind
+        m.object = object
+        m.attempt = run.message().attempt
+        m.flags = <unsigned short> flags
+        m.size = <uint32_t> PyBytes_GET_SIZE(payload)
+        self.lock()
+        self.send(&m, PyBytes_AS_STRING(payload))
+        self.unlock()
+
+    def record(self, Packed packed not None):
+        """What finish() and yielded() take for one value: it is in the arena, or in the record."""
+        return self.place(packed, True)
+
+
+cdef char* put_padded(char* at, const char* data, uint64_t size):
+    memcpy(at, data, size)
+    memset(at + size, 0, align8(size) - size)
+    return at + align8(size)
+
+
+cdef Packed pack_arguments(tuple args, dict kwargs, list refs):
+    """Arguments as one envelope: (args, kwargs, slots); references at the top level go to `refs`, their slots say where."""
+    cdef list slots = [], values = None
+    cdef Py_ssize_t i
+    cdef Packed packed
+    for i in range(len(args)):
+        if type(args[i]) is ObjectRef:
+            if values is None:
+                values = list(args)
+            refs.append(args[i])
+            slots.append(i)
+            values[i] = None
+    if values is not None:
+        args = tuple(values)
+    if kwargs:
+        for key, value in kwargs.items():
+            if type(value) is ObjectRef:
+                refs.append(value)
+                slots.append(key)
+        if slots and type(slots[-1]) is str:
+            kwargs = {k: (None if type(v) is ObjectRef else v) for k, v in kwargs.items()}
+    packed = pack((args, kwargs or None, slots or None))
+    packed.kind = KIND_ARGUMENTS
+    return packed
+
+
+cdef class Run:
+    """A task that this worker is to run: its function, arguments and who it is."""
+
+    cdef Message* message(self):
+        return <Message*> blob_data(self.blob)
+
+    cdef int parse(self) except -1:
+        """Find the parts of the message."""
+        cdef Message* m = self.message()
+        cdef Cursor c = Cursor(blob_data(self.blob) + sizeof(Message), m.size, False)
+        cdef const RunHeader* h = <const RunHeader*> take(&c, sizeof(RunHeader))
+        cdef const uint32_t* gpus
+        cdef const char* name
+        cdef uint32_t i
+        if h == NULL:
+            raise RuntimeError("a malformed message to run a task")
+        gpus = <const uint32_t*> take_padded(&c, 4 * <uint64_t> h.n_gpus)
+        name = take_padded(&c, h.name_size)
+        self.function_data = take_padded(&c, h.function_size)
+        self.function_size = h.function_size
+        self.args_data = take_padded(&c, h.args_size)
+        self.args_size = h.args_size
+        if c.failed:
+            raise RuntimeError("a malformed message to run a task")
+        self.values = c.data
+        self.values_size = c.left
+        self.n_values = h.n_values
+        self.n_returns = h.n_returns
+        self.name = name[:h.name_size].decode("utf-8", "replace")
+        self.gpus = tuple([gpus[i] for i in range(h.n_gpus)])
+        self.position = m.request
+        self.retries_exceptions = m.flags & RUN_RETRY_EXCEPTIONS != 0
+        self.in_place = m.flags & RUN_IN_PLACE != 0
+        return 0
+
+    def __dealloc__(self):
+        blob_drop(self.blob)
+
+    @property
+    def function_id(self):
+        """The function's id, 20 bytes."""
+        return object_bytes((<const RunHeader*> (blob_data(self.blob) + sizeof(Message))).function)
+
+    @property
+    def task_id(self):
+        """The task's id, 16 bytes."""
+        return task_bytes(self.message().object.task)
+
+    @property
+    def attempt(self):
+        return self.message().attempt
+
+    def function(self):
+        """The function's pickle, if it came with this task; else None."""
+        if self.function_size == 0:
+            return None
+        return envelope_pickle(self.function_data)[:(<const EnvelopeHeader*> self.function_data).pickle_size]
+
+    def arguments(self):
+        """(args, kwargs), references at the top level replaced by their values."""
+        cdef BlobBuffer all_bytes = BlobBuffer.__new__(BlobBuffer)
+        cdef Cursor c = Cursor(self.values, self.values_size, False)
+        cdef const ValueRecord* record
+        cdef const char* body = NULL
+        cdef const char* begin = blob_data(self.blob)
+        cdef Slot slot
+        cdef uint32_t i
+        cdef list values = []
+        all_bytes.blob = blob_keep(self.blob)
+        whole = memoryview(all_bytes)
+        for i in range(self.n_values):
+            record = take_value(&c, &body)
+            if record == NULL:
+                raise RuntimeError("a malformed message to run a task")
+            if record.in_arena:
+                memset(&slot, 0, sizeof(Slot))
+                slot.filled = slot.in_arena = True
+                slot.object = (<const ObjectId*> body)[0]
+                slot.where = record.where
+                values.append(self.client.decode(&slot))
+            else:
+                values.append(unpack_memory(body, record.where.size, whole[body - begin:body - begin + record.where.size]))
+        if self.message().flags & RUN_ARGS_OBJECT:
+            packed = values.pop()
+        elif self.args_size:
+            packed = unpack_memory(self.args_data, self.args_size,
+                                   whole[self.args_data - begin:self.args_data - begin + self.args_size])
+        else:
+            return (), {}
+        args, kwargs, slots = packed
+        if slots:
+            args = list(args)
+            for place, value in zip(slots, values):
+                if type(place) is int:
+                    args[place] = value
+                else:
+                    kwargs[place] = value
+        return args, kwargs or {}

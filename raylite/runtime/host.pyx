@@ -1,0 +1,729 @@
+"""The embedded host: one node in the driver's process, pumped without the GIL; worker processes at the end of rings.
+
+It performs the node's commands: messages to clients, workers ordered from the zygote, arena segments made as memory
+files. Lock: Pump.lock guards the node, the peers and the local inbox; nothing blocks under it. A full ring never
+blocks either: what does not fit waits in the peer's outbox, and the peer rings the bell when it has read.
+"""
+from cython.operator cimport dereference as deref, preincrement
+from libc.stdio cimport snprintf
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+from libcpp.string cimport string
+from raylite._core.envelope cimport blob_data, blob_drop, blob_keep
+from raylite._core.ids cimport object_id
+from raylite._core.message cimport *
+from raylite._core.node cimport node_deadline_ns, node_handle
+from raylite._core.state cimport Command
+from raylite.runtime.channel cimport BELL_AWAKE, BELL_THREAD, BELL_WAITER, CHANNEL_BYTES, PAGE, channel_map, \
+    channel_unmap, ring_has, ring_read, ring_write
+from raylite.runtime.client cimport TaskContext
+from raylite.runtime.inbox cimport inbox_close, inbox_deliver, inbox_flush
+from raylite.runtime.native cimport SIGKILL, close, current_cpu_count, dup, epoll_unwatch, epoll_watch, errno, \
+    event_new, event_set, file_size, full_fence, getpid, hang_up, kill, load_seq, map_shared, memory_file, monotonic_ns, \
+    not_in_forks, open_pidfd, packet_pair, pthread_mutex_lock, pthread_mutex_unlock, read_at, receive, \
+    send_with_fds, store_release, store_seq, unmap
+from raylite.runtime.pump cimport TAG_FIRST, pump_open, pump_start, pump_stop, pump_wake_by
+
+cdef enum:
+    TAG_ZYGOTE = TAG_FIRST
+    TAG_ZYGOTE_DEATH = TAG_FIRST + 1
+    TAG_PEERS = TAG_FIRST + 2     # and the client's number
+    STDERR_TAIL = 2000
+    SPIN_NS = 50000
+
+cdef extern from *:
+    """
+    template <typename T> static T *raylite_host_new(T *) { return new T(); }
+    template <typename T> static void raylite_host_delete(T *p) { delete p; }
+    """
+    Host* raylite_host_new(Host*) nogil
+    Peer* raylite_host_new(Peer*) nogil
+    Inbox* raylite_host_new(Inbox*) nogil
+    void raylite_host_delete(Host*) nogil
+    void raylite_host_delete(Peer*) nogil
+    void raylite_host_delete(Inbox*) nogil
+
+
+# ---- peers -----------------------------------------------------------------------------------------------------
+
+cdef Peer* find_peer(Host* h, uint32_t client) noexcept nogil:
+    cdef ordered_map[uint32_t, Peer*].iterator it = h.peers.find(client)
+    if it == h.peers.end():
+        return NULL
+    return deref(it).second
+
+
+cdef Peer* open_peer(Host* h, uint32_t client, int* remote_socket) noexcept nogil:
+    """A channel for a new client. NULL if the system has no memory or descriptors left."""
+    cdef Peer* p = raylite_host_new(<Peer*> NULL)
+    cdef int memory = memory_file(b"raylite-channel", CHANNEL_BYTES)
+    cdef int pair[2]
+    p.client = client
+    p.thread_event = event_new()
+    p.waiter_event = event_new()
+    p.space_event = event_new()
+    p.out_file = p.err_file = p.pidfd = -1
+    pair[0] = pair[1] = -1
+    if memory < 0 or p.space_event < 0 or packet_pair(pair) != 0 or not channel_map(&p.channel, memory, True) \
+            or h.n_spinning == PEERS_MOST:
+        if pair[1] >= 0:
+            close(pair[1])
+        p.socket = pair[0]
+        p.channel.memory = memory
+        free_peer(p)
+        return NULL
+    p.socket = pair[0]
+    remote_socket[0] = pair[1]
+    h.peers[client] = p
+    h.spinning[h.n_spinning] = p
+    store_release(&h.n_spinning, h.n_spinning + 1)
+    return p
+
+
+cdef void close_fd(int fd) noexcept nogil:
+    if fd >= 0:
+        close(fd)
+
+
+cdef void free_peer(Peer* p) noexcept nogil:
+    cdef size_t i
+    for i in range(p.outbox.size()):
+        blob_drop(p.outbox[i].payload)
+    channel_unmap(&p.channel)
+    close_fd(p.channel.memory)
+    close_fd(p.thread_event)
+    close_fd(p.waiter_event)
+    close_fd(p.space_event)
+    close_fd(p.socket)
+    close_fd(p.out_file)
+    close_fd(p.err_file)
+    close_fd(p.pidfd)
+    raylite_host_delete(p)
+
+
+cdef void bury_peer(Host* h, Peer* p) noexcept nogil:
+    """The client is gone. Its memory stays mapped until no leader can be looking at it."""
+    cdef uint64_t i
+    cdef Finished f
+    h.peers.erase(p.client)
+    for i in range(h.n_spinning):
+        if h.spinning[i] == p:
+            h.spinning[i] = h.spinning[h.n_spinning - 1]
+            store_release(&h.n_spinning, h.n_spinning - 1)
+            break
+    if p.out_file >= 0:
+        f.client = p.client
+        f.process = p.process
+        f.out_file = p.out_file
+        f.err_file = p.err_file
+        p.out_file = p.err_file = -1
+        h.finished.push_back(f)
+        event_set(h.local.notice_event)
+    if p.pidfd >= 0:
+        epoll_unwatch(h.pump.epoll, p.pidfd)
+    h.graveyard.push_back(p)
+
+
+cdef void sweep_graveyard(Host* h) noexcept nogil:
+    cdef size_t i
+    if h.pump.leader or h.graveyard.empty():
+        return
+    for i in range(h.graveyard.size()):
+        free_peer(h.graveyard[i])
+    h.graveyard.clear()
+
+
+cdef void ring_bell(Peer* p) noexcept nogil:
+    """Wake whoever of the peer's process sleeps, if anybody does."""
+    cdef uint64_t bell
+    full_fence()
+    bell = load_seq(&p.channel.client.bell)
+    if bell == BELL_WAITER:
+        event_set(p.waiter_event)
+    elif bell == BELL_THREAD:
+        event_set(p.thread_event)
+    p.silent = False
+
+
+cdef void flush_outbox(Peer* p) noexcept nogil:
+    cdef Outgoing* first
+    while not p.outbox.empty():
+        first = &p.outbox.front()
+        p.silent = True
+        if not ring_write(&p.channel.out, &first.message, blob_data(first.payload) if first.payload != NULL else NULL,
+                          &first.progress):
+            store_seq(&p.channel.node.wants_space, 1)
+            full_fence()
+            if not ring_write(&p.channel.out, &first.message,
+                              blob_data(first.payload) if first.payload != NULL else NULL, &first.progress):
+                return
+        store_seq(&p.channel.node.wants_space, 0)
+        blob_drop(first.payload)
+        p.outbox.pop_front()
+
+
+cdef void send_to_peer(Peer* p, const Message* m, Blob* payload) noexcept nogil:
+    """Write a message to the peer's ring, or keep what does not fit."""
+    cdef Outgoing out
+    cdef uint64_t progress = 0
+    if p.outbox.empty():
+        p.silent = True
+        if ring_write(&p.channel.out, m, blob_data(payload) if payload != NULL else NULL, &progress):
+            return
+    out.message = m[0]
+    out.payload = blob_keep(payload)
+    out.progress = progress
+    p.outbox.push_back(out)
+    flush_outbox(p)
+
+
+# ---- commands --------------------------------------------------------------------------------------------------
+
+cdef void feed(Host* h, uint8_t kind, uint32_t client, uint64_t request, uint32_t segment, uint16_t flags,
+               const char* payload, uint32_t size) noexcept nogil:
+    """An event of the host's own."""
+    cdef Message m
+    memset(&m, 0, sizeof(Message))
+    m.version = MESSAGE_VERSION
+    m.kind = kind
+    m.flags = flags
+    m.client = client
+    m.size = size
+    m.request = request
+    m.object.index = segment
+    m.time_ns = monotonic_ns()
+    m.incarnation = h.node.incarnation
+    node_handle(h.node, &m, payload)
+
+
+cdef void send_order(Host* h, const SpawnOrder* order) noexcept nogil:
+    """Hand a worker's order and descriptors to the zygote, or keep it until there is one."""
+    cdef Peer* p = find_peer(h, order.client)
+    cdef int fds[PEER_FDS]
+    cdef int pair[2]
+    if p == NULL:
+        return
+    if h.zygote < 0:
+        h.orders.push_back(order[0])
+        return
+    fds[<int> FD_MEMORY] = p.channel.memory
+    fds[<int> FD_BELL] = h.bell_file
+    fds[<int> FD_NODE_THREAD] = h.thread_event
+    fds[<int> FD_NODE_WAITER] = h.waiter_event
+    fds[<int> FD_THREAD] = p.thread_event
+    fds[<int> FD_WAITER] = p.waiter_event
+    fds[<int> FD_SPACE] = p.space_event
+    fds[<int> FD_SOCKET] = p.pidfd            # until the worker has it: its end of the socket
+    fds[<int> FD_OUT] = p.out_file
+    fds[<int> FD_ERR] = p.err_file
+    if send_with_fds(h.zygote, order, sizeof(SpawnOrder), fds, PEER_FDS) != 0:
+        h.orders.push_back(order[0])
+        return
+    close(p.pidfd)
+    p.pidfd = -1
+
+
+cdef void spawn(Host* h, const Message* m, const char* payload) noexcept nogil:
+    cdef SpawnOrder order
+    cdef int remote = -1
+    cdef Peer* p = open_peer(h, m.client, &remote)
+    cdef const char* text = b"its process could not be started: no memory or file descriptors left"
+    if p == NULL:
+        feed(h, EV_DETACH, m.client, 0, 0, 0, text, 67)
+        return
+    p.is_worker = True
+    p.pidfd = remote
+    p.out_file = memory_file(b"raylite-stdout", 0)
+    p.err_file = memory_file(b"raylite-stderr", 0)
+    memset(&order, 0, sizeof(SpawnOrder))
+    order.kind = ORDER_SPAWN
+    order.client = m.client
+    memcpy(&order.environment, payload, 8)
+    order.n_gpus = (m.size - 8) // 4
+    if order.n_gpus > GPUS_MOST:
+        order.n_gpus = GPUS_MOST
+    memcpy(order.gpus, payload + 8, 4 * order.n_gpus)
+    send_order(h, &order)
+
+
+cdef void recall(Host* h, uint32_t client) noexcept nogil:
+    """Take back what the worker has not begun.
+
+    We store the range and then look at `started`; the worker stores `started` and then looks at the range (both in
+    sequentially consistent order), so at least one of the two sees the other. What the worker leaves, it reports.
+    """
+    cdef Peer* p = find_peer(h, client)
+    cdef uint64_t begun
+    if p == NULL:
+        return
+    store_seq(&p.channel.node.recall_to, h.node.scheduler.workers[client].position + 1)
+    store_seq(&p.channel.node.recall_from, load_seq(&p.channel.client.started) + 1)
+    full_fence()
+    begun = load_seq(&p.channel.client.started)
+    feed(h, EV_RECALLED, client, begun, 0, 0, NULL, 0)
+
+
+cdef void make_segment(Host* h, const Message* m) noexcept nogil:
+    cdef int fd = memory_file(b"raylite-arena", m.request)
+    if fd >= 0:
+        h.segments[m.object.index] = fd
+        h.segment_sizes[m.object.index] = m.request
+    feed(h, EV_SEGMENT, m.client, errno if fd < 0 else 0, m.object.index, 0, NULL, 0)
+
+
+cdef void drop_segment(Host* h, const Message* m) noexcept nogil:
+    cdef ordered_map[uint32_t, Peer*].iterator it = h.peers.begin()
+    close(h.segments[m.object.index])
+    h.segments.erase(m.object.index)
+    h.segment_sizes.erase(m.object.index)
+    inbox_deliver(h.local, m, NULL, NULL)
+    while it != h.peers.end():
+        send_to_peer(deref(it).second, m, NULL)
+        preincrement(it)
+
+
+cdef void stop_peer(Host* h, const Message* m) noexcept nogil:
+    cdef Peer* p = find_peer(h, m.client)
+    if p == NULL:
+        return
+    if m.flags & STOP_KILL == 0:
+        send_to_peer(p, m, NULL)
+    elif p.process:
+        kill(p.process, SIGKILL)
+    else:
+        p.doomed = True
+
+
+cdef void interrupt(Host* h, const Message* m) noexcept nogil:
+    cdef Peer* p = find_peer(h, m.client)
+    if p == NULL:
+        return
+    send_to_peer(p, m, NULL)
+    ring_bell(p)
+    if p.process:
+        kill(p.process, 2)
+
+
+cdef void perform(Host* h) noexcept nogil:
+    """Perform what the node wants done, until it wants no more."""
+    cdef vector[Command] commands
+    cdef ordered_map[uint32_t, Peer*].iterator it
+    cdef Peer* p
+    cdef Message* m
+    cdef Blob* payload
+    cdef size_t i
+    while not h.node.commands.empty():
+        commands.clear()
+        commands.swap(h.node.commands)
+        for i in range(commands.size()):
+            m = &commands[i].message
+            payload = commands[i].payload
+            if m.kind == CMD_SPAWN:
+                spawn(h, m, blob_data(payload))
+            elif m.kind == CMD_RECALL:
+                recall(h, m.client)
+            elif m.kind == CMD_SEGMENT:
+                make_segment(h, m)
+            elif m.kind == CMD_UNSEGMENT:
+                drop_segment(h, m)
+            elif m.kind == CMD_STOP:
+                stop_peer(h, m)
+            elif m.kind == CMD_INTERRUPT:
+                interrupt(h, m)
+            elif m.kind == CMD_COMMIT:
+                feed(h, EV_COMMITTED, 0, m.request, 0, 0, NULL, 0)
+            elif m.client == h.local.client:
+                inbox_deliver(h.local, m, blob_data(payload) if payload != NULL else NULL, payload)
+            else:
+                p = find_peer(h, m.client)
+                if p != NULL:
+                    send_to_peer(p, m, payload)
+            blob_drop(payload)
+    it = h.peers.begin()
+    while it != h.peers.end():
+        if deref(it).second.silent:
+            ring_bell(deref(it).second)
+        preincrement(it)
+    h.bell.n_running = h.node.scheduler.workers.size() - h.node.scheduler.idle.size()
+    if h.output_asleep and h.bell.n_running:
+        h.output_asleep = False
+        event_set(h.local.notice_event)
+
+
+cdef bint local_send(void* link, const Message* m, const char* payload, bint may_wait) noexcept nogil:
+    """The driver's messages: a call into the node."""
+    cdef Host* h = <Host*> link
+    node_handle(h.node, m, payload)
+    perform(h)
+    return True
+
+
+# ---- input -----------------------------------------------------------------------------------------------------
+
+cdef void send_descriptor(Host* h, Peer* p, uint32_t segment) noexcept nogil:
+    cdef ordered_map[uint32_t, int].iterator it = h.segments.find(segment)
+    cdef uint32_t none = 0
+    if it == h.segments.end():
+        send_with_fds(p.socket, &none, 4, NULL, 0)
+        return
+    send_with_fds(p.socket, &segment, 4, &deref(it).second, 1)
+
+
+cdef void take_from_peer(Host* h, Peer* p) noexcept nogil:
+    """Hand the node what the peer has sent. The client's number is ours to say, not the peer's."""
+    cdef Message* m
+    while ring_read(&p.channel.into):
+        m = <Message*> p.channel.into.message.data()
+        m.client = p.client
+        if m.kind == EV_DESCRIPTOR:
+            send_descriptor(h, p, m.object.index)
+        elif m.kind == EV_ATTACH or m.kind == EV_DETACH or m.kind == EV_SEGMENT or m.kind == EV_RECALLED \
+                or m.kind == EV_TICK or m.kind == EV_COMMITTED:
+            p.channel.into.broken = True      # a host's events, not a client's
+        else:
+            m.time_ns = monotonic_ns()
+            node_handle(h.node, m, p.channel.into.message.data() + sizeof(Message))
+            perform(h)
+        p.channel.into.message.clear()
+    if p.channel.into.broken and p.process > 0:
+        kill(p.process, SIGKILL)
+    if load_seq(&p.channel.client.wants_space):
+        event_set(p.space_event)
+
+
+cdef void host_poll(void* owner) noexcept nogil:
+    cdef Host* h = <Host*> owner
+    cdef ordered_map[uint32_t, Peer*].iterator it = h.peers.begin()
+    cdef Peer* p
+    cdef uint64_t now, deadline
+    inbox_flush(h.local, True)
+    while it != h.peers.end():
+        p = deref(it).second
+        preincrement(it)
+        if ring_has(&p.channel.into):
+            take_from_peer(h, p)
+        if not p.outbox.empty():
+            flush_outbox(p)
+            if p.silent:
+                ring_bell(p)
+    sweep_graveyard(h)
+    deadline = node_deadline_ns(h.node)
+    if deadline == 0:
+        h.tick_at_ns = 0
+        return
+    now = monotonic_ns()
+    if h.tick_at_ns and now >= h.tick_at_ns:
+        h.tick_at_ns = 0
+        feed(h, EV_TICK, 0, 0, 0, 0, NULL, 0)
+        perform(h)
+        deadline = node_deadline_ns(h.node)
+    if h.tick_at_ns == 0 and deadline:
+        h.tick_at_ns = deadline
+        pump_wake_by(&h.pump, deadline - now if deadline > now else 1)
+
+
+cdef bint host_pending(void* owner) noexcept nogil:
+    cdef Host* h = <Host*> owner
+    cdef uint64_t i
+    for i in range((<volatile uint64_t*> &h.n_spinning)[0]):
+        if ring_has(&h.spinning[i].channel.into):
+            return True
+    return False
+
+
+# ---- processes -------------------------------------------------------------------------------------------------
+
+cdef void append_stderr(const Peer* p, string* text) noexcept nogil:
+    """The last lines that the process wrote to its standard error."""
+    cdef char tail[STDERR_TAIL]
+    cdef uint64_t size = file_size(p.err_file) if p.err_file >= 0 else 0
+    cdef uint64_t begin = size - STDERR_TAIL if size > STDERR_TAIL else 0
+    cdef int n
+    if size == 0:
+        return
+    n = read_at(p.err_file, tail, size - begin, begin)
+    if n > 0:
+        text.append(b"\x1f")
+        text.append(<const char*> tail, <size_t> n)
+
+
+cdef void worker_exited(Host* h, uint32_t client, int status) noexcept nogil:
+    """status: as waitpid gives it. What the worker had sent before counts."""
+    cdef Peer* p = find_peer(h, client)
+    cdef string text
+    cdef char what[64]
+    if p == NULL:
+        return
+    take_from_peer(h, p)
+    if status & 0x7f:
+        snprintf(what, 64, "signal %d", status & 0x7f)
+    else:
+        snprintf(what, 64, "exit code %d", (status >> 8) & 0xff)
+    text.append(<const char*> what)
+    append_stderr(p, &text)
+    feed(h, EV_DETACH, client, load_seq(&p.channel.client.started), 0, 0, text.data(), <uint32_t> text.size())
+    bury_peer(h, p)
+    perform(h)
+
+
+cdef void read_zygote(Host* h) noexcept nogil:
+    cdef ZygoteReport report
+    cdef Peer* p
+    while receive(h.zygote, &report, sizeof(ZygoteReport)) == sizeof(ZygoteReport):
+        p = find_peer(h, report.client)
+        if p == NULL:
+            continue
+        if report.kind == REPORT_STARTED:
+            p.process = report.process
+            feed(h, EV_ATTACH, report.client, <uint64_t> report.process, 0, CLIENT_WORKER, NULL, 0)
+            if p.doomed:
+                kill(p.process, SIGKILL)
+        elif report.kind == REPORT_EXITED or report.kind == REPORT_FAILED:
+            worker_exited(h, report.client, report.status)
+
+
+cdef void zygote_died(Host* h) noexcept nogil:
+    """Its workers die with it. Another one is started by the monitor thread."""
+    cdef vector[uint32_t] workers
+    cdef ordered_map[uint32_t, Peer*].iterator it = h.peers.begin()
+    cdef size_t i
+    epoll_unwatch(h.pump.epoll, h.zygote)
+    close(h.zygote)
+    h.zygote = -1
+    while it != h.peers.end():
+        if deref(it).second.is_worker:
+            workers.push_back(deref(it).first)
+        preincrement(it)
+    for i in range(workers.size()):
+        worker_exited(h, workers[i], SIGKILL)
+    h.zygote_lost = True
+    event_set(h.local.notice_event)
+
+
+cdef void host_readable(void* owner, uint32_t tag) noexcept nogil:
+    cdef Host* h = <Host*> owner
+    cdef Peer* p
+    if tag == TAG_ZYGOTE:
+        read_zygote(h)
+    elif tag == TAG_ZYGOTE_DEATH:
+        if h.zygote >= 0:
+            read_zygote(h)
+            zygote_died(h)
+    else:
+        p = find_peer(h, tag - TAG_PEERS)
+        if p != NULL:
+            worker_exited(h, p.client, 0)
+
+
+cdef class LocalClient(Client):
+    """The driver's client, in the node's own process."""
+
+    cdef int fetch_segment(self, uint32_t segment, uint64_t* size) except -1:
+        cdef int fd = -1
+        self.lock()
+        it = self.owner.host.segments.find(segment)
+        if it != self.owner.host.segments.end():
+            fd = dup(deref(it).second)
+            size[0] = self.owner.host.segment_sizes[segment]
+        self.unlock()
+        if fd < 0:
+            raise RuntimeError(f"there is no arena segment {segment}")
+        return fd
+
+
+cdef class EmbeddedHost:
+    """The node of this process and its worker processes.
+
+    Args: node: a Node nobody else hosts; job: number of the job; root: 16 random bytes, the job's root task id.
+    """
+
+    def __cinit__(self):
+        self.host = NULL
+
+    def __init__(self, Node node not None):
+        cdef Host* h = raylite_host_new(<Host*> NULL)
+        self.host = h
+        self.node = node
+        h.node = node.state
+        h.zygote = -1
+        h.bell_file = memory_file(b"raylite-bell", PAGE)
+        h.bell = <BellPage*> map_shared(h.bell_file, 0, PAGE, True)
+        h.thread_event = event_new()
+        h.waiter_event = event_new()
+        if h.bell == NULL or h.waiter_event < 0:
+            raise OSError("raylite cannot start: the system has no memory or file descriptors left")
+        not_in_forks(<char*> h.bell, PAGE)
+        if not pump_open(&h.pump, h, &h.bell.bell, h.thread_event, h.waiter_event):
+            raise OSError("raylite cannot start: the system has no file descriptors left")
+        h.pump.poll = host_poll
+        h.pump.pending = host_pending
+        h.pump.readable = host_readable
+        h.pump.spin_ns = SPIN_NS if current_cpu_count() > 1 else 0
+
+    def connect(self, bytes root not None, uint32_t job):
+        """The driver's own client; then the native thread starts."""
+        cdef LocalClient client = LocalClient.__new__(LocalClient)
+        cdef Inbox* inbox = raylite_host_new(<Inbox*> NULL)
+        inbox.pump = &self.host.pump
+        inbox.link = self.host
+        inbox.send = local_send
+        inbox.job = job
+        self.node.state.last_client += 1
+        inbox.client = self.node.state.last_client
+        inbox.notice_event = event_new()
+        client.inbox = inbox
+        client.pump = &self.host.pump
+        client.owner = self
+        client.process = getpid()
+        client.root = TaskContext.of(root, "driver", 0, (), True)
+        client.watched = {}
+        self.host.local = inbox
+        feed(self.host, EV_ATTACH, inbox.client, <uint64_t> getpid(), 0, CLIENT_DRIVER, NULL, 0)
+        perform(self.host)
+        if not pump_start(&self.host.pump):
+            raise OSError("raylite cannot start: no thread can be made")
+        return client
+
+    def start_workers(self, int count):
+        """Order workers before there is work for them."""
+        with nogil:
+            pthread_mutex_lock(&self.host.pump.lock)
+        self.node.start_workers(count)
+        perform(self.host)
+        pthread_mutex_unlock(&self.host.pump.lock)
+
+    def adopt_zygote(self, int socket, int pidfd):
+        """Order workers through this socket from now on; both descriptors are the host's from here."""
+        cdef vector[SpawnOrder] orders
+        cdef size_t i
+        with nogil:
+            pthread_mutex_lock(&self.host.pump.lock)
+        self.host.zygote = socket
+        self.host.zygote_lost = False
+        orders.swap(self.host.orders)
+        for i in range(orders.size()):
+            send_order(self.host, &orders[i])
+        epoll_watch(self.host.pump.epoll, socket, TAG_ZYGOTE)
+        epoll_watch(self.host.pump.epoll, pidfd, TAG_ZYGOTE_DEATH)
+        pthread_mutex_unlock(&self.host.pump.lock)
+
+    def zygote_lost(self):
+        """Whether the zygote died and none has been adopted since."""
+        return bool(self.host.zygote_lost)
+
+    def attach(self, int process):
+        """A channel for one more driver, in process `process`; returns its client number and the descriptors to pass
+        to it, in the order of PeerFd. The caller closes them once passed."""
+        cdef Peer* p
+        cdef int remote = -1
+        cdef uint32_t client
+        with nogil:
+            pthread_mutex_lock(&self.host.pump.lock)
+        try:
+            self.node.state.last_client += 1
+            client = self.node.state.last_client
+            p = open_peer(self.host, client, &remote)
+            if p == NULL:
+                raise OSError("no memory or file descriptors left for another client")
+            p.process = 0
+            p.pidfd = open_pidfd(process)
+            epoll_watch(self.host.pump.epoll, p.pidfd, TAG_PEERS + client)
+            feed(self.host, EV_ATTACH, client, <uint64_t> process, 0, CLIENT_DRIVER, NULL, 0)
+            perform(self.host)
+            return client, [dup(p.channel.memory), dup(self.host.bell_file), dup(self.host.thread_event),
+                            dup(self.host.waiter_event), dup(p.thread_event), dup(p.waiter_event),
+                            dup(p.space_event), remote]
+        finally:
+            pthread_mutex_unlock(&self.host.pump.lock)
+
+    def workers(self):
+        """The workers as the node sees them (see Node.workers)."""
+        with nogil:
+            pthread_mutex_lock(&self.host.pump.lock)
+        try:
+            return self.node.workers()
+        finally:
+            pthread_mutex_unlock(&self.host.pump.lock)
+
+    def outputs(self):
+        """Where workers write: a list of (client, pid, stdout fd, stderr fd, ended). Descriptors of ended ones are
+        the caller's; the others are copies only in number, and the host's."""
+        out = []
+        with nogil:
+            pthread_mutex_lock(&self.host.pump.lock)
+        for peer in self.host.peers:
+            if peer.second.is_worker and peer.second.process:
+                out.append((peer.first, peer.second.process, peer.second.out_file, peer.second.err_file, False))
+        for finished in self.host.finished:
+            out.append((finished.client, finished.process, finished.out_file, finished.err_file, True))
+        self.host.finished.clear()
+        pthread_mutex_unlock(&self.host.pump.lock)
+        return out
+
+    def doze(self):
+        """The monitor wants to be woken when something runs. True if nothing does now."""
+        with nogil:
+            pthread_mutex_lock(&self.host.pump.lock)
+        self.host.output_asleep = self.host.bell.n_running == 0
+        out = self.host.output_asleep
+        pthread_mutex_unlock(&self.host.pump.lock)
+        return bool(out)
+
+    def hang_up(self):
+        """Tell the zygote to end, with all that is below it; no order is given to it any more."""
+        with nogil:
+            pthread_mutex_lock(&self.host.pump.lock)
+        if self.host.zygote >= 0:
+            hang_up(self.host.zygote)
+        pthread_mutex_unlock(&self.host.pump.lock)
+
+    def wake_monitor(self):
+        """Let the monitor take a turn."""
+        event_set(self.host.local.notice_event)
+
+    def notice_event(self):
+        """The descriptor that is readable when the monitor has something to do."""
+        return self.host.local.notice_event
+
+    def locked(self, call):
+        """call() with the node to itself: for reading its tables. It must not call raylite."""
+        with nogil:
+            pthread_mutex_lock(&self.host.pump.lock)
+        try:
+            return call()
+        finally:
+            pthread_mutex_unlock(&self.host.pump.lock)
+
+    def close_calls(self):
+        """No call waits any more: every one is answered with the news that the runtime is gone."""
+        with nogil:
+            pthread_mutex_lock(&self.host.pump.lock)
+        inbox_close(self.host.local)
+        event_set(self.host.waiter_event)
+        pthread_mutex_unlock(&self.host.pump.lock)
+
+    def stop(self):
+        """End the native thread and free channels and segments. The processes are the caller's to end, before."""
+        cdef Host* h = self.host
+        with nogil:
+            pump_stop(&h.pump)
+        for peer in h.peers:
+            free_peer(peer.second)
+        h.peers.clear()
+        h.n_spinning = 0
+        sweep_graveyard(h)
+        for segment in h.segments:
+            close(segment.second)
+        h.segments.clear()
+        for finished in h.finished:
+            close_fd(finished.out_file)
+            close_fd(finished.err_file)
+        h.finished.clear()
+        close_fd(h.zygote)
+        close_fd(h.bell_file)
+        close_fd(h.thread_event)
+        close_fd(h.waiter_event)
+        close_fd(h.local.notice_event)
+        h.local.notice_event = -1
+        unmap(<char*> h.bell, PAGE)
+        h.bell = NULL

@@ -1,0 +1,198 @@
+"""A client's end of the one interface (DESIGN 4.13): what it asked for, what has come, what it still has to say.
+
+The same for a driver beside its node and for a process at the end of a ring; only `send` differs. Everything goes to
+the node in order: what destructors released first, then the message. Destructors run anywhere, so they only push onto
+a lock-free stack; whoever sends next, or the pump's timer, takes it from there.
+"""
+from cython.operator cimport dereference as deref, preincrement
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, memset
+from raylite._core.envelope cimport EnvelopeHeader, KIND_SYSTEM_ERROR, KIND_USER_ERROR, blob_copy, blob_data, \
+    blob_drop, blob_keep, blob_new
+from raylite._core.message cimport CMD_LEASED, CMD_READY, CMD_RUN, CMD_VALUE, EV_UNPIN, MESSAGE_VERSION, \
+    RUN_IN_PLACE, VALUE_IN_ARENA
+from raylite.runtime.native cimport event_set, exchange_pointer, monotonic_ns, push_pointer, timer_arm
+
+cdef enum:
+    RELEASE_DELAY_NS = 2000000    # how long a release may wait for the next message to go with it
+
+cdef extern from *:
+    """
+    template <typename T> static T *raylite_make(T *) { return new T(); }
+    template <typename T> static void raylite_unmake(T *p) { delete p; }
+    """
+    Call* raylite_make(Call*) nogil
+    void raylite_unmake(Call*) nogil
+
+
+cdef Blob* whole(const Message* m, const char* payload) noexcept nogil:
+    """The message and its payload in one blob."""
+    cdef Blob* blob = blob_new(sizeof(Message) + m.size)
+    memcpy(blob_data(blob), m, sizeof(Message))
+    if m.size:
+        memcpy(blob_data(blob) + sizeof(Message), payload, m.size)
+    return blob
+
+
+cdef Call* find_call(Inbox* b, uint64_t request) noexcept nogil:
+    cdef unordered_map[uint64_t, Call*].iterator it = b.calls.find(request)
+    if it == b.calls.end():
+        return NULL
+    return deref(it).second
+
+
+cdef void fill(Call* call, const Message* m, const char* payload, Blob* shared) noexcept nogil:
+    cdef Slot* slot
+    if m.aux >= call.slots.size() or call.slots[m.aux].filled:
+        return
+    slot = &call.slots[m.aux]
+    slot.filled = True
+    slot.object = m.object
+    if m.flags & VALUE_IN_ARENA:
+        slot.in_arena = True
+        memcpy(&slot.where, payload, sizeof(Location))
+    else:
+        slot.blob = blob_keep(shared) if shared != NULL else blob_copy(payload, m.size)
+        if m.size >= sizeof(EnvelopeHeader):
+            call.failed |= (<const EnvelopeHeader*> blob_data(slot.blob)).kind == KIND_USER_ERROR \
+                or (<const EnvelopeHeader*> blob_data(slot.blob)).kind == KIND_SYSTEM_ERROR
+    call.n_missing -= 1
+
+
+cdef void notify(Inbox* b) noexcept nogil:
+    if b.notice_event >= 0:
+        event_set(b.notice_event)
+
+
+cdef void inbox_deliver(Inbox* b, const Message* m, const char* payload, Blob* shared) noexcept nogil:
+    """A message from the node. `shared`: the blob that `payload` lies in, if it may be kept."""
+    cdef Call* call
+    if m.kind == CMD_RUN:
+        call = find_call(b, m.aux) if m.flags & RUN_IN_PLACE else NULL
+        if call != NULL:
+            call.in_place.push_back(whole(m, payload))
+        else:
+            b.runs.push_back(whole(m, payload))
+        return
+    if m.kind != CMD_VALUE and m.kind != CMD_READY and m.kind != CMD_LEASED:
+        b.notices.push_back(whole(m, payload))
+        notify(b)
+        return
+    call = find_call(b, m.request)
+    if call == NULL:
+        if m.kind == CMD_VALUE and m.flags & VALUE_IN_ARENA:
+            inbox_release_later(b, EV_UNPIN, m.object)   # the value of a call that was given up
+        return
+    if m.kind == CMD_VALUE:
+        fill(call, m, payload, shared)
+        call.answered = call.n_missing == 0 or call.failed
+    else:
+        call.answered = True
+        call.flags = m.flags
+        call.aux = m.aux
+        call.answer = blob_copy(payload, m.size)
+    if call.answered and call.asynchronous:
+        b.arrived.push_back(call.id)
+        call.asynchronous = False
+        notify(b)
+
+
+cdef Call* inbox_call(Inbox* b, uint32_t n_slots) noexcept nogil:
+    """A new call; its id is what the request to the node carries."""
+    cdef Call* call = raylite_make(<Call*> NULL)
+    b.last_request += 1
+    call.id = b.last_request
+    call.n_missing = n_slots
+    call.slots.resize(n_slots)
+    b.calls[call.id] = call
+    return call
+
+
+cdef void inbox_drop_call(Inbox* b, Call* call) noexcept nogil:
+    """Forget a call and the bytes that came for it (pins of values in the arena are the caller's by then)."""
+    cdef size_t i
+    b.calls.erase(call.id)
+    for i in range(call.slots.size()):
+        blob_drop(call.slots[i].blob)
+    for i in range(call.in_place.size()):
+        b.runs.push_front(call.in_place[i])
+    blob_drop(call.answer)
+    raylite_unmake(call)
+
+
+cdef void inbox_release_later(Inbox* b, uint32_t kind, ObjectId object) noexcept nogil:
+    """From a destructor: tell the node soon. Takes no lock and no GIL."""
+    cdef Release* r = <Release*> malloc(sizeof(Release))
+    r.kind = kind
+    r.object = object
+    if push_pointer(&b.releases, <void**> &r.next, r) and b.pump != NULL:
+        timer_arm(b.pump.timer, RELEASE_DELAY_NS)
+
+
+cdef void take_releases(Inbox* b) noexcept nogil:
+    """Move what destructors pushed to the end of the list of what is to be said."""
+    cdef Release* r
+    cdef Release* ordered = NULL
+    cdef Release* last
+    cdef Release* next_release
+    if b.releases == NULL:
+        return
+    r = last = <Release*> exchange_pointer(&b.releases, NULL)
+    while r != NULL:
+        next_release = r.next
+        r.next = ordered
+        ordered = r
+        r = next_release
+    if b.unsaid == NULL:
+        b.unsaid = ordered
+    else:
+        b.unsaid_last.next = ordered
+    b.unsaid_last = last
+
+
+cdef bint inbox_flush(Inbox* b, bint may_wait) noexcept nogil:
+    """Say what destructors left to be said, in their order. False: it would have to wait, and may not."""
+    cdef Release* r
+    cdef Message m
+    take_releases(b)
+    if b.unsaid == NULL:
+        return True
+    memset(&m, 0, sizeof(Message))
+    m.version = MESSAGE_VERSION
+    m.client = b.client
+    m.job = b.job
+    m.time_ns = monotonic_ns()
+    while b.unsaid != NULL:
+        r = b.unsaid
+        m.kind = <unsigned char> r.kind
+        m.object = r.object
+        b.unsaid = r.next         # before sending, which may wait without the lock
+        if not b.closed and not b.send(b.link, &m, NULL, may_wait):
+            r.next = b.unsaid
+            b.unsaid = r
+            return False
+        free(r)
+    return True
+
+
+cdef bint inbox_send(Inbox* b, Message* m, const char* payload, bint may_wait) noexcept nogil:
+    """Send a message to the node, after all that came before it. False: it would have to wait, and may not."""
+    if not inbox_flush(b, may_wait):
+        return False
+    m.version = MESSAGE_VERSION
+    m.client = b.client
+    m.job = b.job
+    m.time_ns = monotonic_ns()
+    if b.closed:
+        return True
+    return b.send(b.link, m, payload, may_wait)
+
+
+cdef void inbox_close(Inbox* b) noexcept nogil:
+    """The node is gone: every call is answered with nothing, so that nobody waits for ever."""
+    cdef unordered_map[uint64_t, Call*].iterator it = b.calls.begin()
+    b.closed = True
+    while it != b.calls.end():
+        deref(it).second.answered = True
+        preincrement(it)
+    notify(b)

@@ -1,0 +1,194 @@
+"""A client at the end of a ring: a worker, or a second driver.
+
+It reads its ring by a pump of its own, as the node does, and writes to the node's under the same lock. A full ring is
+waited for without the lock and without the GIL; the node sets `space_event` when it has read.
+"""
+from libc.string cimport memcpy, memset
+from raylite._core.ids cimport ObjectId
+from raylite._core.message cimport CMD_STOP, EV_DECLINED, EV_DESCRIPTOR, MESSAGE_VERSION
+from raylite.runtime.channel cimport BELL_THREAD, BELL_WAITER, PAGE, RECORD_MOST, RING_BYTES, channel_map, channel_unmap, ring_has, ring_read, \
+    ring_write
+from raylite.runtime.client cimport TaskContext
+from raylite.runtime.inbox cimport inbox_close, inbox_deliver, inbox_flush, inbox_send
+from raylite.runtime.native cimport close, current_cpu_count, event_clear, event_new, event_set, file_size, \
+    full_fence, getpid, load_seq, map_shared, not_in_forks, pthread_cond_broadcast, cond_wait_until, monotonic_ns, \
+    pthread_mutex_lock, pthread_mutex_unlock, recv_one_fd, store_seq, wait_readable
+from raylite.runtime.pump cimport pump_open, pump_start
+
+from _thread import allocate_lock
+
+cdef enum:
+    SPIN_NS = 50000
+
+cdef extern from *:
+    """
+    template <typename T> static T *raylite_link_new(T *) { return new T(); }
+    """
+    Link* raylite_link_new(Link*) nogil
+    Inbox* raylite_link_new(Inbox*) nogil
+
+
+cdef void ring_node(Link* l) noexcept nogil:
+    """Wake whoever of the node's process sleeps, if anybody does."""
+    cdef uint64_t bell
+    full_fence()
+    bell = load_seq(&l.bell.bell)
+    if bell == BELL_WAITER:
+        event_set(l.node_waiter_event)
+    elif bell == BELL_THREAD:
+        event_set(l.node_thread_event)
+
+
+cdef bint link_send(void* link, const Message* m, const char* payload, bint may_wait) noexcept nogil:
+    """Write a message to the ring, under the lock. If it is full: False, or (may_wait) wait for room."""
+    cdef Link* l = <Link*> link
+    cdef uint64_t progress = 0
+    while l.sending:              # never with the GIL held by us and needed by the sender: it waits without it
+        if not may_wait:
+            return False
+        cond_wait_until(&l.pump.moved, &l.pump.lock, monotonic_ns() + 1000000)
+    if not may_wait and sizeof(Message) + <uint64_t> m.size + 64 > room(l):
+        return False
+    l.sending = True
+    while not ring_write(&l.channel.out, m, payload, &progress):
+        store_seq(&l.channel.client.wants_space, 1)
+        full_fence()
+        if ring_write(&l.channel.out, m, payload, &progress):
+            break
+        ring_node(l)
+        pthread_mutex_unlock(&l.pump.lock)
+        wait_readable(l.space_event, -1)
+        event_clear(l.space_event)
+        pthread_mutex_lock(&l.pump.lock)
+    store_seq(&l.channel.client.wants_space, 0)
+    l.sending = False
+    ring_node(l)
+    return True
+
+
+cdef uint64_t room(Link* l) noexcept nogil:
+    """Bytes that surely fit into the ring as one record."""
+    cdef uint64_t used = l.channel.out.tail - load_seq(l.channel.out.shared_head)
+    if used > RING_BYTES - PAGE:
+        return 0
+    return RING_BYTES - used - 64 if RING_BYTES - used - 64 < RECORD_MOST else RECORD_MOST
+
+
+cdef void link_poll(void* owner) noexcept nogil:
+    cdef Link* l = <Link*> owner
+    cdef Message* m
+    cdef bint any_read = False
+    while ring_read(&l.channel.into):
+        any_read = True
+        m = <Message*> l.channel.into.message.data()
+        if m.kind == CMD_STOP:
+            inbox_close(l.inbox)
+        else:
+            inbox_deliver(l.inbox, m, l.channel.into.message.data() + sizeof(Message), NULL)
+        l.channel.into.message.clear()
+    if any_read and load_seq(&l.channel.node.wants_space):
+        event_set(l.node_thread_event)
+    inbox_flush(l.inbox, False)
+
+
+cdef bint link_pending(void* owner) noexcept nogil:
+    return ring_has(&(<Link*> owner).channel.into)
+
+
+cdef void link_readable(void* owner, uint32_t tag) noexcept nogil:
+    pass
+
+
+cdef class RingClient(Client):
+    """Args: client: its number; fds: descriptors in the order of PeerFd (host.pxd); job: number; root: 16 bytes, the id
+    under which threads without a task submit; is_worker: whether the node sends it tasks."""
+
+    def __init__(self, uint32_t client, fds, uint32_t job, bytes root not None, bint is_worker):
+        cdef Link* l = raylite_link_new(<Link*> NULL)
+        cdef Inbox* inbox = raylite_link_new(<Inbox*> NULL)
+        self.link = l
+        if not channel_map(&l.channel, fds[0], False):
+            raise OSError("the channel to the node cannot be mapped")
+        l.bell = <BellPage*> map_shared(fds[1], 0, PAGE, False)
+        if l.bell == NULL:
+            raise OSError("the channel to the node cannot be mapped")
+        not_in_forks(<char*> l.bell, PAGE)
+        l.node_thread_event = fds[2]
+        l.node_waiter_event = fds[3]
+        l.space_event = fds[6]
+        l.socket = fds[7]
+        if not pump_open(&l.pump, l, &l.channel.client.bell, fds[4], fds[5]):
+            raise OSError("the client has no file descriptors left")
+        l.pump.poll = link_poll
+        l.pump.pending = link_pending
+        l.pump.readable = link_readable
+        l.pump.spin_ns = SPIN_NS if current_cpu_count() > 1 else 0
+        l.inbox = inbox
+        inbox.pump = &l.pump
+        inbox.link = l
+        inbox.send = link_send
+        inbox.client = client
+        inbox.job = job
+        inbox.notice_event = event_new()
+        self.inbox = inbox
+        self.pump = &l.pump
+        self.process = getpid()
+        self.root = TaskContext.of(root, "driver" if not is_worker else "worker", 0, (), not is_worker)
+        self.watched = {}
+        self.fetching = allocate_lock()
+        self.is_worker = is_worker
+        if not pump_start(&l.pump):
+            raise OSError("the client cannot start a thread")
+
+    cdef bint begin(self, Message* m):
+        """See host.recall: we store `started`, then look at the range that is taken back."""
+        cdef Message declined
+        cdef uint64_t position = m.request
+        if position == 0:
+            return True
+        store_seq(&self.link.channel.client.started, position)
+        full_fence()
+        if position < load_seq(&self.link.channel.node.recall_from) \
+                or position >= load_seq(&self.link.channel.node.recall_to):
+            return True
+        memset(&declined, 0, sizeof(Message))
+        declined.kind = EV_DECLINED
+        declined.object = m.object
+        declined.attempt = m.attempt
+        declined.request = position
+        self.lock()
+        self.send(&declined, NULL)
+        self.unlock()
+        return False
+
+    cdef int fetch_segment(self, uint32_t segment, uint64_t* size) except -1:
+        cdef Message m
+        cdef uint32_t tag = 0
+        cdef int fd
+        memset(&m, 0, sizeof(Message))
+        m.kind = EV_DESCRIPTOR
+        m.object.index = segment
+        with self.fetching:       # one question at a time, so that the answer is to ours
+            self.lock()
+            self.send(&m, NULL)
+            self.unlock()
+            with nogil:
+                fd = recv_one_fd(self.link.socket, &tag)
+        if fd < 0 or tag != segment:
+            raise RuntimeError(f"there is no arena segment {segment}")
+        size[0] = file_size(fd)
+        return fd
+
+    def notice_event(self):
+        """The descriptor that is readable when collect() has something."""
+        return self.inbox.notice_event
+
+    def has_notices(self):
+        """Whether collect() would bring anything."""
+        return not self.inbox.notices.empty() or not self.inbox.arrived.empty()
+
+    def poll(self):
+        """Take in what has come, now."""
+        self.lock()
+        link_poll(self.link)
+        self.unlock()

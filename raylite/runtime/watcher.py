@@ -1,0 +1,25 @@
+"""A worker's thread that completes futures: started by the first one, as most workers have none."""
+
+import select
+from _thread import allocate_lock, start_new_thread
+
+_starting = allocate_lock()
+_watched = None
+
+
+def ensure_watcher(client):
+    """Have a thread that calls the callbacks of `client.watch`."""
+    global _watched
+    with _starting:
+        if _watched is not client:
+            _watched = client
+            start_new_thread(run, (client,))
+
+
+def run(client):
+    poll = select.poll()
+    poll.register(client.notice_event(), select.POLLIN)
+    while client is _watched:
+        poll.poll()
+        for callback, values, error in client.collect_arrived():
+            callback(values, error)

@@ -1,0 +1,247 @@
+"""A worker process: takes tasks from its ring, runs them, reports what they made.
+
+It runs one task at a time on its main thread; a task that it is asked to run while another waits in a get runs on top
+of that one. Whatever user code raises becomes the task's result; only SystemExit, a signal, or the node's word end the
+process.
+"""
+
+import _signal
+import os
+import sys
+from time import monotonic_ns
+
+from raylite.runtime import client as clients
+from raylite.runtime.ring_client import RingClient
+from raylite.serialization import pack
+
+KIND_USER_ERROR = 1
+FINISHED_USER_ERROR, FINISHED_RETRYABLE, FINISHED_CANCELLED = 1, 2, 4
+CMD_UNSEGMENT, CMD_FORGET_FUNCTION, CMD_INTERRUPT = 72, 75, 78
+ENVELOPE_RETRYABLE = 1
+STREAMING = -1
+NAME_MARK = b"\x1eraylite "  # in a worker's output: what follows, to the end of the line, is written by this task
+RECURSION_ALLOWANCE = 200  # frames for each task run in place
+
+
+class Worker:
+    """Args: client: the RingClient; settings: see main."""
+
+    def __init__(self, client, settings):
+        self.client = client
+        self.settings = settings
+        self.functions = {}  # id -> (callable, name)
+        self.output_name = None
+        self.running = []  # task ids, outermost first
+        self.interrupted = set()  # task ids
+
+    def serve(self):
+        """Run tasks until the node says stop or is gone."""
+        while True:
+            try:
+                run = self.client.next_run()
+            except KeyboardInterrupt:
+                continue  # meant for a task that has just ended
+            if run is None:
+                return
+            self.perform(run)
+            if self.client.has_notices():
+                self.take_notices()
+
+    def perform_in_place(self, run):
+        """Run a task on top of the one that waits for it; its frames come on top of that one's."""
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(limit + RECURSION_ALLOWANCE)
+        try:
+            self.perform(run)
+        finally:
+            sys.setrecursionlimit(limit)
+
+    def perform(self, run):
+        """Run one task and report it."""
+        start_ns = monotonic_ns()
+        name = run.name
+        context = token = None
+        self.running.append(run.task_id)
+        try:
+            function, registered_name = self.function_of(run)
+            name = name or registered_name
+            self.name_output(name)
+            context = clients.TaskContext.of(run.task_id, name, run.attempt, run.gpus)
+            token = context.enter()
+            args, kwargs = run.arguments()
+            if run.n_returns == STREAMING:
+                records, flags, n_yielded = self.stream(run, function(*args, **kwargs))
+            else:
+                result = function(*args, **kwargs)
+                args = kwargs = None
+                records, flags, n_yielded = self.records(result, run.n_returns, name), 0, 0
+                result = None
+        except SystemExit:
+            raise
+        except BaseException as error:
+            args = kwargs = None
+            record, flags = self.failure(error, run, name)
+            records, n_yielded = [record] * max(run.n_returns, 1 if run.n_returns == STREAMING else 0), 0
+        finally:
+            self.running.pop()
+            if token is not None:
+                context.leave(token)
+        flush_output()
+        self.client.finish(run, records, start_ns, monotonic_ns(), flags, n_yielded)
+
+    def function_of(self, run):
+        """The task's function: from the message, or from one before it."""
+        data = run.function()
+        if data is not None:
+            from raylite.functions import load
+
+            self.functions[run.function_id] = load(data)
+        return self.functions[run.function_id]
+
+    def records(self, result, n_returns, name):
+        """The result as one record for each return."""
+        if n_returns == 1:
+            return [self.client.record(pack(result))]
+        if n_returns == 0:
+            if result is not None:
+                raise ValueError(f"{name} has num_returns=0, so it must return None; it returned {type(result).__name__}")
+            return []
+        values = list(result) if hasattr(result, "__iter__") else None
+        if values is None or len(values) != n_returns:
+            what = f"{len(values)} values" if values is not None else f"one {type(result).__name__}"
+            raise ValueError(f"{name} has num_returns={n_returns}, and it returned {what}")
+        return [self.client.record(pack(value)) for value in values]
+
+    def stream(self, run, generator):
+        """Report each item as it is made. An exception is the last item, as in Ray, and the stream ends."""
+        index = flags = 0
+        if hasattr(generator, "__anext__"):
+            raise TypeError("async generators are for actors; a task's generator must be a plain one")
+        if not hasattr(generator, "__next__"):
+            raise TypeError(
+                f'a task with num_returns="streaming" must be a generator; it returned {type(generator).__name__}'
+            )
+        while True:
+            try:
+                value = next(generator)
+                record = self.client.record(pack(value))
+            except StopIteration:
+                break
+            except SystemExit:
+                raise
+            except BaseException as error:
+                record, flags = self.failure(error, run, run.name)
+                if flags & FINISHED_RETRYABLE:
+                    return [record], flags, index
+                index += 1
+                self.client.yielded(run, index, record)
+                break
+            index += 1
+            self.client.yielded(run, index, record)
+        return [self.client.record(pack(index))], flags & ~FINISHED_USER_ERROR, index
+
+    def failure(self, error, run, name):
+        """What the task raised, as a record, and the flags that go with it."""
+        from raylite.task_failure import capture, error_payload
+
+        failed = capture(error, name or "task", os.getpid(), run.attempt, task_id=run.task_id.hex())
+        packed = pack(error_payload(failed, dumps_by_cloudpickle), by_cloudpickle=True)
+        packed.kind = KIND_USER_ERROR
+        flags = FINISHED_USER_ERROR
+        if isinstance(error, KeyboardInterrupt):
+            flags |= FINISHED_CANCELLED
+        elif run.retries_exceptions and self.retryable(error, run):
+            flags |= FINISHED_RETRYABLE
+        return self.client.record(packed), flags
+
+    def retryable(self, error, run):
+        """Whether the function's retry_exceptions cover this error."""
+        kinds = getattr(self.functions[run.function_id][0], "__raylite_retry__", None)
+        return kinds is None or isinstance(error, kinds)
+
+    def name_output(self, name):
+        """Note in the output whose lines follow, if that changed."""
+        if name == self.output_name or not self.settings["log_to_driver"]:
+            return
+        self.output_name = name
+        mark = NAME_MARK + name.replace("\n", " ").encode("utf-8", "replace") + b"\n"
+        os.write(1, mark)
+        os.write(2, mark)
+
+    def take_notices(self):
+        """What the node tells workers besides tasks."""
+        done, notices = self.client.collect()
+        for callback, values, error in done:
+            callback(values, error)
+        for kind, _, _, object_id, _ in notices:
+            if kind == CMD_FORGET_FUNCTION:
+                self.functions.pop(object_id, None)
+            elif kind == CMD_UNSEGMENT:
+                self.client.drop_mapping(int.from_bytes(object_id[16:20], "little"))
+            elif kind == CMD_INTERRUPT:
+                self.interrupted.add(object_id[:16])
+
+    def on_interrupt(self, signum, frame):
+        """SIGINT: the node wants a task cancelled; raise in it if it is the one that runs."""
+        self.client.poll()
+        self.take_notices()
+        wanted = bool(self.running) and self.running[-1] in self.interrupted
+        self.interrupted.clear()
+        if wanted:
+            raise KeyboardInterrupt
+
+
+def dumps_by_cloudpickle(value):
+    """Pickle an exception and all it refers to."""
+    import cloudpickle
+
+    return cloudpickle.dumps(value)
+
+
+def flush_output():
+    """Write out what Python still buffers."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (AttributeError, OSError, ValueError):
+            pass
+
+
+def main(client_number, fds, gpus, settings):
+    """Run as a worker; returns the exit status.
+
+    Args: client_number, fds: see ring_client; gpus: numbers of the GPUs it may see; settings: "path" (sys.path), "cwd",
+    "argv", "job", "gpu_ids" (as in the user's mask), "log_to_driver", "variables" to set in the environment.
+    """
+    out, err = fds[8], fds[9]
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(out, 1)
+    os.dup2(err, 2)
+    os.close(out)
+    os.close(err)
+    sys.stdout.reconfigure(line_buffering=True)
+    sys.stderr.reconfigure(line_buffering=True)
+    sys.path[:] = settings["path"]
+    sys.argv[:] = settings["argv"]
+    try:
+        os.chdir(settings["cwd"])
+    except OSError:
+        pass
+    os.environ.update(settings["variables"])
+    if gpus:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(settings["gpu_ids"][gpu] for gpu in gpus)
+    root = client_number.to_bytes(8, "little") + os.urandom(8)
+    client = RingClient(client_number, fds[:8], settings["job"], root, True)
+    worker = Worker(client, settings)
+    client.run_task = worker.perform_in_place
+    clients.set_current_client(client)
+    _signal.signal(_signal.SIGINT, worker.on_interrupt)
+    try:
+        worker.serve()
+    except SystemExit as error:
+        code = error.code
+        if code is not None and not isinstance(code, int):
+            sys.stderr.write(f"{code}\n")
+            code = 1
+        return (code or 0) & 0xFF
+    return 0

@@ -1,0 +1,85 @@
+"""Where a piece of code runs: its job, task, worker and resources."""
+
+from raylite.ids import JobID, NodeID, TaskID
+from raylite.runtime import client as clients
+
+
+class RuntimeContext:
+    """What get_runtime_context() returns; it tells of the moment in which each of its methods is called."""
+
+    def _client(self):
+        from raylite.api import connected_client
+
+        return connected_client()
+
+    def get_job_id(self):
+        """The job's id, in hexadecimal."""
+        return JobID.from_int(self._client().job_number()).hex()
+
+    def get_node_id(self):
+        """The node's id, in hexadecimal."""
+        from raylite.api import nodes
+
+        return nodes()[0]["NodeID"]
+
+    def get_task_id(self):
+        """The running task's id, in hexadecimal; None in the driver."""
+        task = clients.current_task()
+        return None if task is None or task.is_driver else task.task_id.hex()
+
+    def get_task_name(self):
+        """The running task's name; None in the driver."""
+        task = clients.current_task()
+        return None if task is None or task.is_driver else task.name
+
+    def get_task_function_name(self):
+        """The running task's function; None in the driver."""
+        return self.get_task_name()
+
+    def get_attempt_number(self):
+        """Which attempt of the task this is, from 0."""
+        task = clients.current_task()
+        return task.attempt if task is not None else 0
+
+    def get_worker_id(self):
+        """The process's id as a client of the node, in hexadecimal."""
+        return self._client().client_number().to_bytes(16, "big").hex()
+
+    def get_actor_id(self):
+        """The actor's id: None, as this is no actor."""
+        return None
+
+    def get_actor_name(self):
+        return None
+
+    def get_accelerator_ids(self):
+        """The GPUs assigned to the task, under "GPU", as strings."""
+        from raylite.api import get_gpu_ids
+
+        return {"GPU": [str(gpu) for gpu in get_gpu_ids()]}
+
+    def get_resource_ids(self):
+        return self.get_accelerator_ids()
+
+    @property
+    def namespace(self):
+        """The job's namespace."""
+        from raylite.api import session_namespace
+
+        return session_namespace()
+
+    @property
+    def job_id(self):
+        return JobID.from_hex(self.get_job_id())
+
+    @property
+    def node_id(self):
+        return NodeID.from_hex(self.get_node_id())
+
+    @property
+    def task_id(self):
+        return TaskID.from_hex(self.get_task_id())
+
+    @property
+    def was_current_actor_reconstructed(self):
+        return False

@@ -1,0 +1,33 @@
+"""System errors, which the core writes as a code and a text, as the exceptions that `get` raises."""
+
+from raylite import exceptions
+
+WORKER_CRASHED, OBJECT_LOST, TASK_CANCELLED, STORE_FULL, SPAWN_FAILED = 1, 2, 3, 4, 5
+
+
+def system_error(payload, task_id):
+    """The exception for an envelope of kind system error.
+
+    Args: payload: 32-bit code and text; task_id: hexadecimal id of the task whose result it is.
+    """
+    code = int.from_bytes(payload[:4], "little")
+    text = payload[4:].decode("utf-8", "replace")
+    if code == WORKER_CRASHED:
+        return worker_crashed(text)
+    if code == TASK_CANCELLED:
+        return exceptions.TaskCancelledError(task_id)
+    if code == STORE_FULL:
+        return exceptions.ObjectStoreFullError(text)
+    if code == OBJECT_LOST:
+        return exceptions.ObjectLostError(task_id, explanation=text)
+    return exceptions.RaySystemError(text)
+
+
+def worker_crashed(text):
+    """Fields are separated by 0x1f: function, attempt, how it ended, the last of its standard error."""
+    function_name, attempt, how, *stderr = text.split("\x1f")
+    kind, _, number = how.rpartition(" ")
+    known = {"signal": "signal", "exit code": "exit_code"}.get(kind)
+    fields = {known: int(number)} if known else {}
+    lines = [line for line in "".join(stderr).splitlines() if not line.startswith("\x1e")]
+    return exceptions.WorkerCrashedError(function_name=function_name, attempt=int(attempt), stderr=lines, **fields)

@@ -1,0 +1,27 @@
+"""The node's story as Chrome trace events: one row for each worker, one slice for each run of a task."""
+
+
+def trace_events(runtime):
+    """Trace events (dicts) of what the runtime remembers; times in microseconds."""
+    story = runtime.read(runtime.node.story)
+    pids = {worker["client"]: worker["pid"] for worker in runtime.read(runtime.node.workers)}
+    events = [{"ph": "M", "name": "process_name", "pid": 0, "args": {"name": "raylite node"}}]
+    rows = sorted({entry["worker"] for entry in story if entry["worker"]})
+    for worker in rows:
+        label = f"worker {worker}" + (f" (pid {pids[worker]})" if worker in pids else "")
+        events.append({"ph": "M", "name": "thread_name", "pid": 0, "tid": worker, "args": {"name": label}})
+    for entry in story:
+        if entry["duration_ns"]:
+            events.append(
+                {
+                    "ph": "X",
+                    "cat": "task",
+                    "name": entry["function"],
+                    "pid": 0,
+                    "tid": entry["worker"],
+                    "ts": (entry["time_ns"] - entry["duration_ns"]) / 1000,
+                    "dur": entry["duration_ns"] / 1000,
+                    "args": {"task_id": entry["task"], "attempt": entry["attempt"], "state": entry["to"]},
+                }
+            )
+    return events

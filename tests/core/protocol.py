@@ -1,0 +1,279 @@
+"""The vocabulary of the node's messages, written a second time: kinds, flags, and payloads packed with struct.
+
+`test_protocol.py` compares it with `raylite/_core/message.pxd` and its neighbours, so neither can change alone.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+from raylite._core.ids import child_task, content_hash
+
+# Events
+EV_ATTACH, EV_DETACH, EV_SUBMIT, EV_FINISHED, EV_YIELDED, EV_GET, EV_WAIT, EV_NEXT, EV_FORGET = range(1, 10)
+EV_PUT, EV_HOLD, EV_RELEASE, EV_UNPIN, EV_LEASE, EV_RETURN, EV_FUNCTION, EV_CANCEL, EV_RECALLED = range(10, 19)
+EV_DECLINED, EV_TICK, EV_SEGMENT, EV_LOST, EV_QUERY, EV_KEEP, EV_EXPOSE, EV_COMMITTED = range(19, 27)
+# Commands
+CMD_RUN, CMD_VALUE, CMD_READY, CMD_LEASED, CMD_SPAWN, CMD_STOP, CMD_RECALL, CMD_SEGMENT = range(64, 72)
+CMD_UNSEGMENT, CMD_WARN, CMD_REJECT, CMD_FORGET_FUNCTION, CMD_COMMIT, CMD_EXPOSED, CMD_INTERRUPT = range(72, 79)
+# Flags
+CLIENT_DRIVER, CLIENT_WORKER = 1, 2
+SUBMIT_RETRY_EXCEPTIONS, SUBMIT_ARGS_OBJECT, SUBMIT_CONFIRM = 1, 2, 4
+GET_LENDS, GET_IN_PLACE = 1, 2
+RUN_IN_PLACE, RUN_HAS_FUNCTION, RUN_ARGS_OBJECT, RUN_RETRY_EXCEPTIONS = 1, 2, 4, 8
+VALUE_IN_ARENA = 1
+READY_END = 1
+STOP_KILL = 1
+CANCEL_FORCE, CANCEL_RECURSIVE = 1, 2
+FINISHED_USER_ERROR, FINISHED_RETRYABLE, FINISHED_CANCELLED = 1, 2, 4
+QUERY_RESOURCES = 1
+
+MESSAGE_VERSION = 1
+STREAMING = -1
+ENVELOPE_VERSION = 1
+ENVELOPE_RETRYABLE = 1
+KIND_VALUE, KIND_USER_ERROR, KIND_SYSTEM_ERROR, KIND_ARGUMENTS, KIND_FUNCTION, KIND_CHECKPOINT = range(6)
+ERROR_WORKER_CRASHED, ERROR_OBJECT_LOST, ERROR_TASK_CANCELLED, ERROR_STORE_FULL, ERROR_SPAWN_FAILED = range(1, 6)
+PUT_INDEX = 0x80000000
+FUNCTION_INDEX = 0xFFFFFFFF
+UNIT = 10000
+BUFFER_ALIGNMENT = 64
+BLOCK_ALIGNMENT = 4096
+PREFETCH_NS = 1_000_000
+PREFETCH_TASKS = 64
+STALL_NS = 5_000_000
+IDLE_NS = 2_000_000_000
+
+OBJECT_ID = struct.Struct("<16sII")
+LOCATION = struct.Struct("<IIQQ")
+SUBMIT_HEADER = struct.Struct("<24s16sQiiIIIIQ")
+FINISHED_HEADER = struct.Struct("<QQII")
+VALUE_RECORD = struct.Struct("<BBBBI24s")
+RUN_HEADER = struct.Struct("<24s16siIIIQQ")
+ENVELOPE_HEADER = struct.Struct("<BBBBIIIQQ")
+BUFFER_SPAN = struct.Struct("<QQ")
+DEMAND_HEADER = struct.Struct("<QII")
+DEMAND_ENTRY = struct.Struct("<qII")
+
+ROOT = child_task(bytes(16), 0)
+
+
+def named_task(name: str) -> bytes:
+    """The 16-byte id that tests give to the task of this name."""
+    return content_hash(name.encode(), 1)
+
+
+def object_id(task: bytes, index: int = 0) -> bytes:
+    return task + struct.pack("<I", index)
+
+
+def function_id(name: str) -> bytes:
+    return object_id(content_hash(name.encode(), 2), FUNCTION_INDEX)
+
+
+def on_wire(*ids: bytes) -> bytes:
+    """Object ids (20 bytes) as they lie in a payload (24 bytes each)."""
+    return b"".join(each + bytes(4) for each in ids)
+
+
+def padded(data: bytes) -> bytes:
+    return data + bytes(-len(data) % 8)
+
+
+def envelope(pickle: bytes = b"", *, kind: int = KIND_VALUE, flags: int = 0, refs=(), actors=(), buffers=()) -> bytes:
+    """A value envelope, its buffers aligned behind the pickle."""
+    lists = on_wire(*refs) + on_wire(*actors)
+    size = ENVELOPE_HEADER.size + len(lists) + BUFFER_SPAN.size * len(buffers) + len(pickle)
+    spans, bodies = b"", b""
+    for buffer in buffers:
+        gap = -size % BUFFER_ALIGNMENT
+        spans += BUFFER_SPAN.pack(size + gap, len(buffer))
+        bodies += bytes(gap) + buffer
+        size += gap + len(buffer)
+    header = ENVELOPE_HEADER.pack(
+        ENVELOPE_VERSION, kind, flags, 0, len(refs), len(actors), len(buffers), len(pickle), size
+    )
+    return header + lists + spans + pickle + bodies
+
+
+def demand(amounts: dict[str, float] | None = None, environment: int = 0) -> bytes:
+    """What a task asks for, in whole units."""
+    amounts = {"CPU": 1} if amounts is None else amounts
+    out = DEMAND_HEADER.pack(environment, len(amounts), 0)
+    for name, amount in amounts.items():
+        data = name.encode()
+        out += DEMAND_ENTRY.pack(round(amount * UNIT), len(data), 0) + padded(data)
+    return out
+
+
+def submit(
+    function: bytes,
+    *,
+    parent: bytes = ROOT,
+    digest: int = 0,
+    n_returns: int = 1,
+    max_retries: int = 0,
+    flags: int = 0,
+    refs=(),
+    demand: bytes = demand(),
+    name: str = "",
+    args: bytes = b"",
+) -> bytes:
+    """The payload of EV_SUBMIT."""
+    header = SUBMIT_HEADER.pack(
+        on_wire(function), parent, digest, n_returns, max_retries, flags, len(refs), len(demand), len(name), len(args)
+    )
+    return header + on_wire(*refs) + padded(demand) + padded(name.encode()) + padded(args)
+
+
+def location(segment: int, offset: int, size: int) -> bytes:
+    return LOCATION.pack(segment, 0, offset, size)
+
+
+def inline_value(body: bytes) -> bytes:
+    """The ValueRecord of an envelope that travels in the message."""
+    return VALUE_RECORD.pack(0, body[1] if len(body) > 1 else 0, 0, 0, 0, location(0, 0, len(body))) + padded(body)
+
+
+def arena_value(where: Location, *, kind: int = KIND_VALUE, refs=()) -> bytes:
+    """The ValueRecord of an envelope that its sender has written into a leased block."""
+    return VALUE_RECORD.pack(1, kind, 0, 0, len(refs), location(*where)) + on_wire(*refs)
+
+
+def finished(*values: bytes, start_ns: int = 0, end_ns: int = 0, n_yielded: int = 0) -> bytes:
+    """The payload of EV_FINISHED."""
+    return FINISHED_HEADER.pack(start_ns, end_ns, len(values), n_yielded) + b"".join(values)
+
+
+def function_payload(body: bytes, name: str = "") -> bytes:
+    """The payload of EV_FUNCTION."""
+    return struct.pack("<Q", len(name)) + padded(name.encode()) + body
+
+
+# ---- reading what the node says --------------------------------------------------------------------------------
+
+
+class Location(NamedTuple):
+    segment: int
+    offset: int
+    size: int
+
+
+class Value(NamedTuple):
+    """A value in a message: its envelope, or where that lies (and the id that its pin is given back by)."""
+
+    kind: int
+    body: bytes | None
+    where: Location | None
+    refs: tuple[bytes, ...]
+
+
+class Envelope(NamedTuple):
+    kind: int
+    flags: int
+    refs: tuple[bytes, ...]
+    pickle: bytes
+
+    @property
+    def error(self) -> tuple[int, str]:
+        """The code and text of a system error."""
+        assert self.kind == KIND_SYSTEM_ERROR
+        return struct.unpack_from("<I", self.pickle)[0], self.pickle[4:].decode()
+
+
+class Run(NamedTuple):
+    function: bytes
+    parent: bytes
+    n_returns: int
+    gpus: tuple[int, ...]
+    name: str
+    function_body: bytes
+    args: bytes
+    values: tuple[Value, ...]
+
+
+class Resource(NamedTuple):
+    total: int
+    available: int
+
+
+class Reader:
+    """Takes a payload apart from its front."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.at = 0
+
+    def take(self, size: int) -> bytes:
+        out = self.data[self.at : self.at + size]
+        assert len(out) == size, "the node's payload is shorter than it says"
+        self.at += size
+        return out
+
+    def take_padded(self, size: int) -> bytes:
+        return self.take(size + -size % 8)[:size]
+
+    def unpack(self, layout: struct.Struct) -> tuple:
+        return layout.unpack(self.take(layout.size))
+
+    def ids(self, count: int) -> tuple[bytes, ...]:
+        return tuple(self.take(OBJECT_ID.size)[:20] for _ in range(count))
+
+    def value(self) -> Value:
+        in_arena, kind, _, _, n_refs, where = self.unpack(VALUE_RECORD)
+        if in_arena:
+            return Value(kind, None, read_location(where), self.ids(n_refs))
+        return Value(kind, self.take_padded(read_location(where).size), None, ())
+
+    def at_end(self) -> bool:
+        return self.at == len(self.data)
+
+
+def read_location(data: bytes) -> Location:
+    segment, _, offset, size = LOCATION.unpack(data)
+    return Location(segment, offset, size)
+
+
+def read_envelope(data: bytes) -> Envelope:
+    reader = Reader(data)
+    _, kind, flags, _, n_refs, n_actors, n_buffers, pickle_size, size = reader.unpack(ENVELOPE_HEADER)
+    assert size == len(data)
+    refs = reader.ids(n_refs)
+    reader.ids(n_actors)
+    reader.take(BUFFER_SPAN.size * n_buffers)
+    return Envelope(kind, flags, refs, reader.take(pickle_size))
+
+
+def read_run(payload: bytes) -> Run:
+    reader = Reader(payload)
+    function, parent, n_returns, n_values, n_gpus, name_size, function_size, args_size = reader.unpack(RUN_HEADER)
+    gpus = struct.unpack(f"<{n_gpus}I", reader.take_padded(4 * n_gpus))
+    name = reader.take_padded(name_size).decode()
+    body = reader.take_padded(function_size)
+    args = reader.take_padded(args_size)
+    values = tuple(reader.value() for _ in range(n_values))
+    assert reader.at_end()
+    return Run(function[:20], parent, n_returns, gpus, name, body, args, values)
+
+
+def read_spawn(payload: bytes) -> tuple[int, tuple[int, ...]]:
+    """Environment and GPUs of a worker to be started."""
+    return struct.unpack_from("<Q", payload)[0], struct.unpack_from(f"<{(len(payload) - 8) // 4}I", payload, 8)
+
+
+def read_indices(payload: bytes) -> list[int]:
+    return list(struct.unpack(f"<{len(payload) // 4}I", payload))
+
+
+def read_tasks(payload: bytes) -> list[bytes]:
+    return [payload[at : at + 16] for at in range(0, len(payload), 16)]
+
+
+def read_resources(payload: bytes) -> dict[str, Resource]:
+    """The answer to EV_QUERY about resources."""
+    reader, out = Reader(payload), {}
+    while not reader.at_end():
+        total, available, name_size = struct.unpack("<qqq", reader.take(24))
+        out[reader.take_padded(name_size).decode()] = Resource(total, available)
+    return out
