@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         selected = select(arguments.only)
-        libraries = _libraries(arguments.peers)
+        libraries = choose_libraries(arguments.peers)
         cpus = _cpus(arguments.cpus)
     except ValueError as error:
         print(f"python -m benchmarks: {error}", file=sys.stderr)
@@ -79,7 +79,7 @@ def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _libraries(wanted: list[str] | None) -> list[str]:
+def choose_libraries(wanted: list[str] | None) -> list[str]:
     """The libraries to measure; asked for by name, one that is missing is an error."""
     if wanted is None:
         return [name for name in LIBRARIES if is_installed(name)]

@@ -26,7 +26,7 @@ _INTERRUPT_PATIENCE_S = 2.0  # for each contestant to stop by itself after Ctrl-
 
 @dataclass
 class Figures:
-    """The samples of one contestant on one row, or why there are none."""
+    """The samples of one contestant on one row, and what went wrong if anything did."""
 
     samples: list[float] = field(default_factory=list)
     error: str | None = None
@@ -146,7 +146,9 @@ class _Rounds:
         for peer in self._peers:
             peer.dismiss()
         while self._peers:
-            self._peers.pop().close(**patience)
+            peer = self._peers.pop()
+            if trouble := peer.close(**patience):
+                self._errors[peer.contestant] = trouble
 
     def figures_of(self, row: Row) -> dict[str, Figures]:
         """The figures of every contestant that has a say about `row`."""

@@ -73,14 +73,22 @@ class Peer:
             os.close(self._requests)
             self._requests = None
 
-    def close(self, patience_s: float = _EXIT_TIMEOUT_S) -> None:
-        """Dismiss the process, wait for its exit, then end whatever is left of it and of what it started."""
+    def close(self, patience_s: float = _EXIT_TIMEOUT_S) -> str | None:
+        """Dismiss the process and wait for its exit; one that takes too long is ended with all that it started.
+
+        Returns what went wrong at its end, None where nothing did.
+        """
         self.dismiss()
-        select.select([self._pidfd], [], [], patience_s)
-        processes.end_tree(self.pid)
-        self._process.wait()
+        try:
+            status = self._process.wait(patience_s)
+            trouble = self._story(f"stopped with exit status {status}") if status else None
+        except subprocess.TimeoutExpired:
+            processes.end_tree(self.pid)
+            self._process.wait()
+            trouble = self._story(f"did not stop within {patience_s} s")
         os.close(self._replies)
         os.close(self._pidfd)
+        return trouble
 
     def _reply_line(self, request: str) -> bytes:
         deadline = time.monotonic() + _ANSWER_TIMEOUT_S

@@ -11,6 +11,7 @@ from raylite._core.envelope cimport EnvelopeHeader, KIND_SYSTEM_ERROR, KIND_USER
     blob_drop, blob_keep, blob_new
 from raylite._core.message cimport CMD_LEASED, CMD_READY, CMD_RUN, CMD_VALUE, EV_UNPIN, MESSAGE_VERSION, \
     RUN_IN_PLACE, VALUE_IN_ARENA
+from raylite.runtime.pump cimport pump_nudge
 from raylite.runtime.native cimport event_set, exchange_pointer, monotonic_ns, push_pointer, timer_arm
 
 cdef enum:
@@ -73,6 +74,8 @@ cdef void inbox_deliver(Inbox* b, const Message* m, const char* payload, Blob* s
             call.in_place.push_back(whole(m, payload))
         else:
             b.runs.push_back(whole(m, payload))
+        if b.pump != NULL:
+            pump_nudge(b.pump)
         return
     if m.kind != CMD_VALUE and m.kind != CMD_READY and m.kind != CMD_LEASED:
         b.notices.push_back(whole(m, payload))
@@ -95,6 +98,8 @@ cdef void inbox_deliver(Inbox* b, const Message* m, const char* payload, Blob* s
         b.arrived.push_back(call.id)
         call.asynchronous = False
         notify(b)
+    elif call.answered and b.pump != NULL:
+        pump_nudge(b.pump)
 
 
 cdef Call* inbox_call(Inbox* b, uint32_t n_slots) noexcept nogil:
@@ -196,3 +201,5 @@ cdef void inbox_close(Inbox* b) noexcept nogil:
         deref(it).second.answered = True
         preincrement(it)
     notify(b)
+    if b.pump != NULL:
+        pump_nudge(b.pump)

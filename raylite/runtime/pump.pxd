@@ -26,6 +26,8 @@ cdef struct Pump:
     readable_function readable    # under the lock: a descriptor of the owner's is readable
     uint64_t spin_ns
     bint leader
+    bint nudged                   # something has happened since the leader last looked
+    bint leader_asleep            # in the system, on waiter_event
     bint running
     bint stopping
     uint64_t timer_at_ns          # when the timer fires; 0: not armed
@@ -36,3 +38,4 @@ cdef bint pump_start(Pump* p) noexcept nogil
 cdef void pump_stop(Pump* p) noexcept nogil
 cdef int pump_wait(Pump* p, done_function done, void* what, int64_t timeout_ns, bint spin) noexcept nogil
 cdef void pump_wake_by(Pump* p, uint64_t after_ns) noexcept nogil
+cdef void pump_nudge(Pump* p) noexcept nogil

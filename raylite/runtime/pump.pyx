@@ -101,6 +101,16 @@ cdef void pump_wake_by(Pump* p, uint64_t after_ns) noexcept nogil:
         timer_arm(p.timer, after_ns)
 
 
+cdef void pump_nudge(Pump* p) noexcept nogil:
+    """Something that a thread may wait for has happened, under the lock: have all look."""
+    p.nudged = True
+    if p.leader_asleep:
+        p.leader_asleep = False
+        event_set(p.waiter_event)
+    if p.n_followers:
+        pthread_cond_broadcast(&p.moved)
+
+
 cdef void spin_for_input(Pump* p) noexcept nogil:
     cdef uint64_t until = monotonic_ns() + p.spin_ns
     cdef int i
@@ -115,18 +125,21 @@ cdef int lead(Pump* p, int64_t left_ns, bint spin) noexcept nogil:
     """Wait for input as the leader, without the lock while asleep. -1 if a signal came."""
     cdef int woken = 1
     p.leader = True
+    p.nudged = False
     store_seq(p.bell, BELL_AWAKE)
     if spin and p.spin_ns:
         pthread_mutex_unlock(&p.lock)
         spin_for_input(p)
         pthread_mutex_lock(&p.lock)
-    if not p.pending(p.owner):
+    if not p.pending(p.owner) and not p.nudged:
         store_seq(p.bell, BELL_WAITER)
         full_fence()
         if not p.pending(p.owner):
+            p.leader_asleep = True
             pthread_mutex_unlock(&p.lock)
             woken = wait_readable(p.waiter_event, left_ns)
             pthread_mutex_lock(&p.lock)
+            p.leader_asleep = False
             event_clear(p.waiter_event)
         store_seq(p.bell, BELL_AWAKE)
     p.leader = False
@@ -158,15 +171,13 @@ cdef int pump_wait(Pump* p, done_function done, void* what, int64_t timeout_ns, 
             now = monotonic_ns() + SIGNAL_CHECK_NS
             cond_wait_until(&p.moved, &p.lock, until if until and until < now else now)
             p.n_followers -= 1
-            if p.leader and not done(what):
+            if not done(what):
                 result = -1
                 break
         elif lead(p, left, spin) < 0:
             p.poll(p.owner)
             result = 1 if done(what) else -1
             break
-        if p.n_followers:
-            pthread_cond_broadcast(&p.moved)
     if not p.leader:
         rest(p)
         if result != 1 and done(what):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import report
-from benchmarks.__main__ import all_hold
+from benchmarks.__main__ import all_hold, choose_libraries
 from benchmarks.bars import BARS, Figure, Verdict, judge
 from benchmarks.measure import Figures, RowResult, Usage
 from benchmarks.plan import Plan
@@ -85,6 +85,14 @@ def test_an_unknown_row_or_library_is_named_with_the_known_ones():
     completed = run("--peers", "pol")
     assert completed.returncode == 2
     assert "pol" in completed.stderr and "pool" in completed.stderr
+
+
+def test_a_library_that_is_not_installed_is_left_out_unless_it_was_asked_for(monkeypatch):
+    monkeypatch.setattr("benchmarks.__main__.is_installed", lambda name: name in ("pool", "ppe"))
+    assert choose_libraries(None) == ["pool", "ppe"]
+    assert choose_libraries(["ppe"]) == ["ppe"]
+    with pytest.raises(ValueError, match="not installed: ray "):
+        choose_libraries(["pool", "ray"])
 
 
 def test_rows_are_chosen_by_their_names_or_their_workload_in_the_order_of_the_table():

@@ -26,6 +26,11 @@ def plan():
     return quick_plan(cpus=cpus, sample_s=0.005, in_flight=20, work_iterations=100)
 
 
+def send_all(pids, signal_number):
+    for pid in pids:
+        os.kill(pid, signal_number)
+
+
 def test_contestants_take_turns_in_the_same_order_every_round(plan):
     said = []
     contestants = ["pool", "ppe", "limit:pickled_call"]
@@ -49,13 +54,26 @@ def test_who_cannot_start_is_out_with_its_last_words_and_the_others_go_on(plan):
 
 def test_a_peer_that_dies_is_noticed_while_its_workers_hold_the_pipe_open(plan, tmp_path):
     peer = Peer("pool", "tasks_sync", plan, tmp_path)
+    peer.ask("start")
+    workers = processes.descendants(peer.pid)
     try:
-        peer.ask("start")
+        send_all(workers, signal.SIGSTOP)
         os.kill(peer.pid, signal.SIGKILL)
-        with pytest.raises(PeerFailed, match="ended"):
+        with pytest.raises(PeerFailed, match="ended at 'sample'"):
             peer.ask("sample")
     finally:
-        peer.close()
+        send_all(workers, signal.SIGKILL)
+        assert "exit status -9" in peer.close()
+    assert processes.await_gone(workers, timeout_s=10)
+
+
+def test_a_peer_that_does_not_stop_is_ended_with_its_workers(plan, tmp_path):
+    peer = Peer("pool", "tasks_sync", plan, tmp_path)
+    peer.ask("start")
+    tree = [peer.pid, *processes.descendants(peer.pid)]
+    send_all(tree, signal.SIGSTOP)
+    assert "did not stop" in peer.close(patience_s=0.01)
+    assert processes.await_gone(tree, timeout_s=0)
 
 
 def test_an_error_in_a_peer_is_told_and_the_peer_still_answers(plan, tmp_path):
@@ -74,7 +92,7 @@ def test_a_closed_peer_leaves_no_process(plan, tmp_path):
     peer.ask("start")
     tree = [peer.pid, *processes.descendants(peer.pid)]
     assert len(tree) >= 1 + plan.workers
-    peer.close()
+    assert peer.close() is None
     assert processes.await_gone(tree, timeout_s=0)
 
 

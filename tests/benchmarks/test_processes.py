@@ -41,6 +41,27 @@ def test_a_tree_is_found_weighed_and_ended(family):
     assert processes.await_gone([parent.pid, child], timeout_s=0)
 
 
+def test_shared_memory_is_counted_once():
+    program = """
+        import mmap, os, sys
+        shared = mmap.mmap(-1, 32_000_000)
+        shared.write(bytes(32_000_000))
+        os.fork()
+        mmap.mmap(-1, 32_000_000)  # untouched: costs nothing
+        if shared[0] == 0:
+            print(flush=True)
+        sys.stdin.read()
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as parent:
+        parent.stdout.readline()
+        parent.stdout.readline()
+        weight = processes.pss_bytes([parent.pid, *processes.descendants(parent.pid)])
+        parent.stdin.close()
+    assert 32_000_000 < weight < 64_000_000
+
+
 def test_a_process_at_work_gathers_cpu_time_and_a_waiting_one_does_not(family):
     parent, child = family
     at_work_s, waiting_s = processes.on_cpu_s([parent.pid]), processes.on_cpu_s([child])

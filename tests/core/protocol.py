@@ -107,6 +107,9 @@ def demand(amounts: dict[str, float] | None = None, environment: int = 0) -> byt
     return out
 
 
+ONE_CPU = demand()
+
+
 def submit(
     function: bytes,
     *,
@@ -116,7 +119,7 @@ def submit(
     max_retries: int = 0,
     flags: int = 0,
     refs=(),
-    demand: bytes = demand(),
+    demand: bytes = ONE_CPU,
     name: str = "",
     args: bytes = b"",
 ) -> bytes:

@@ -13,7 +13,7 @@ import pytest
 from tests.source.tree import CYTHON, ROOT, imports_of, sources
 
 CORE_MAY_IMPORT = """
-    __future__ cython raylite._core
+    __future__ cython cython.operator raylite._core
     cpython.buffer cpython.bytearray cpython.bytes cpython.exc cpython.list cpython.mem cpython.object cpython.ref
     cpython.tuple cpython.unicode
     libc.limits libc.math libc.stddef libc.stdint libc.stdlib libc.string

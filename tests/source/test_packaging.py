@@ -76,13 +76,13 @@ def test_the_build_under_test_is_the_one_asked_for(name):
 
 @pytest.mark.parametrize("name", PUBLIC_EXTENSIONS)
 def test_the_stub_of_a_compiled_module_lists_what_it_exports(name):
+    """A module of which Python sees nothing needs none."""
     source = ROOT / name.replace(".", "/")
-    stub = source.with_suffix(".pyi")
-    assert stub.is_file()
-    declared = declarations(ast.parse(stub.read_text()).body)
     module = importlib.import_module(name)
     borrowed = imported_names(source.with_suffix(".pyx").relative_to(ROOT))
     exported = {each for each in public(vars(module)) - borrowed if not inspect.ismodule(getattr(module, each))}
+    stub = source.with_suffix(".pyi")
+    declared = declarations(ast.parse(stub.read_text()).body) if stub.is_file() else {}
     assert set(declared) == exported
     for each, members in declared.items():
         kind = getattr(module, each)

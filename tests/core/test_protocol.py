@@ -1,0 +1,47 @@
+"""The tests' own description of messages is the core's: constants and sizes are read from the `.pxd` files."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.core import protocol
+from tests.source.tree import ROOT
+
+CORE = ROOT / "raylite/_core"
+FILES = ("message.pxd", "envelope.pxd", "state.pxd", "ids.pxd", "arena.pxd", "resources.pxd", "local_scheduler.pxd")
+INTERNAL = {"CPU", "GPU", "MEMORY", "QUERY_TASKS", "QUERY_STORY", "EV_DESCRIPTOR"}  # tests need no name for these
+INTERNAL_PREFIXES = ("ARENA_", "PLACE_")
+STRUCTS = {
+    "SubmitHeader": protocol.SUBMIT_HEADER,
+    "FinishedHeader": protocol.FINISHED_HEADER,
+    "Location": protocol.LOCATION,
+    "ValueRecord": protocol.VALUE_RECORD,
+    "RunHeader": protocol.RUN_HEADER,
+    "EnvelopeHeader": protocol.ENVELOPE_HEADER,
+    "BufferSpan": protocol.BUFFER_SPAN,
+    "DemandHeader": protocol.DEMAND_HEADER,
+    "DemandEntry": protocol.DEMAND_ENTRY,
+}
+CODES = {"uint8_t": "B", "uint32_t": "I", "int32_t": "i", "uint64_t": "Q", "int64_t": "q"}
+CODES |= {"ObjectId": "24s", "TaskId": "16s", "Location": "24s"}
+TEXT = "".join((CORE / name).read_text() for name in FILES)
+
+
+def test_constants_are_the_cores():
+    theirs = {name: int(value, 0) for name, value in re.findall(r"^    ([A-Z][A-Z_]+) = (-?\w+)\s", TEXT, re.MULTILINE)}
+    theirs = {name: value for name, value in theirs.items() if not name.startswith(INTERNAL_PREFIXES)}
+    ours = {name: value for name, value in vars(protocol).items() if name.isupper() and isinstance(value, int)}
+    assert {name: ours.get(name) for name in theirs if name not in INTERNAL} == {
+        name: value for name, value in theirs.items() if name not in INTERNAL
+    }
+    assert set(ours) <= set(theirs)
+
+
+@pytest.mark.parametrize("name", STRUCTS)
+def test_layouts_are_the_cores(name):
+    [body] = re.findall(rf"^cdef struct {name}:[^\n]*\n((?:    [^\n]+\n)+)", TEXT, re.MULTILINE)
+    fields = re.findall(r"^    (\w+) \w+", body, re.MULTILINE)
+    assert STRUCTS[name].format == "<" + "".join(CODES[field] for field in fields)
+    assert STRUCTS[name].size % 8 == 0
