@@ -114,11 +114,10 @@ def _progress() -> Callable[[str], None]:
 
 
 def _print_heading(facts: dict, plan: Plan) -> None:
-    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
     print(
         f"{facts['cpu_model']}, Linux {facts['kernel']}{', virtual machine' if facts['virtual'] else ''}; "
         f"CPUs {','.join(map(str, plan.cpus))} of {facts['cores']}, {plan.workers} workers\n"
-        f"Python {facts['python']}, {versions}\n"
+        f"{_versions(facts)}\n"
         f"medians of {plan.runs} interleaved rounds, ± half of the full range; x: times better than\n",
         flush=True,
     )
@@ -136,10 +135,13 @@ def _plot(results: list[RowResult], libraries: list[str], path: str, facts: dict
     try:
         from benchmarks.plot import draw
 
-        versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
-        draw(results, libraries, path, f"{facts['cpu_model']}, Python {facts['python']}, {versions}")
+        draw(results, libraries, path, f"{facts['cpu_model']}, {_versions(facts)}")
     except ModuleNotFoundError as error:
         print(f"no picture: {error} (pip install 'raylite[bench]')", file=sys.stderr)
+
+
+def _versions(facts: dict) -> str:
+    return ", ".join(f"{name} {version}" for name, version in {"Python": facts["python"], **facts["versions"]}.items())
 
 
 def all_hold(results: list[RowResult], verdicts: list[bars.Verdict]) -> bool:

@@ -51,6 +51,7 @@ def limit(name: str, label: str, unit: str):
 @limit("eventfd_round_trip", "eventfd round trip, two cores", "tasks/s")
 def eventfd_round_trip(plan: Plan) -> Take:
     """Two sleeping processes wake each other in turn, each on a core of its own."""
+    _require_two_cores(plan)
     return lambda: _eventfd_rate(plan, plan.cpus[0], plan.cpus[-1])
 
 
@@ -83,8 +84,7 @@ def spinning_round_trip(plan: Plan) -> Take:
             with _on_cpu(plan.cpus[0]), _child(echo, plan.cpus[-1]):
                 return _round_trips_per_s(round_trip, plan.sample_s)
 
-    if len(plan.cpus) < 2:
-        raise RuntimeError("two processes cannot spin on one core")
+    _require_two_cores(plan)
     return sample
 
 
@@ -212,6 +212,11 @@ def _eventfd_rate(plan: Plan, own_cpu: int, other_cpu: int) -> float:
     finally:
         os.close(there)
         os.close(back)
+
+
+def _require_two_cores(plan: Plan) -> None:
+    if len(plan.cpus) < 2:
+        raise RuntimeError("this takes two cores")
 
 
 def _round_trips_per_s(round_trip: Callable[[], None], duration_s: float) -> float:

@@ -170,7 +170,7 @@ def _figures_text(figures: Figures | None, unit: str) -> str:
     if not figures.samples:
         return "failed"
     summary = summarize(figures.samples)
-    if not math.isfinite(summary.spread):
+    if summary.count == 1 or not math.isfinite(summary.spread):
         return value_text(summary.median, unit)
     return f"{value_text(summary.median, unit)} ±{summary.spread:.0%}"
 

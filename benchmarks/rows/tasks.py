@@ -6,7 +6,7 @@ from benchmarks.payloads import increment, noop, work
 from benchmarks.plan import Plan
 from benchmarks.workload import Registry, rate
 
-_ONE_BY_ONE = ("two_ring_call", "eventfd_round_trip", "eventfd_round_trip_one_core", "spinning_round_trip")
+_ONE_BY_ONE = ("two_ring_call", "eventfd_round_trip_one_core", "eventfd_round_trip", "spinning_round_trip")
 _MANY = ("two_ring_calls_in_flight", "pickled_call")
 
 REGISTRY = Registry()

@@ -47,6 +47,6 @@ cdef Blob* system_error(uint32_t code, const char* text, uint64_t size) noexcept
     return blob
 
 
-def is_valid(const unsigned char[:] data not None):
+def is_valid(bytes data not None):
     """Whether a byte string is a well-formed envelope."""
-    return data.shape[0] > 0 and envelope_valid(<const char*> &data[0], data.shape[0])
+    return envelope_valid(<const char*> data, len(data))

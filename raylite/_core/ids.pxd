@@ -53,6 +53,6 @@ cdef inline bint task_less(TaskId a, TaskId b) noexcept nogil:
     return a.hi < b.hi or (a.hi == b.hi and a.lo < b.lo)
 
 cdef bytes task_bytes(TaskId t)
-cdef TaskId task_from_bytes(const unsigned char[:] data)
+cdef TaskId task_from_bytes(bytes data)
 cdef bytes object_bytes(ObjectId o)
-cdef ObjectId object_from_bytes(const unsigned char[:] data)
+cdef ObjectId object_from_bytes(bytes data)

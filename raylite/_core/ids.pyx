@@ -69,11 +69,11 @@ cdef bytes task_bytes(TaskId t):
     return (<const char*> &t)[:16]
 
 
-cdef TaskId task_from_bytes(const unsigned char[:] data):
+cdef TaskId task_from_bytes(bytes data):
     cdef TaskId t
-    if data.shape[0] != 16:
-        raise ValueError(f"a task id has 16 bytes, got {data.shape[0]}")
-    memcpy(&t, &data[0], 16)
+    if len(data) != 16:
+        raise ValueError(f"a task id has 16 bytes, got {len(data)}")
+    memcpy(&t, <const char*> data, 16)
     return t
 
 
@@ -81,12 +81,12 @@ cdef bytes object_bytes(ObjectId o):
     return (<const char*> &o)[:20]
 
 
-cdef ObjectId object_from_bytes(const unsigned char[:] data):
+cdef ObjectId object_from_bytes(bytes data):
     cdef ObjectId o
-    if data.shape[0] != 20:
-        raise ValueError(f"an object id has 20 bytes, got {data.shape[0]}")
+    if len(data) != 20:
+        raise ValueError(f"an object id has 20 bytes, got {len(data)}")
     o.unused = 0
-    memcpy(&o, &data[0], 20)
+    memcpy(&o, <const char*> data, 20)
     return o
 
 
@@ -95,8 +95,6 @@ def child_task(bytes parent not None, uint64_t index, uint64_t salt=0):
     return task_bytes(derive_task(task_from_bytes(parent), index, salt))
 
 
-def content_hash(const unsigned char[:] data not None, uint64_t seed=0):
+def content_hash(bytes data not None, uint64_t seed=0):
     """The 16-byte hash of a byte string, as function ids use it."""
-    if data.shape[0] == 0:
-        return task_bytes(hash_bytes(NULL, 0, seed))
-    return task_bytes(hash_bytes(<const char*> &data[0], data.shape[0], seed))
+    return task_bytes(hash_bytes(<const char*> data, len(data), seed))

@@ -2,12 +2,13 @@
 
 Tasks of one shape queue in order of becoming ready. A task is placed on an idle worker of its pool (environment, GPU
 set), most recently used first; else on a new one; else, if it is known to be short, behind a short task of the same
-shape that a worker already runs, so that the worker need not wait for the next message. A task that blocks lends its
-CPU. Nothing here sends anything: node code performs what is decided here.
+shape that a worker already runs, so that the worker need not wait for the next message; unless an older task of
+another shape waits for what they use. A task that blocks lends its CPU. Nothing here sends anything: node code performs
+what is decided here.
 """
 from cython.operator cimport dereference as deref, preincrement
 from raylite._core.ids cimport same_task
-from raylite._core.resources cimport resources_acquire, resources_fit, resources_lend, resources_release, \
+from raylite._core.resources cimport resources_await, resources_fit, resources_lend, resources_release, \
     resources_take_back
 
 
@@ -81,6 +82,19 @@ cdef bint serves(const Worker* w, const LocalScheduler* s, uint32_t shape) noexc
             and s.resources.shapes[shape].gpus == 0)
 
 
+cdef bint older_waits(const LocalScheduler* s, uint32_t shape) noexcept nogil:
+    """Whether a task of another shape is older than the first of this one and waits for what this shape's tasks use."""
+    cdef uint64_t sequence = s.ready[shape].head.ready_sequence
+    cdef const TaskRow* head
+    cdef size_t other
+    for other in range(s.ready.size()):
+        head = s.ready[other].head
+        if other != shape and head != NULL and head.ready_sequence < sequence \
+                and resources_await(&s.resources, <uint32_t> other, shape):
+            return True
+    return False
+
+
 cdef void find_place(LocalScheduler* s, uint32_t shape, uint64_t expected_ns, Place* place) noexcept nogil:
     """Where a task of this shape can go now. Idle workers of GPU sets are matched later, when the GPUs are known."""
     cdef ordered_map[uint32_t, Worker].iterator it
@@ -104,7 +118,7 @@ cdef void find_place(LocalScheduler* s, uint32_t shape, uint64_t expected_ns, Pl
             place.stop = s.idle[0]
             return
         place.kind = PLACE_NO_PROCESS
-    if expected_ns == 0 or expected_ns >= PREFETCH_NS or s.resources.shapes[shape].gpus:
+    if expected_ns == 0 or expected_ns >= PREFETCH_NS or s.resources.shapes[shape].gpus or older_waits(s, shape):
         return
     it = s.workers.begin()
     while it != s.workers.end():

@@ -298,7 +298,7 @@ cdef bint route(NodeState* n, const Message* m, const char* payload) noexcept no
     elif m.kind == EV_PUT:
         return on_put(n, m, payload)
     elif m.kind == EV_LEASE:
-        if m.size != 8:
+        if m.size != 8 or (<const uint64_t*> payload)[0] == 0:
             return False
         lease(n, m.client, m.request, (<const uint64_t*> payload)[0])
     elif m.kind == EV_YIELDED:

@@ -17,7 +17,7 @@ from raylite._core.envelope cimport EnvelopeHeader, KIND_FUNCTION, blob_copy, bl
     system_error
 from raylite._core.ids cimport TaskId
 from raylite._core.local_scheduler cimport Worker
-from raylite._core.message cimport CMD_FORGET_FUNCTION, CMD_UNSEGMENT, Message, STREAMING
+from raylite._core.message cimport CMD_FORGET_FUNCTION, CMD_UNSEGMENT, STREAMING, STREAMING
 from raylite._core.objects cimport OBJECT_IN_ARENA, OBJECT_INLINE, OBJECT_PENDING, OBJECT_RELEASED, object_in_scope, \
     object_ready, object_unhold, object_unpin, objects_add, objects_find
 from raylite._core.state cimport ERROR_OBJECT_LOST, Function, emit

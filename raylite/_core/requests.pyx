@@ -10,10 +10,10 @@ from libcpp.algorithm cimport sort
 from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
 from raylite._core.envelope cimport Blob, KIND_VALUE, blob_data, blob_keep, blob_new
-from raylite._core.ids cimport ObjectId, TaskId, object_id
+from raylite._core.ids cimport ObjectId, PUT_INDEX, TaskId, object_id
 from raylite._core.local_scheduler cimport Run, Worker, run_block, run_unblock, worker_find, worker_run
 from raylite._core.message cimport CMD_READY, CMD_VALUE, EV_GET, EV_NEXT, EV_WAIT, GET_IN_PLACE, GET_LENDS, Location, \
-    READY_END, VALUE_IN_ARENA
+    READY_END, STREAMING, VALUE_IN_ARENA
 from raylite._core.objects cimport OBJECT_INLINE, OBJECT_RELEASED, object_hold, object_pin, object_ready, objects_add, \
     objects_find
 from raylite._core.references cimport store_blob, unknown_object
@@ -132,19 +132,37 @@ cdef void on_get(NodeState* n, const Message* m, const char* payload) noexcept n
         block(n, r)
 
 
+cdef bint settled(NodeState* n, ObjectId id) noexcept nogil:
+    """Whether wait() counts this object as ready: it is, or nothing will ever make it.
+
+    Of a stream, the next item counts also when the stream has ended: then the reader learns that.
+    """
+    cdef ObjectRow* row = objects_find(&n.objects, id)
+    cdef ObjectRow* stream
+    if row != NULL and object_ready(row):
+        return True
+    if not is_stream_item(n, id):
+        return row == NULL
+    stream = objects_find(&n.objects, object_id(id.task, 0))
+    return stream == NULL or object_ready(stream)
+
+
+cdef bint is_stream_item(NodeState* n, ObjectId id) noexcept nogil:
+    cdef TaskRow* task = tasks_find(&n.tasks, id.task)
+    return task != NULL and task.n_returns == STREAMING and id.index != 0 and (id.index & PUT_INDEX) == 0
+
+
 cdef void answer_wait(NodeState* n, uint32_t client, uint64_t request, const ObjectId* ids, uint64_t n_ids,
                       uint64_t most) noexcept nogil:
     """Send the positions of the first `most` objects that are ready."""
     cdef Blob* slots
     cdef uint32_t* at
     cdef uint64_t i, found = 0
-    cdef ObjectRow* row
     cdef vector[uint32_t] ready
     for i in range(n_ids):
         if found == most:
             break
-        row = objects_find(&n.objects, ids[i])
-        if row == NULL or object_ready(row):
+        if settled(n, ids[i]):
             ready.push_back(<uint32_t> i)
             found += 1
     slots = blob_new(found * sizeof(uint32_t))
@@ -164,17 +182,20 @@ cdef void on_wait(NodeState* n, const Message* m, const char* payload) noexcept 
     for i in range(n_ids):
         if found >= wanted:
             break
-        row = objects_find(&n.objects, ids[i])
-        found += row == NULL or object_ready(row)
+        found += settled(n, ids[i])
     if found >= wanted:
         answer_wait(n, m.client, m.request, ids, n_ids, wanted if wanted else n_ids)
         return
     r = open_request(n, m, payload, n_ids)
+    r.n_needed = <uint32_t> wanted
     r.n_missing = <uint32_t> (wanted - found)
     for i in range(n_ids):
-        row = objects_find(&n.objects, ids[i])
-        if row != NULL and not object_ready(row):
-            await_object(n, r, row, <uint32_t> i)
+        if settled(n, ids[i]):
+            continue
+        await_object(n, r, objects_add(&n.objects, ids[i]), <uint32_t> i)
+        if is_stream_item(n, ids[i]):
+            r.has_streams = True
+            await_object(n, r, objects_find(&n.objects, object_id(ids[i].task, 0)), <uint32_t> i)
     if m.flags & GET_LENDS:
         block(n, r)
 
@@ -277,7 +298,7 @@ cdef void abandon_request(NodeState* n, Request* r) noexcept nogil:
     cdef size_t i
     for i in range(r.ids.size()):
         drop_waiters(n, r, r.ids[i])
-        if r.kind == EV_NEXT:
+        if r.kind == EV_NEXT or r.has_streams:
             drop_waiters(n, r, object_id(r.ids[i].task, 0))
     close_request(n, r)
 
@@ -313,6 +334,15 @@ cdef void ask_again(NodeState* n, Request* r) noexcept nogil:
         on_wait(n, &m, <const char*> ids.data())
     else:
         on_next(n, &m)
+
+
+cdef uint32_t n_unsettled(NodeState* n, const Request* r) noexcept nogil:
+    """How many objects more a wait needs, counted anew."""
+    cdef uint32_t found = 0
+    cdef size_t i
+    for i in range(r.ids.size()):
+        found += settled(n, r.ids[i])
+    return r.n_needed - found if found < r.n_needed else 0
 
 
 cdef void request_arrived(NodeState* n, const Waiter* waiter, ObjectRow* row) noexcept nogil:

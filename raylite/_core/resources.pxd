@@ -40,6 +40,7 @@ cdef uint32_t resources_name(Resources* r, const char* name, uint64_t size) noex
 cdef void resources_provide(Resources* r, uint32_t resource, int64_t amount) noexcept nogil
 cdef int resources_intern(Resources* r, const char* data, uint64_t size) noexcept nogil
 cdef bint resources_fit(const Resources* r, uint32_t shape) noexcept nogil
+cdef bint resources_await(const Resources* r, uint32_t shape, uint32_t other) noexcept nogil
 cdef int resources_lacking(const Resources* r, uint32_t shape) noexcept nogil
 cdef void resources_acquire(Resources* r, uint32_t shape, vector[uint32_t]* gpus) noexcept nogil
 cdef void resources_release(Resources* r, uint32_t shape, const vector[uint32_t]* gpus) noexcept nogil

@@ -115,6 +115,23 @@ cdef bint resources_fit(const Resources* r, uint32_t shape) noexcept nogil:
     return s.gpus == 0 or gpus_fit(r, s.gpus)
 
 
+cdef bint resources_await(const Resources* r, uint32_t shape, uint32_t other) noexcept nogil:
+    """Whether a task of this shape could start once tasks of the `other` shape end: it lacks only what they take."""
+    cdef const Shape* s = &r.shapes[shape]
+    cdef const Shape* o = &r.shapes[other]
+    cdef size_t i, j
+    cdef bint taken
+    for i in range(s.amounts.size()):
+        if s.amounts[i].amount <= r.available[s.amounts[i].resource]:
+            continue
+        taken = False
+        for j in range(o.amounts.size()):
+            taken |= o.amounts[j].resource == s.amounts[i].resource
+        if not taken:
+            return False
+    return (s.gpus == 0 or o.gpus or gpus_fit(r, s.gpus)) and resources_lacking(r, shape) < 0
+
+
 cdef int resources_lacking(const Resources* r, uint32_t shape) noexcept nogil:
     """The first resource of which this node will never have enough for the shape, or -1."""
     cdef const Shape* s = &r.shapes[shape]

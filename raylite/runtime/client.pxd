@@ -32,12 +32,15 @@ cdef class Client:
     cdef readonly TaskContext root
     cdef readonly bytes worker_id
     cdef public object run_task   # called with a Run that comes while a get waits for it
-    cdef dict watched             # asynchronous calls: id -> (callback, number of references)
+    cdef dict watched             # asynchronous calls: token -> (callback, references)
+    cdef uint64_t last_token
     cdef public bint is_worker
     cdef public bint keep_warned
-    cdef void lock(self)
-    cdef void unlock(self)
-    cdef void send(self, Message* m, const char* payload)
+    cdef void post(self, Message* m, const char* payload)
+    cdef Call* open_call(self, Message* m, const char* payload, uint32_t n_slots, uint64_t token)
+    cdef void detach_call(self, Call* call)
+    cdef void free_call(self, Call* call)
+    cdef Call* await_answer(self, Call* call, int64_t timeout_ns, int* arrived) except NULL
     cdef Mapping* mapping(self, uint32_t segment, bint writable) except NULL
     cdef int fetch_segment(self, uint32_t segment, uint64_t* size) except -1
     cdef int await_call(self, Call* call, int64_t timeout_ns) except -1
@@ -47,10 +50,8 @@ cdef class Client:
     cdef void count_down(self, ObjectId id)
     cdef bint alive(self)
     cdef bytes place(self, Packed packed, bint may_inline)
-    cdef Call* ask(self, int kind, list refs, uint64_t aux, int flags)
-    cdef void forget(self, Call* call, bint told)
+    cdef Call* ask(self, int kind, list refs, uint64_t aux, int flags, uint64_t token)
     cdef list decode_all(self, Call* call)
-    cdef void wake_monitor(self)
     cdef ObjectRef store(self, Packed packed, TaskContext context)
     cdef TaskId submit_confirmed(self, Message* m, const char* payload, TaskContext context, uint64_t index) except *
     cdef bint begin(self, Message* m)

@@ -10,13 +10,16 @@ from cpython.exc cimport PyErr_CheckSignals
 from cython.operator cimport dereference as deref
 from libc.stdint cimport int32_t
 from libc.string cimport memcpy, memset
+from libcpp.deque cimport deque
+from libcpp.vector cimport vector
 from raylite._core.envelope cimport EnvelopeHeader, KIND_ARGUMENTS, KIND_FUNCTION, KIND_SYSTEM_ERROR, KIND_USER_ERROR, \
     KIND_VALUE, align8, blob_data, blob_drop, blob_keep, envelope_pickle, envelope_valid
 from raylite._core.ids cimport FUNCTION_INDEX, PUT_INDEX, derive_task, hash_bytes, object_bytes, object_from_bytes, \
     object_id, task_bytes, task_from_bytes
 from raylite._core.message cimport *
-from raylite.runtime.inbox cimport inbox_call, inbox_drop_call, inbox_flush, inbox_release_later, inbox_send
-from raylite.runtime.native cimport close, event_clear, event_set, getpid, map_shared, pthread_mutex_lock, pthread_mutex_trylock, \
+from raylite.runtime.inbox cimport inbox_call, inbox_detach, inbox_free_call, inbox_lock, inbox_release_later, \
+    inbox_send, inbox_take_arrived, inbox_unlock
+from raylite.runtime.native cimport close, event_clear, getpid, map_shared, monotonic_ns, pthread_mutex_lock, pthread_mutex_trylock, \
     pthread_mutex_unlock, unmap
 from raylite.runtime.pump cimport pump_wait
 from raylite.serialization cimport BlobBuffer, unpack_blob, unpack_memory
@@ -35,6 +38,15 @@ cdef Client _current = None
 cpdef Client current_client():
     """The client of this process (in a simulation: of the virtual process that is running), or None."""
     return _current
+
+
+cdef bint call_answered(Call* call):
+    """Whether the answer came with the call itself, as it does when the node is in this process."""
+    return (<volatile bint*> &call.answered)[0]
+
+
+cdef int64_t to_ns(double timeout_s):
+    return <int64_t> (timeout_s * 1e9) if timeout_s >= 0 else -1
 
 
 def set_current_client(Client client):
@@ -193,21 +205,73 @@ cdef class Client:
     cdef bint alive(self):
         return self.inbox != NULL and not self.inbox.closed and self.process == getpid()
 
-    cdef void lock(self):
-        if self.pump == NULL or pthread_mutex_trylock(&self.pump.lock) == 0:
+    cdef void post(self, Message* m, const char* payload):
+        """Send a message that has no answer. With the GIL if that takes no waiting, else all of it without."""
+        cdef bint sent
+        if self.pump == NULL:
+            inbox_send(self.inbox, m, payload, True)
             return
+        if pthread_mutex_trylock(&self.pump.lock) == 0:
+            sent = inbox_send(self.inbox, m, payload, False)
+            pthread_mutex_unlock(&self.pump.lock)
+            if sent:
+                return
         with nogil:
             pthread_mutex_lock(&self.pump.lock)
-
-    cdef void unlock(self):
-        if self.pump != NULL:
+            inbox_send(self.inbox, m, payload, True)
             pthread_mutex_unlock(&self.pump.lock)
 
-    cdef void send(self, Message* m, const char* payload):
-        """Send under the lock; if the ring is full, wait for room without the GIL."""
-        if not inbox_send(self.inbox, m, payload, False):
-            with nogil:
-                inbox_send(self.inbox, m, payload, True)
+    cdef Call* open_call(self, Message* m, const char* payload, uint32_t n_slots, uint64_t token):
+        """Send a message that will be answered. The answer may be there when this returns.
+
+        token: 0, or (nobody blocks in it) what `watched` knows the call by.
+        """
+        cdef Call* call = NULL
+        cdef bint sent
+        if self.pump == NULL:
+            call = inbox_call(self.inbox, n_slots, token)
+            m.request = call.id
+            inbox_send(self.inbox, m, payload, True)
+            return call
+        if pthread_mutex_trylock(&self.pump.lock) == 0:
+            call = inbox_call(self.inbox, n_slots, token)
+            m.request = call.id
+            sent = inbox_send(self.inbox, m, payload, False)
+            pthread_mutex_unlock(&self.pump.lock)
+            if sent:
+                return call
+        with nogil:
+            pthread_mutex_lock(&self.pump.lock)
+            if call == NULL:
+                call = inbox_call(self.inbox, n_slots, token)
+                m.request = call.id
+            inbox_send(self.inbox, m, payload, True)
+            pthread_mutex_unlock(&self.pump.lock)
+        return call
+
+    cdef void detach_call(self, Call* call):
+        """From here the call is ours alone; the node is told if it has not answered in full."""
+        cdef bint done
+        if self.pump == NULL:
+            inbox_detach(self.inbox, call, True)
+            return
+        if pthread_mutex_trylock(&self.pump.lock) == 0:
+            done = inbox_detach(self.inbox, call, False)
+            pthread_mutex_unlock(&self.pump.lock)
+            if done:
+                return
+        with nogil:
+            pthread_mutex_lock(&self.pump.lock)
+            inbox_detach(self.inbox, call, True)
+            pthread_mutex_unlock(&self.pump.lock)
+
+    cdef void free_call(self, Call* call):
+        """Free a detached call; values in the arena that nobody took are unpinned."""
+        cdef size_t i
+        for i in range(call.slots.size()):
+            if call.slots[i].filled and call.slots[i].in_arena:
+                inbox_release_later(self.inbox, EV_UNPIN, call.slots[i].object)
+        inbox_free_call(call)
 
     def usable(self):
         """Raise RaySystemError unless the runtime can be talked to from here."""
@@ -254,9 +318,7 @@ cdef class Client:
         memset(&m, 0, sizeof(Message))
         m.kind = EV_KEEP
         m.object = ref.id
-        self.lock()
-        self.send(&m, NULL)
-        self.unlock()
+        self.post(&m, NULL)
         if not self.keep_warned:
             self.keep_warned = True
             import warnings
@@ -266,74 +328,59 @@ cdef class Client:
     # ---- waiting -----------------------------------------------------------------------------------------------
 
     cdef int await_call(self, Call* call, int64_t timeout_ns) except -1:
-        """Wait for the answer, with the lock held on entry and exit. 1: it is there, 0: time is up.
+        """Wait for the answer. 1: it is there, 0: time is up. Signals raise.
 
-        Tasks that come to be run in place are run meanwhile, without the lock. Signals raise, unlocked.
+        Tasks that come to be run in place are run meanwhile.
         """
+        cdef uint64_t until = monotonic_ns() + <uint64_t> timeout_ns if timeout_ns >= 0 else 0
+        cdef int64_t left = timeout_ns
         cdef int result
+        cdef Blob* task
         cdef Run run
+        if call_answered(call):
+            return 1
         while True:
-            if call.answered:
-                return 1
-            if not call.in_place.empty():
+            task = NULL
+            with nogil:
+                pthread_mutex_lock(&self.pump.lock)
+                result = pump_wait(self.pump, call_done, call, left, True)
+                if not call.in_place.empty() and not call.answered:
+                    task = call.in_place.back()
+                    call.in_place.pop_back()
+                elif call.answered:
+                    result = 1
+                pthread_mutex_unlock(&self.pump.lock)
+            if task != NULL:
                 run = Run.__new__(Run)
                 run.client = self
-                run.blob = call.in_place.back()
-                call.in_place.pop_back()
-                self.unlock()
-                try:
-                    run.parse()
-                    self.run_task(run)
-                finally:
-                    self.lock()
-                continue
-            with nogil:
-                result = pump_wait(self.pump, call_done, call, timeout_ns, True)
-            if result == 0:
-                return 0
-            if result < 0:
-                self.unlock()
-                try:
-                    PyErr_CheckSignals()
-                finally:
-                    self.lock()
+                run.blob = task
+                run.parse()
+                self.run_task(run)
+            elif result >= 0:
+                return result
+            else:
+                PyErr_CheckSignals()
+            if timeout_ns >= 0:
+                left = <int64_t> (until - monotonic_ns())
+                left = left if left > 0 else 0
 
-    cdef void forget(self, Call* call, bint told):
-        """Drop a call, under the lock; values that came and were not used are unpinned."""
-        cdef Message m
-        cdef size_t i
-        for i in range(call.slots.size()):
-            if call.slots[i].filled and call.slots[i].in_arena:
-                inbox_release_later(self.inbox, EV_UNPIN, call.slots[i].object)
-        if not told:
-            memset(&m, 0, sizeof(Message))
-            m.kind = EV_FORGET
-            m.request = call.id
-            self.send(&m, NULL)
-        inbox_drop_call(self.inbox, call)
-
-    cdef Call* ask(self, int kind, list refs, uint64_t aux, int flags):
-        """Send a request about objects, under the lock."""
+    cdef Call* ask(self, int kind, list refs, uint64_t aux, int flags, uint64_t token):
+        """Send a request about objects."""
         cdef Message m
         cdef TaskContext context = current_context(self)
         cdef Py_ssize_t i, n = len(refs)
         cdef bytes payload = PyBytes_FromStringAndSize(NULL, n * sizeof(ObjectId))
         cdef ObjectId* ids = <ObjectId*> PyBytes_AS_STRING(payload)
-        cdef Call* call
         for i in range(n):
             ids[i] = (<ObjectRef> refs[i]).id
         memset(&m, 0, sizeof(Message))
-        self.lock()
-        call = inbox_call(self.inbox, <uint32_t> n if kind == EV_GET else 0)
         m.kind = <unsigned char> kind
         m.flags = <unsigned short> flags
         m.size = <uint32_t> PyBytes_GET_SIZE(payload)
-        m.request = call.id
         m.aux = aux
         m.object = object_id(context.id, 0)
         m.attempt = context.attempt
-        self.send(&m, PyBytes_AS_STRING(payload))
-        return call
+        return self.open_call(&m, PyBytes_AS_STRING(payload), <uint32_t> n if kind == EV_GET else 0, token)
 
     def get(self, list refs not None, double timeout_s=-1.0):
         """The values of references, in order.
@@ -343,27 +390,20 @@ cdef class Client:
         """
         cdef Call* call
         cdef int arrived = 0
-        cdef bint finished = False
-        cdef size_t i
-        cdef list out
         self.usable()
         if not refs:
             return []
-        call = self.ask(EV_GET, refs, 0, GET_LENDS | (GET_IN_PLACE if timeout_s < 0 else 0))
+        call = self.ask(EV_GET, refs, 0, GET_LENDS | (GET_IN_PLACE if timeout_s < 0 else 0), 0)
         try:
-            arrived = self.await_call(call, <int64_t> (timeout_s * 1e9) if timeout_s >= 0 else -1)
-            finished = call.n_missing == 0
+            try:
+                arrived = self.await_call(call, to_ns(timeout_s))
+            finally:
+                self.detach_call(call)
+            self.usable()
             if arrived:
-                self.unlock()
-                try:
-                    self.usable()
-                    out = self.decode_all(call)
-                finally:
-                    self.lock()
-                return out
+                return self.decode_all(call)
         finally:
-            self.forget(call, finished)
-            self.unlock()
+            self.free_call(call)
         from raylite.exceptions import GetTimeoutError
         raise GetTimeoutError(f"get: {len(refs)} object(s) were asked for, and not all were ready after {timeout_s:g} "
                               "seconds")
@@ -409,130 +449,117 @@ cdef class Client:
             raise value.as_instanceof_cause()
         return value
 
+    cdef Call* await_answer(self, Call* call, int64_t timeout_ns, int* arrived) except NULL:
+        """Wait for a call and detach it; if that raises, it is freed."""
+        try:
+            try:
+                arrived[0] = self.await_call(call, timeout_ns)
+            finally:
+                self.detach_call(call)
+            self.usable()
+        except BaseException:
+            self.free_call(call)
+            raise
+        return call
+
     def wait(self, list refs not None, Py_ssize_t num_returns, double timeout_s=-1.0):
         """Positions of the references that are ready, at most num_returns, in order; fewer if time was up."""
         cdef Call* call
-        cdef int arrived
+        cdef int arrived = 0
         cdef const uint32_t* slots
         cdef size_t i, n
         cdef list out = []
         self.usable()
-        call = self.ask(EV_WAIT, refs, <uint64_t> num_returns, GET_LENDS if timeout_s != 0 else 0)
-        arrived = 0
-        try:
-            arrived = self.await_call(call, <int64_t> (timeout_s * 1e9) if timeout_s >= 0 else -1)
-            if not arrived:
-                self.forget(call, False)
-                self.unlock()
-                call = NULL
-                call = self.ask(EV_WAIT, refs, 0, 0)
-                self.await_call(call, -1)
-            self.usable()
-            if call.answer != NULL:
-                slots = <const uint32_t*> blob_data(call.answer)
-                n = call.answer.size // sizeof(uint32_t)
-                for i in range(n):
-                    if len(out) == num_returns:
-                        break
-                    out.append(slots[i])
-        finally:
-            if call != NULL:
-                self.forget(call, call.answered)
-                self.unlock()
+        call = self.ask(EV_WAIT, refs, <uint64_t> num_returns, GET_LENDS if timeout_s != 0 else 0, 0)
+        self.await_answer(call, to_ns(timeout_s), &arrived)
+        if not arrived:
+            self.free_call(call)
+            call = self.await_answer(self.ask(EV_WAIT, refs, 0, 0, 0), -1, &arrived)
+        if call.answer != NULL:
+            slots = <const uint32_t*> blob_data(call.answer)
+            n = call.answer.size // sizeof(uint32_t)
+            for i in range(n):
+                if len(out) == num_returns:
+                    break
+                out.append(slots[i])
+        self.free_call(call)
         return out
 
-    def next_item(self, ObjectRef stream not None, uint32_t index, bint after_error, double timeout_s=-1.0):
-        """The reference of item `index` (from 1) of a generator task; None at its end; False if time is up.
+    def item_ref(self, ObjectRef stream not None, uint32_t index):
+        """Item `index` (from 1) of a stream, made or not: to wait for it. Not counted, and good for nothing else."""
+        cdef ObjectRef r = ObjectRef.__new__(ObjectRef)
+        r.id = object_id(stream.id.task, index)
+        return r
 
-        Returns (reference, whether it is the error that ended the stream).
-        """
+    def next_item(self, ObjectRef stream not None, uint32_t index, bint after_error, double timeout_s=-1.0):
+        """Item `index` (from 1) of a generator task: (reference, whether it is the error that ended the stream);
+        None at the stream's end; False if time is up."""
         cdef Message m
         cdef Call* call
-        cdef ObjectId id = object_id(stream.id.task, index)
-        cdef TaskContext context = current_context(self)
         cdef int arrived = 0
+        cdef ObjectId id = object_id(stream.id.task, index)
         self.usable()
         memset(&m, 0, sizeof(Message))
-        self.lock()
-        call = inbox_call(self.inbox, 0)
         m.kind = EV_NEXT
-        m.request = call.id
         m.object = id
         m.aux = after_error
         m.flags = GET_LENDS
-        self.send(&m, NULL)
+        call = self.await_answer(self.open_call(&m, NULL, 0, 0), to_ns(timeout_s), &arrived)
         try:
-            arrived = self.await_call(call, <int64_t> (timeout_s * 1e9) if timeout_s >= 0 else -1)
-            self.usable()
             if not arrived:
                 return False
             if call.flags & READY_END:
                 return None
             return self.ref(id, False), call.aux != 0
         finally:
-            self.forget(call, call.answered)
-            self.unlock()
+            self.free_call(call)
 
     def watch(self, list refs not None, callback):
-        """Have collect() call callback(values or None, error or None) once the references are ready."""
-        cdef Call* call
+        """Have collect_arrived() give (callback, values or None, error or None) once the references are ready."""
         self.usable()
-        call = self.ask(EV_GET, refs, 0, 0)
-        self.watched[call.id] = (callback, list(refs))
-        if call.answered:
-            self.inbox.arrived.push_back(call.id)
-            self.wake_monitor()
-        else:
-            call.asynchronous = True
-        self.unlock()
-
-    cdef void wake_monitor(self):
-        event_set(self.inbox.notice_event)
+        self.last_token += 1
+        self.watched[self.last_token] = (callback, list(refs))
+        self.ask(EV_GET, refs, 0, 0, self.last_token)
 
     def collect(self):
         """Take what came asynchronously: what collect_arrived gives, and a list of notices (kind, flags, aux, object,
         text). For the one thread that the process has for it."""
+        cdef deque[Blob*] taken
         cdef Message* m
-        cdef Blob* blob
+        cdef size_t i
         notices = []
         done = self.collect_arrived()
-        self.lock()
-        while not self.inbox.notices.empty():
-            blob = self.inbox.notices.front()
-            self.inbox.notices.pop_front()
-            m = <Message*> blob_data(blob)
+        with nogil:
+            inbox_lock(self.inbox)
+            taken.swap(self.inbox.notices)
+            inbox_unlock(self.inbox)
+        for i in range(taken.size()):
+            m = <Message*> blob_data(taken[i])
             notices.append((m.kind, m.flags, m.aux, object_bytes(m.object),
-                            (blob_data(blob) + sizeof(Message))[:m.size]))
-            blob_drop(blob)
-        self.unlock()
+                            (blob_data(taken[i]) + sizeof(Message))[:m.size]))
+            blob_drop(taken[i])
         return done, notices
 
     def collect_arrived(self):
         """Take the asynchronous calls that are done: a list of (callback, values or None, error or None)."""
-        cdef Call* call
+        cdef vector[Call*] calls
+        cdef size_t i
         done = []
-        self.lock()
-        try:
+        with nogil:
+            inbox_lock(self.inbox)
             event_clear(self.inbox.notice_event)
-            while not self.inbox.arrived.empty():
-                it = self.inbox.calls.find(self.inbox.arrived.back())
-                self.inbox.arrived.pop_back()
-                if it == self.inbox.calls.end():
-                    continue
-                call = deref(it).second
-                callback, _ = self.watched.pop(call.id)
-                values = error = None
-                self.unlock()
-                try:
-                    values = self.decode_all(call)
-                except BaseException as e:
-                    error = e
-                finally:
-                    self.lock()
-                self.forget(call, call.n_missing == 0)
-                done.append((callback, values, error))
-        finally:
-            self.unlock()
+            inbox_take_arrived(self.inbox, &calls)
+            inbox_unlock(self.inbox)
+        for i in range(calls.size()):
+            callback, _ = self.watched.pop(calls[i].token)
+            values = error = None
+            try:
+                self.usable()
+                values = self.decode_all(calls[i])
+            except BaseException as e:
+                error = e
+            self.free_call(calls[i])
+            done.append((callback, values, error))
         return done
 
     def job_number(self):
@@ -547,21 +574,16 @@ cdef class Client:
         """Ask the node about itself (QUERY_*); the answer's bytes."""
         cdef Message m
         cdef Call* call
+        cdef int arrived = 0
         self.usable()
         memset(&m, 0, sizeof(Message))
-        self.lock()
-        call = inbox_call(self.inbox, 0)
+        m.kind = EV_QUERY
+        m.object.index = what
+        call = self.await_answer(self.open_call(&m, NULL, 0, 0), -1, &arrived)
         try:
-            m.kind = EV_QUERY
-            m.request = call.id
-            m.object.index = what
-            self.send(&m, NULL)
-            self.await_call(call, -1)
-            self.usable()
             return blob_data(call.answer)[:call.answer.size]
         finally:
-            self.forget(call, True)
-            self.unlock()
+            self.free_call(call)
 
     def cancel(self, ObjectRef ref not None, bint force, bint recursive):
         """Ask for the task behind a reference to be cancelled."""
@@ -571,9 +593,7 @@ cdef class Client:
         m.kind = EV_CANCEL
         m.object = ref.id
         m.flags = (CANCEL_FORCE if force else 0) | (CANCEL_RECURSIVE if recursive else 0)
-        self.lock()
-        self.send(&m, NULL)
-        self.unlock()
+        self.post(&m, NULL)
 
     # ---- values ------------------------------------------------------------------------------------------------
 
@@ -621,6 +641,7 @@ cdef class Client:
         cdef char* at
         cdef ObjectId* id
         cdef uint64_t wanted = packed.size
+        cdef int arrived = 0
         memset(&record, 0, sizeof(ValueRecord))
         record.kind = packed.kind
         record.flags = packed.flags
@@ -632,19 +653,11 @@ cdef class Client:
             packed.write(at + sizeof(ValueRecord))
             return out
         memset(&m, 0, sizeof(Message))
-        self.lock()
-        call = inbox_call(self.inbox, 0)
-        try:
-            m.kind = EV_LEASE
-            m.request = call.id
-            m.size = 8
-            self.send(&m, <const char*> &wanted)
-            self.await_call(call, -1)
-            self.usable()
-            memcpy(&where, blob_data(call.answer), sizeof(Location))
-        finally:
-            self.forget(call, True)
-            self.unlock()
+        m.kind = EV_LEASE
+        m.size = 8
+        call = self.await_answer(self.open_call(&m, <const char*> &wanted, 0, 0), -1, &arrived)
+        memcpy(&where, blob_data(call.answer), sizeof(Location))
+        self.free_call(call)
         if where.size == 0:
             from raylite.exceptions import ObjectStoreFullError
             raise ObjectStoreFullError(f"a value of {packed.size:,} bytes does not fit into the object store, of which "
@@ -657,9 +670,7 @@ cdef class Client:
             memset(&m, 0, sizeof(Message))
             m.kind = EV_RETURN
             m.size = sizeof(Location)
-            self.lock()
-            self.send(&m, <const char*> &where)
-            self.unlock()
+            self.post(&m, <const char*> &where)
             raise
         record.in_arena = 1
         record.n_refs = <uint32_t> len(packed.refs)
@@ -683,9 +694,7 @@ cdef class Client:
         m.attempt = context.attempt
         m.size = <uint32_t> PyBytes_GET_SIZE(record)
         ref = self.ref(m.object, False)
-        self.lock()
-        self.send(&m, PyBytes_AS_STRING(record))
-        self.unlock()
+        self.post(&m, PyBytes_AS_STRING(record))
         return ref
 
     def put(self, value):
@@ -712,9 +721,7 @@ cdef class Client:
         payload = (<const char*> &size)[:8] + text + b"\0" * (align8(size) - size) + envelope
         m.size = <uint32_t> len(payload)
         ref = self.ref(m.object, False)
-        self.lock()
-        self.send(&m, PyBytes_AS_STRING(payload))
-        self.unlock()
+        self.post(&m, PyBytes_AS_STRING(payload))
         return ref
 
     def submit(self, ObjectRef function not None, tuple args, dict kwargs, int32_t n_returns, int32_t max_retries,
@@ -786,9 +793,7 @@ cdef class Client:
         for i in range(1 if n_returns < 0 else n_returns):
             out.append(self.ref(object_id(task, <uint32_t> i), False))
         if not context.attempt:
-            self.lock()
-            self.send(&m, PyBytes_AS_STRING(buffer))
-            self.unlock()
+            self.post(&m, PyBytes_AS_STRING(buffer))
         return out
 
     cdef TaskId submit_confirmed(self, Message* m, const char* payload, TaskContext context, uint64_t index) except *:
@@ -796,20 +801,13 @@ cdef class Client:
         cdef Call* call
         cdef TaskId task = m.object.task
         cdef uint64_t salt = 0
+        cdef int arrived = 0
         cdef bint taken
         while True:
-            self.lock()
-            call = inbox_call(self.inbox, 0)
-            try:
-                m.request = call.id
-                m.flags = SUBMIT_CONFIRM
-                self.send(m, payload)
-                self.await_call(call, -1)
-                self.usable()
-                taken = call.aux != 0
-            finally:
-                self.forget(call, True)
-                self.unlock()
+            m.flags = SUBMIT_CONFIRM
+            call = self.await_answer(self.open_call(m, payload, 0, 0), -1, &arrived)
+            taken = call.aux != 0
+            self.free_call(call)
             if not taken:
                 return task
             salt += context.attempt
@@ -821,23 +819,27 @@ cdef class Client:
     def next_run(self):
         """Wait for a task to run; None when the node is gone. Interrupted by signals."""
         cdef Run run
-        cdef int result
+        cdef Blob* task
+        cdef bint closed
         while True:
-            self.lock()
-            if self.inbox.runs.empty() and not self.inbox.closed:
-                with nogil:
-                    result = pump_wait(self.pump, has_runs, self.inbox, -1, True)
-            if self.inbox.runs.empty():
-                self.unlock()
-                if self.inbox.closed:
-                    return None
+            task = NULL
+            with nogil:
+                pthread_mutex_lock(&self.pump.lock)
+                if self.inbox.runs.empty() and not self.inbox.closed:
+                    pump_wait(self.pump, has_runs, self.inbox, -1, True)
+                closed = self.inbox.closed
+                if not self.inbox.runs.empty() and not closed:
+                    task = self.inbox.runs.front()
+                    self.inbox.runs.pop_front()
+                pthread_mutex_unlock(&self.pump.lock)
+            if closed:
+                return None
+            if task == NULL:
                 PyErr_CheckSignals()
                 continue
             run = Run.__new__(Run)
             run.client = self
-            run.blob = self.inbox.runs.front()
-            self.inbox.runs.pop_front()
-            self.unlock()
+            run.blob = task
             if self.begin(run.message()):
                 run.parse()
                 return run
@@ -871,9 +873,7 @@ cdef class Client:
         m.attempt = run.message().attempt
         m.flags = <unsigned short> flags
         m.size = <uint32_t> PyBytes_GET_SIZE(payload)
-        self.lock()
-        self.send(&m, PyBytes_AS_STRING(payload))
-        self.unlock()
+        self.post(&m, PyBytes_AS_STRING(payload))
 
     def record(self, Packed packed not None):
         """What finish() and yielded() take for one value: it is in the arena, or in the record."""

@@ -515,17 +515,26 @@ cdef void host_readable(void* owner, uint32_t tag) noexcept nogil:
             worker_exited(h, p.client, 0)
 
 
+cdef int copy_segment(Host* h, uint32_t segment, uint64_t* size) noexcept nogil:
+    """A descriptor of its own for a segment, or -1."""
+    cdef ordered_map[uint32_t, int].iterator it
+    cdef int fd = -1
+    pthread_mutex_lock(&h.pump.lock)
+    it = h.segments.find(segment)
+    if it != h.segments.end():
+        fd = dup(deref(it).second)
+        size[0] = h.segment_sizes[segment]
+    pthread_mutex_unlock(&h.pump.lock)
+    return fd
+
+
 cdef class LocalClient(Client):
     """The driver's client, in the node's own process."""
 
     cdef int fetch_segment(self, uint32_t segment, uint64_t* size) except -1:
-        cdef int fd = -1
-        self.lock()
-        it = self.owner.host.segments.find(segment)
-        if it != self.owner.host.segments.end():
-            fd = dup(deref(it).second)
-            size[0] = self.owner.host.segment_sizes[segment]
-        self.unlock()
+        cdef int fd
+        with nogil:
+            fd = copy_segment(self.owner.host, segment, size)
         if fd < 0:
             raise RuntimeError(f"there is no arena segment {segment}")
         return fd

@@ -21,7 +21,7 @@ cdef struct Call:                 # a request whose answer is awaited
     uint32_t n_missing
     bint answered
     bint failed                   # one of the values is an error
-    bint asynchronous             # nobody blocks in it: it goes on `arrived`
+    uint64_t token                # not 0: nobody blocks in it, it goes on `arrived`
     uint16_t flags
     uint64_t aux
     Blob* answer
@@ -51,8 +51,12 @@ cdef struct Inbox:                # a client's end of the interface; guarded by 
     bint closed                   # the node is gone
 
 cdef void inbox_deliver(Inbox* b, const Message* m, const char* payload, Blob* shared) noexcept nogil
-cdef Call* inbox_call(Inbox* b, uint32_t n_slots) noexcept nogil
-cdef void inbox_drop_call(Inbox* b, Call* call) noexcept nogil
+cdef Call* inbox_call(Inbox* b, uint32_t n_slots, uint64_t token) noexcept nogil
+cdef bint inbox_detach(Inbox* b, Call* call, bint may_wait) noexcept nogil
+cdef void inbox_free_call(Call* call) noexcept nogil
+cdef void inbox_take_arrived(Inbox* b, vector[Call*]* calls) noexcept nogil
+cdef void inbox_lock(Inbox* b) noexcept nogil
+cdef void inbox_unlock(Inbox* b) noexcept nogil
 cdef void inbox_release_later(Inbox* b, uint32_t kind, ObjectId object) noexcept nogil
 cdef bint inbox_flush(Inbox* b, bint may_wait) noexcept nogil
 cdef bint inbox_send(Inbox* b, Message* m, const char* payload, bint may_wait) noexcept nogil

@@ -9,10 +9,11 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 from raylite._core.envelope cimport EnvelopeHeader, KIND_SYSTEM_ERROR, KIND_USER_ERROR, blob_copy, blob_data, \
     blob_drop, blob_keep, blob_new
-from raylite._core.message cimport CMD_LEASED, CMD_READY, CMD_RUN, CMD_VALUE, EV_UNPIN, MESSAGE_VERSION, \
+from raylite._core.message cimport CMD_LEASED, CMD_READY, CMD_RUN, CMD_VALUE, EV_FORGET, EV_UNPIN, MESSAGE_VERSION, \
     RUN_IN_PLACE, VALUE_IN_ARENA
 from raylite.runtime.pump cimport pump_nudge
-from raylite.runtime.native cimport event_set, exchange_pointer, monotonic_ns, push_pointer, timer_arm
+from raylite.runtime.native cimport event_set, exchange_pointer, monotonic_ns, pthread_mutex_lock, \
+    pthread_mutex_unlock, push_pointer, timer_arm
 
 cdef enum:
     RELEASE_DELAY_NS = 2000000    # how long a release may wait for the next message to go with it
@@ -94,35 +95,70 @@ cdef void inbox_deliver(Inbox* b, const Message* m, const char* payload, Blob* s
         call.flags = m.flags
         call.aux = m.aux
         call.answer = blob_copy(payload, m.size)
-    if call.answered and call.asynchronous:
+    if call.answered and call.token:
         b.arrived.push_back(call.id)
-        call.asynchronous = False
         notify(b)
     elif call.answered and b.pump != NULL:
         pump_nudge(b.pump)
 
 
-cdef Call* inbox_call(Inbox* b, uint32_t n_slots) noexcept nogil:
+cdef Call* inbox_call(Inbox* b, uint32_t n_slots, uint64_t token) noexcept nogil:
     """A new call; its id is what the request to the node carries."""
     cdef Call* call = raylite_make(<Call*> NULL)
     b.last_request += 1
     call.id = b.last_request
+    call.token = token
     call.n_missing = n_slots
     call.slots.resize(n_slots)
     b.calls[call.id] = call
     return call
 
 
-cdef void inbox_drop_call(Inbox* b, Call* call) noexcept nogil:
-    """Forget a call and the bytes that came for it (pins of values in the arena are the caller's by then)."""
+cdef bint inbox_detach(Inbox* b, Call* call, bint may_wait) noexcept nogil:
+    """Take the call off the table; what still comes for it is refused. False: telling the node would have to wait."""
+    cdef Message m
     cdef size_t i
+    if call.n_missing or (call.slots.empty() and not call.answered):
+        memset(&m, 0, sizeof(Message))
+        m.kind = EV_FORGET
+        m.request = call.id
+        if not inbox_send(b, &m, NULL, may_wait):
+            return False
     b.calls.erase(call.id)
-    for i in range(call.slots.size()):
-        blob_drop(call.slots[i].blob)
     for i in range(call.in_place.size()):
         b.runs.push_front(call.in_place[i])
+    call.in_place.clear()
+    return True
+
+
+cdef void inbox_free_call(Call* call) noexcept nogil:
+    """Free a detached call, and the bytes that came for it."""
+    cdef size_t i
+    for i in range(call.slots.size()):
+        blob_drop(call.slots[i].blob)
     blob_drop(call.answer)
     raylite_unmake(call)
+
+
+cdef void inbox_take_arrived(Inbox* b, vector[Call*]* calls) noexcept nogil:
+    """Detach the asynchronous calls that are done."""
+    cdef Call* call
+    cdef size_t i
+    for i in range(b.arrived.size()):
+        call = find_call(b, b.arrived[i])
+        if call != NULL and inbox_detach(b, call, True):
+            calls.push_back(call)
+    b.arrived.clear()
+
+
+cdef void inbox_lock(Inbox* b) noexcept nogil:
+    if b.pump != NULL:
+        pthread_mutex_lock(&b.pump.lock)
+
+
+cdef void inbox_unlock(Inbox* b) noexcept nogil:
+    if b.pump != NULL:
+        pthread_mutex_unlock(&b.pump.lock)
 
 
 cdef void inbox_release_later(Inbox* b, uint32_t kind, ObjectId object) noexcept nogil:
@@ -199,6 +235,8 @@ cdef void inbox_close(Inbox* b) noexcept nogil:
     b.closed = True
     while it != b.calls.end():
         deref(it).second.answered = True
+        if deref(it).second.token:
+            b.arrived.push_back(deref(it).first)
         preincrement(it)
     notify(b)
     if b.pump != NULL:

@@ -156,9 +156,7 @@ cdef class RingClient(Client):
         declined.object = m.object
         declined.attempt = m.attempt
         declined.request = position
-        self.lock()
-        self.send(&declined, NULL)
-        self.unlock()
+        self.post(&declined, NULL)
         return False
 
     cdef int fetch_segment(self, uint32_t segment, uint64_t* size) except -1:
@@ -169,9 +167,7 @@ cdef class RingClient(Client):
         m.kind = EV_DESCRIPTOR
         m.object.index = segment
         with self.fetching:       # one question at a time, so that the answer is to ours
-            self.lock()
-            self.send(&m, NULL)
-            self.unlock()
+            self.post(&m, NULL)
             with nogil:
                 fd = recv_one_fd(self.link.socket, &tag)
         if fd < 0 or tag != segment:
@@ -189,6 +185,7 @@ cdef class RingClient(Client):
 
     def poll(self):
         """Take in what has come, now."""
-        self.lock()
-        link_poll(self.link)
-        self.unlock()
+        with nogil:
+            pthread_mutex_lock(&self.pump.lock)
+            link_poll(self.link)
+            pthread_mutex_unlock(&self.pump.lock)

@@ -16,6 +16,7 @@ from raylite._core.node import Node
 from tests.core import protocol as p
 
 DRIVER = 1
+OTHER = 2  # a second driver, where a test attaches one; workers are then numbered from 3
 FUNCTION = "f()"
 MS = 1_000_000
 
@@ -293,7 +294,7 @@ ERRORS = {
 def record(value: str | bytes) -> bytes:
     """The ValueRecord of a text (in an envelope, inline) or of an envelope (inline); one that is a record stays."""
     if isinstance(value, Record):
-        return value
+        return bytes(value)
     return p.inline_value(p.envelope(value.encode()) if isinstance(value, str) else value)
 
 

@@ -10,7 +10,8 @@ from raylite._core.envelope import is_valid
 from tests.core import protocol as p
 
 REF, ACTOR = p.object_id(p.named_task("ref")), p.object_id(p.named_task("actor"))
-FULL = p.envelope(b"pickle", flags=p.ENVELOPE_RETRYABLE, refs=[REF, REF], actors=[ACTOR], buffers=[b"b" * 100, b"", b"c"])
+PICKLE = b"p" * 40  # ends where a buffer may begin
+FULL = p.envelope(PICKLE, flags=p.ENVELOPE_RETRYABLE, refs=[REF, REF], actors=[ACTOR], buffers=[b"b" * 100, b"", b"c"])
 SPANS = p.ENVELOPE_HEADER.size + 3 * p.OBJECT_ID.size
 VALID = {
     "empty": p.envelope(),
@@ -27,7 +28,7 @@ FIELDS = {  # name: offset, layout, values that are wrong there
     "n_refs": (4, "I", [0, 1, 3, 2**31, 2**32 - 1]),
     "n_actors": (8, "I", [0, 2, 2**32 - 1]),
     "n_buffers": (12, "I", [0, 2, 4, 2**32 - 1]),
-    "pickle_size": (16, "Q", [0, 5, 7, 100, 2**63, 2**64 - 1]),
+    "pickle_size": (16, "Q", [41, 104, len(FULL), 2**63, 2**64 - 1]),
     "size": (24, "Q", [0, len(FULL) - 1, len(FULL) + 1, 2**64 - 1]),
     "offset of a buffer": (SPANS, "Q", [0, 1, 64, 2**63, 2**64 - 1]),
     "size of a buffer": (SPANS + 8, "Q", [0, 10, 2**63, 2**64 - 1]),
@@ -48,7 +49,14 @@ def test_each_field_is_checked(field, value):
     data = bytearray(FULL)
     assert struct.unpack_from("<" + layout, data, offset)[0] != value
     struct.pack_into("<" + layout, data, offset, value)
-    assert not is_valid(data)
+    assert not is_valid(bytes(data))
+
+
+@pytest.mark.parametrize("size", [0, 39, 41])
+def test_without_buffers_the_pickle_ends_the_envelope(size):
+    data = bytearray(p.envelope(PICKLE))
+    struct.pack_into("<Q", data, 16, size)
+    assert not is_valid(bytes(data))
 
 
 def test_the_wrong_values_cover_the_whole_header():

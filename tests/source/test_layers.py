@@ -16,7 +16,8 @@ CORE_MAY_IMPORT = """
     __future__ cython cython.operator raylite._core
     cpython.buffer cpython.bytearray cpython.bytes cpython.exc cpython.list cpython.mem cpython.object cpython.ref
     cpython.tuple cpython.unicode
-    libc.limits libc.math libc.stddef libc.stdint libc.stdlib libc.string
+    libc.limits libc.math libc.stddef libc.stdint libc.stdio.snprintf libc.string
+    libc.stdlib.abort libc.stdlib.calloc libc.stdlib.free libc.stdlib.malloc libc.stdlib.realloc
     libcpp libcpp.algorithm libcpp.atomic libcpp.bit libcpp.deque libcpp.functional libcpp.limits libcpp.map
     libcpp.memory libcpp.numeric libcpp.optional libcpp.pair libcpp.queue libcpp.set libcpp.stack libcpp.string
     libcpp.unordered_map libcpp.unordered_set libcpp.utility libcpp.vector

@@ -8,7 +8,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 CYTHON = (".pyx", ".pxd")
-CYTHON_PACKAGES = ("libc", "libcpp", "cpython")
+# Packages of Cython's, and two modules in which harmless functions lie beside others: told apart by function.
+CYTHON_PACKAGES = ("libc", "libcpp", "cpython", "libc.stdio", "libc.stdlib")
 SOURCE_FOLDERS = ("raylite", "sim", "tests", "property_tests", "benchmarks", "examples")
 
 
@@ -90,7 +91,7 @@ def _python_imports(tree: ast.AST):
 
 
 def _cython_imports(text: str):
-    text = re.sub(r'"""[\s\S]*?"""|#.*', "", text)
+    text = re.sub(r'"""[\s\S]*?"""|#.*', "", text).replace("\\\n", " ")
     from_imports = re.compile(r"^[ \t]*from[ \t]+([.\w]+)[ \t]+c?import[ \t]+(\([^)]*\)|.*)", re.MULTILINE)
     for module, aliases in from_imports.findall(text):
         yield module, [alias.strip() for alias in aliases.strip("() \n").split(",") if alias.strip()]
