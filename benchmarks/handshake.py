@@ -36,8 +36,9 @@ class Handshake:
         return self._step[0] == _DONE
 
     def go(self) -> None:
-        """The driver: measure now."""
-        self._step[0] = _GO
+        """The driver: measure now. A task that has failed already stays done; its result will say why."""
+        if not self.done:
+            self._step[0] = _GO
 
     def await_ready(self, timeout_s: float) -> None:
         """The driver: wait for the task to run; TimeoutError if it does not."""
@@ -45,9 +46,9 @@ class Handshake:
 
     def measure(self, operation: Callable[[], object], amount: float, window_s: float) -> float:
         """The task: warm up, wait for the driver, repeat `operation` for a while; `amount` of each per second."""
-        repeat_for(window_s / 2, operation)
-        self._step[0] = _READY
         try:
+            repeat_for(window_s / 2, operation)
+            self._step[0] = _READY
             self._await(_GO, timeout_s=60)
             repeats, elapsed_s = repeat_for(window_s, operation)
         finally:

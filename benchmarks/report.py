@@ -111,10 +111,15 @@ def _failures(results: Sequence[RowResult]) -> Iterator[str]:
     told: set[str] = set()
     for result in results:
         for contestant, figures in result.figures.items():
-            line = f"{contestant} failed: {figures.error}"
-            if figures.error and line not in told:
+            if figures.error and (line := f"{contestant} failed: {_ends_of(figures.error)}") not in told:
                 told.add(line)
                 yield f"{result.row.label}: {line}"
+
+
+def _ends_of(text: str) -> str:
+    """The first and last line of an error: what happened, and the heart of a traceback; all of it is in the JSON."""
+    first, *_, last = [*text.splitlines()[:1], *text.splitlines()[-1:]]
+    return first if first == last else f"{first} ... {last}"
 
 
 def aligned(lines: Sequence[Sequence[str]]) -> str:

@@ -3,8 +3,8 @@
 
 def trace_events(runtime):
     """Trace events (dicts) of what the runtime remembers; times in microseconds."""
-    story = runtime.read(runtime.node.story)
-    pids = {worker["client"]: worker["pid"] for worker in runtime.read(runtime.node.workers)}
+    story = runtime.story()
+    pids = {worker["client"]: worker["pid"] for worker in runtime.workers()}
     events = [{"ph": "M", "name": "process_name", "pid": 0, "args": {"name": "raylite node"}}]
     rows = sorted({entry["worker"] for entry in story if entry["worker"]})
     for worker in rows:

@@ -27,7 +27,8 @@ from raylite._core.references cimport client_gone, drop_value, give_back_segment
     store_blob, store_value
 from raylite._core.requests cimport forget_client_requests, on_forget, on_get, on_next, on_wait
 from raylite._core.resources cimport UNIT, resources_name, resources_provide, resources_setup
-from raylite._core.state cimport Client, Command, Function, PendingLease, call_back_queue, emit, poison
+from raylite._core.state cimport call_back_queue, Client, Command, emit, Function, PendingLease, poison, read_names, \
+    read_sizes, read_workers, Sizes, WorkerReport
 from raylite._core.story cimport StoryEntry
 from raylite._core.task_table import state_names
 
@@ -380,6 +381,38 @@ cdef void node_drop_commands(NodeState* n) noexcept nogil:
     n.commands.clear()
 
 
+cdef list story_rows(const Story* story, const ordered_map[ObjectId, string]* names):
+    """The transitions, oldest first, as dicts."""
+    cdef size_t i, size = story.ring.size()
+    cdef size_t first = story.n_recorded % size if size and size == story.capacity else 0
+    cdef const StoryEntry* e
+    states = state_names()
+    out = []
+    for i in range(size):
+        e = &story.ring[(first + i) % size]
+        out.append({"time_ns": e.time_ns, "task": task_bytes(e.task).hex(), "from": states[e.old_state],
+                    "to": states[e.new_state], "worker": e.worker, "attempt": e.attempt, "cause": e.cause,
+                    "duration_ns": e.duration_ns, "function": name_of(e.function, names)})
+    return out
+
+
+cdef str name_of(ObjectId function, const ordered_map[ObjectId, string]* names):
+    if names.count(function) == 0:
+        return object_bytes(function).hex()[:12]
+    return names.at(function).decode("utf-8", "replace")
+
+
+cdef list worker_rows(const vector[WorkerReport]* workers):
+    cdef size_t i
+    cdef const WorkerReport* w
+    out = []
+    for i in range(workers.size()):
+        w = &workers[0][i]
+        out.append({"client": w.client, "pid": w.process, "running": w.n_running, "queued": w.n_queued,
+                    "attached": bool(w.attached)})
+    return out
+
+
 cdef class Node:
     """The thin owner of a node's state, and what Python sees of it.
 
@@ -493,17 +526,9 @@ cdef class Node:
 
     def story(self):
         """The remembered transitions, oldest first: dicts with time, task, states, worker, attempt, duration."""
-        cdef size_t i, size = self.state.story.ring.size()
-        cdef size_t first = self.state.story.n_recorded % size if size and size == self.state.story.capacity else 0
-        cdef StoryEntry* e
-        names = state_names()
-        out = []
-        for i in range(size):
-            e = &self.state.story.ring[(first + i) % size]
-            out.append({"time_ns": e.time_ns, "task": task_bytes(e.task).hex(), "from": names[e.old_state],
-                        "to": names[e.new_state], "worker": e.worker, "attempt": e.attempt, "cause": e.cause,
-                        "duration_ns": e.duration_ns, "function": self.function_name(object_bytes(e.function))})
-        return out
+        cdef ordered_map[ObjectId, string] names
+        read_names(self.state, &names)
+        return story_rows(&self.state.story, &names)
 
     def function_name(self, bytes function not None):
         """The name of a registered function (by its 20-byte id), or its id in hexadecimal."""
@@ -514,20 +539,15 @@ cdef class Node:
 
     def workers(self):
         """The workers: client number, process id, running and queued tasks."""
-        out = []
-        for w in self.state.scheduler.workers:
-            out.append({"client": w.first, "pid": w.second.process, "running": w.second.running.size(),
-                        "queued": w.second.queue.size(), "attached": bool(w.second.attached)})
-        return out
+        cdef vector[WorkerReport] workers
+        read_workers(self.state, &workers)
+        return worker_rows(&workers)
 
     def sizes(self):
         """How many rows each table has, and the bytes they hold; all zero when everything has been released."""
-        return {"tasks": self.state.tasks.rows.size(), "objects": self.state.objects.rows.size(),
-                "requests": self.state.requests.size(), "functions": self.state.functions.size(),
-                "ready": self.state.scheduler.n_ready, "queued": self.state.scheduler.n_queued,
-                "inline_bytes": self.state.objects.inline_bytes, "arena_bytes": self.state.arena.used,
-                "lineage": self.state.lineage.size(), "commits": self.state.commits.size(),
-                "leases": self.state.leases.size()}
+        cdef Sizes sizes
+        read_sizes(self.state, &sizes)
+        return sizes
 
     def resources(self):
         """Name to (total, available), in 1/10000."""

@@ -88,6 +88,30 @@ cdef struct NodeState:
     vector[ObjectId] unsettled    # objects that may have gone out of scope
     vector[Command] commands
 
+cdef struct Sizes:                # of the tables; all zero when everything has been released
+    uint64_t tasks
+    uint64_t objects
+    uint64_t requests
+    uint64_t functions
+    uint64_t ready
+    uint64_t queued
+    uint64_t inline_bytes
+    uint64_t arena_bytes
+    uint64_t lineage
+    uint64_t commits
+    uint64_t leases
+
+cdef struct WorkerReport:
+    uint32_t client
+    uint32_t process
+    uint64_t n_running
+    uint64_t n_queued
+    bint attached
+
+cdef void read_sizes(NodeState* n, Sizes* out) noexcept nogil
+cdef void read_workers(NodeState* n, vector[WorkerReport]* out) noexcept nogil
+cdef void read_names(NodeState* n, ordered_map[ObjectId, string]* out) noexcept nogil
+
 cdef inline uint64_t request_key(uint32_t client, uint64_t request) noexcept nogil:
     return (<uint64_t> client << 40) ^ request
 

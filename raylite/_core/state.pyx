@@ -3,8 +3,10 @@
 Functions of the core return a status and never throw. The first fault poisons the node (rule 8): it handles nothing
 more, and the thin class raises what happened.
 """
+from cython.operator cimport dereference as deref, preincrement
 from libc.string cimport memset
-from raylite._core.envelope cimport blob_copy
+from raylite._core.envelope cimport blob_copy, blob_data
+from raylite._core.local_scheduler cimport Worker
 from raylite._core.message cimport CMD_RECALL, CMD_WARN, MESSAGE_VERSION
 from raylite._core.story cimport StoryEntry, story_add
 from raylite._core.task_table cimport transition_allowed
@@ -60,3 +62,41 @@ cdef void set_state(NodeState* n, TaskRow* row, uint8_t state, uint64_t duration
     entry.unused = 0
     story_add(&n.story, &entry)
     row.state = state
+
+
+# ---- reports: copies of what a host may want to know, made without the GIL --------------------------------------
+
+cdef void read_sizes(NodeState* n, Sizes* out) noexcept nogil:
+    out.tasks = n.tasks.rows.size()
+    out.objects = n.objects.rows.size()
+    out.requests = n.requests.size()
+    out.functions = n.functions.size()
+    out.ready = n.scheduler.n_ready
+    out.queued = n.scheduler.n_queued
+    out.inline_bytes = n.objects.inline_bytes
+    out.arena_bytes = n.arena.used
+    out.lineage = n.lineage.size()
+    out.commits = n.commits.size()
+    out.leases = n.leases.size()
+
+
+cdef void read_workers(NodeState* n, vector[WorkerReport]* out) noexcept nogil:
+    cdef ordered_map[uint32_t, Worker].iterator it = n.scheduler.workers.begin()
+    cdef WorkerReport report
+    while it != n.scheduler.workers.end():
+        report.client = deref(it).first
+        report.process = deref(it).second.process
+        report.n_running = deref(it).second.running.size()
+        report.n_queued = deref(it).second.queue.size()
+        report.attached = deref(it).second.attached
+        out.push_back(report)
+        preincrement(it)
+
+
+cdef void read_names(NodeState* n, ordered_map[ObjectId, string]* out) noexcept nogil:
+    """The names of the registered functions."""
+    cdef unordered_map[ObjectId, Function].iterator it = n.functions.begin()
+    while it != n.functions.end():
+        if deref(it).second.name != NULL:
+            out[0][deref(it).first] = string(blob_data(deref(it).second.name), deref(it).second.name.size)
+        preincrement(it)

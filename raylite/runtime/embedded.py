@@ -89,9 +89,19 @@ class EmbeddedRuntime:
         self.control = self.start_zygote()
         self.hand_over_zygote()
 
-    def read(self, call):
-        """call() while nothing of the node changes."""
-        return self.host.locked(call)
+    # ---- reports ----
+
+    def sizes(self):
+        """The sizes of the node's tables, by name."""
+        return self.host.sizes()
+
+    def workers(self):
+        """The workers: dicts with client number, pid, running and queued tasks."""
+        return self.host.workers()
+
+    def story(self):
+        """The node's remembered transitions: dicts, oldest first."""
+        return self.host.story()
 
     # ---- end ----
 

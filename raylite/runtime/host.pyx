@@ -12,8 +12,11 @@ from libcpp.string cimport string
 from raylite._core.envelope cimport blob_data, blob_drop, blob_keep
 from raylite._core.ids cimport object_id
 from raylite._core.message cimport *
-from raylite._core.node cimport node_deadline_ns, node_handle
-from raylite._core.state cimport Command
+from raylite._core.execution cimport start_worker
+from raylite._core.ids cimport ObjectId
+from raylite._core.node cimport node_deadline_ns, node_handle, story_rows, worker_rows
+from raylite._core.state cimport Command, Sizes, WorkerReport, read_names, read_sizes, read_workers
+from raylite._core.story cimport Story
 from raylite.runtime.channel cimport BELL_AWAKE, BELL_THREAD, BELL_WAITER, CHANNEL_BYTES, PAGE, channel_map, \
     channel_unmap, ring_has, ring_read, ring_write
 from raylite.runtime.client cimport TaskContext
@@ -528,6 +531,45 @@ cdef int copy_segment(Host* h, uint32_t segment, uint64_t* size) noexcept nogil:
     return fd
 
 
+cdef uint32_t attach(Host* h, int process, int* fds) noexcept nogil:
+    """A channel for a driver in another process: its number (0: impossible), and copies of its descriptors."""
+    cdef int remote = -1
+    cdef Peer* p
+    h.node.last_client += 1
+    p = open_peer(h, h.node.last_client, &remote)
+    if p == NULL:
+        return 0
+    p.pidfd = open_pidfd(process)
+    epoll_watch(h.pump.epoll, p.pidfd, TAG_PEERS + p.client)
+    feed(h, EV_ATTACH, p.client, <uint64_t> process, 0, CLIENT_DRIVER, NULL, 0)
+    perform(h)
+    fds[<int> FD_MEMORY] = dup(p.channel.memory)
+    fds[<int> FD_BELL] = dup(h.bell_file)
+    fds[<int> FD_NODE_THREAD] = dup(h.thread_event)
+    fds[<int> FD_NODE_WAITER] = dup(h.waiter_event)
+    fds[<int> FD_THREAD] = dup(p.thread_event)
+    fds[<int> FD_WAITER] = dup(p.waiter_event)
+    fds[<int> FD_SPACE] = dup(p.space_event)
+    fds[<int> FD_SOCKET] = remote
+    return p.client
+
+
+cdef void list_outputs(Host* h, vector[Finished]* out) noexcept nogil:
+    """The output files of the workers that live."""
+    cdef ordered_map[uint32_t, Peer*].iterator it = h.peers.begin()
+    cdef Finished f
+    cdef Peer* p
+    while it != h.peers.end():
+        p = deref(it).second
+        if p.is_worker and p.process:
+            f.client = p.client
+            f.process = p.process
+            f.out_file = p.out_file
+            f.err_file = p.err_file
+            out.push_back(f)
+        preincrement(it)
+
+
 cdef class LocalClient(Client):
     """The driver's client, in the node's own process."""
 
@@ -595,11 +637,13 @@ cdef class EmbeddedHost:
 
     def start_workers(self, int count):
         """Order workers before there is work for them."""
+        cdef int i
         with nogil:
             pthread_mutex_lock(&self.host.pump.lock)
-        self.node.start_workers(count)
-        perform(self.host)
-        pthread_mutex_unlock(&self.host.pump.lock)
+            for i in range(count):
+                start_worker(self.host.node, 0)
+            perform(self.host)
+            pthread_mutex_unlock(&self.host.pump.lock)
 
     def adopt_zygote(self, int socket, int pidfd):
         """Order workers through this socket from now on; both descriptors are the host's from here."""
@@ -607,14 +651,14 @@ cdef class EmbeddedHost:
         cdef size_t i
         with nogil:
             pthread_mutex_lock(&self.host.pump.lock)
-        self.host.zygote = socket
-        self.host.zygote_lost = False
-        orders.swap(self.host.orders)
-        for i in range(orders.size()):
-            send_order(self.host, &orders[i])
-        epoll_watch(self.host.pump.epoll, socket, TAG_ZYGOTE)
-        epoll_watch(self.host.pump.epoll, pidfd, TAG_ZYGOTE_DEATH)
-        pthread_mutex_unlock(&self.host.pump.lock)
+            self.host.zygote = socket
+            self.host.zygote_lost = False
+            orders.swap(self.host.orders)
+            for i in range(orders.size()):
+                send_order(self.host, &orders[i])
+            epoll_watch(self.host.pump.epoll, socket, TAG_ZYGOTE)
+            epoll_watch(self.host.pump.epoll, pidfd, TAG_ZYGOTE_DEATH)
+            pthread_mutex_unlock(&self.host.pump.lock)
 
     def zygote_lost(self):
         """Whether the zygote died and none has been adopted since."""
@@ -622,69 +666,79 @@ cdef class EmbeddedHost:
 
     def attach(self, int process):
         """A channel for one more driver, in process `process`; returns its client number and the descriptors to pass
-        to it, in the order of PeerFd. The caller closes them once passed."""
-        cdef Peer* p
-        cdef int remote = -1
+        to it, in the order of PeerFd. The caller closes them once passed. Raises OSError."""
+        cdef int fds[FD_OUT]
         cdef uint32_t client
         with nogil:
             pthread_mutex_lock(&self.host.pump.lock)
-        try:
-            self.node.state.last_client += 1
-            client = self.node.state.last_client
-            p = open_peer(self.host, client, &remote)
-            if p == NULL:
-                raise OSError("no memory or file descriptors left for another client")
-            p.process = 0
-            p.pidfd = open_pidfd(process)
-            epoll_watch(self.host.pump.epoll, p.pidfd, TAG_PEERS + client)
-            feed(self.host, EV_ATTACH, client, <uint64_t> process, 0, CLIENT_DRIVER, NULL, 0)
-            perform(self.host)
-            return client, [dup(p.channel.memory), dup(self.host.bell_file), dup(self.host.thread_event),
-                            dup(self.host.waiter_event), dup(p.thread_event), dup(p.waiter_event),
-                            dup(p.space_event), remote]
-        finally:
+            client = attach(self.host, process, fds)
             pthread_mutex_unlock(&self.host.pump.lock)
+        if client == 0:
+            raise OSError("no memory or file descriptors left for another client")
+        return client, [fds[i] for i in range(<int> FD_OUT)]
 
     def workers(self):
         """The workers as the node sees them (see Node.workers)."""
+        cdef vector[WorkerReport] workers
         with nogil:
             pthread_mutex_lock(&self.host.pump.lock)
-        try:
-            return self.node.workers()
-        finally:
+            read_workers(self.host.node, &workers)
             pthread_mutex_unlock(&self.host.pump.lock)
+        return worker_rows(&workers)
+
+    def sizes(self):
+        """The sizes of the node's tables (see Node.sizes)."""
+        cdef Sizes sizes
+        with nogil:
+            pthread_mutex_lock(&self.host.pump.lock)
+            inbox_flush(self.host.local, True)
+            read_sizes(self.host.node, &sizes)
+            pthread_mutex_unlock(&self.host.pump.lock)
+        return sizes
+
+    def story(self):
+        """The node's remembered transitions (see Node.story)."""
+        cdef Story story
+        cdef ordered_map[ObjectId, string] names
+        with nogil:
+            pthread_mutex_lock(&self.host.pump.lock)
+            story = self.host.node.story
+            read_names(self.host.node, &names)
+            pthread_mutex_unlock(&self.host.pump.lock)
+        return story_rows(&story, &names)
 
     def outputs(self):
-        """Where workers write: a list of (client, pid, stdout fd, stderr fd, ended). Descriptors of ended ones are
-        the caller's; the others are copies only in number, and the host's."""
-        out = []
+        """Where workers write: a list of (client, pid, stdout fd, stderr fd, ended). Descriptors of ended ones are the
+        caller's to close; the others stay the host's, and open as long as only the caller of this reaps ended ones."""
+        cdef vector[Finished] running, ended
+        cdef size_t i
         with nogil:
             pthread_mutex_lock(&self.host.pump.lock)
-        for peer in self.host.peers:
-            if peer.second.is_worker and peer.second.process:
-                out.append((peer.first, peer.second.process, peer.second.out_file, peer.second.err_file, False))
-        for finished in self.host.finished:
-            out.append((finished.client, finished.process, finished.out_file, finished.err_file, True))
-        self.host.finished.clear()
-        pthread_mutex_unlock(&self.host.pump.lock)
-        return out
+            list_outputs(self.host, &running)
+            ended.swap(self.host.finished)
+            pthread_mutex_unlock(&self.host.pump.lock)
+        return [(running[i].client, running[i].process, running[i].out_file, running[i].err_file, False)
+                for i in range(running.size())] + \
+            [(ended[i].client, ended[i].process, ended[i].out_file, ended[i].err_file, True)
+             for i in range(ended.size())]
 
     def doze(self):
         """The monitor wants to be woken when something runs. True if nothing does now."""
+        cdef bint idle
         with nogil:
             pthread_mutex_lock(&self.host.pump.lock)
-        self.host.output_asleep = self.host.bell.n_running == 0
-        out = self.host.output_asleep
-        pthread_mutex_unlock(&self.host.pump.lock)
-        return bool(out)
+            idle = self.host.bell.n_running == 0
+            self.host.output_asleep = idle
+            pthread_mutex_unlock(&self.host.pump.lock)
+        return bool(idle)
 
     def hang_up(self):
         """Tell the zygote to end, with all that is below it; no order is given to it any more."""
         with nogil:
             pthread_mutex_lock(&self.host.pump.lock)
-        if self.host.zygote >= 0:
-            hang_up(self.host.zygote)
-        pthread_mutex_unlock(&self.host.pump.lock)
+            if self.host.zygote >= 0:
+                hang_up(self.host.zygote)
+            pthread_mutex_unlock(&self.host.pump.lock)
 
     def wake_monitor(self):
         """Let the monitor take a turn."""
@@ -694,22 +748,12 @@ cdef class EmbeddedHost:
         """The descriptor that is readable when the monitor has something to do."""
         return self.host.local.notice_event
 
-    def locked(self, call):
-        """call() with the node to itself: for reading its tables. It must not call raylite."""
-        with nogil:
-            pthread_mutex_lock(&self.host.pump.lock)
-        try:
-            return call()
-        finally:
-            pthread_mutex_unlock(&self.host.pump.lock)
-
     def close_calls(self):
         """No call waits any more: every one is answered with the news that the runtime is gone."""
         with nogil:
             pthread_mutex_lock(&self.host.pump.lock)
-        inbox_close(self.host.local)
-        event_set(self.host.waiter_event)
-        pthread_mutex_unlock(&self.host.pump.lock)
+            inbox_close(self.host.local)
+            pthread_mutex_unlock(&self.host.pump.lock)
 
     def stop(self):
         """End the native thread and free channels and segments. The processes are the caller's to end, before."""

@@ -109,6 +109,7 @@ cdef Call* inbox_call(Inbox* b, uint32_t n_slots, uint64_t token) noexcept nogil
     call.id = b.last_request
     call.token = token
     call.n_missing = n_slots
+    call.answered = b.closed      # by nothing, for ever: what asks after the end must not wait
     call.slots.resize(n_slots)
     b.calls[call.id] = call
     return call

@@ -53,7 +53,8 @@ cdef extern from *:
 
     static inline int memory_file(const char *name, uint64_t size) {
         int fd = (int)syscall(SYS_memfd_create, name, MFD_CLOEXEC);
-        if (fd >= 0 && ftruncate(fd, (off_t)size) != 0) { int e = errno; close(fd); errno = e; return -1; }
+        if (fd >= 0 && (fchmod(fd, 0600) != 0 || ftruncate(fd, (off_t)size) != 0)) {
+            int e = errno; close(fd); errno = e; return -1; }
         return fd; }
     static inline char *map_shared(int fd, uint64_t offset, uint64_t size, int writable) {
         void *p = mmap(NULL, size, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED, fd, (off_t)offset);
@@ -122,6 +123,7 @@ cdef extern from *:
     static inline int current_cpu_count(void) { cpu_set_t s; return sched_getaffinity(0, sizeof s, &s) ? 1 : CPU_COUNT(&s); }
     static inline void block_all_signals(void) { sigset_t s; sigfillset(&s); pthread_sigmask(SIG_BLOCK, &s, NULL); }
     static inline void short_timer_slack(void) { prctl(PR_SET_TIMERSLACK, 1000, 0, 0, 0); }
+    static inline void name_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
     static inline void pause_ns(uint64_t ns) {
         struct timespec t; t.tv_sec = ns / 1000000000ull; t.tv_nsec = ns % 1000000000ull; nanosleep(&t, NULL); }
     static inline int start_thread(pthread_t *out, void *(*run)(void *), void *arg) {
@@ -194,6 +196,7 @@ cdef extern from *:
     int current_cpu_count() noexcept nogil
     void block_all_signals() noexcept nogil
     void short_timer_slack() noexcept nogil
+    void name_thread(const char* name) noexcept nogil
     void pause_ns(uint64_t ns) noexcept nogil
     int start_thread(pthread_t* out, void* (*run)(void*) noexcept nogil, void* arg) noexcept nogil
     void cond_new(pthread_cond_t* c) noexcept nogil

@@ -32,6 +32,7 @@ cdef struct Pump:
     bint stopping
     uint64_t timer_at_ns          # when the timer fires; 0: not armed
     int n_followers
+    int n_waiting                 # threads inside pump_wait
 
 cdef bint pump_open(Pump* p, void* owner, uint64_t* bell, int thread_event, int waiter_event) noexcept nogil
 cdef bint pump_start(Pump* p) noexcept nogil

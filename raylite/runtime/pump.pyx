@@ -11,11 +11,13 @@ input, fences, and looks at the bell. All fields but `bell` are guarded by `lock
 from raylite.runtime.native cimport block_all_signals, cond_new, cond_wait_until, cpu_relax, epoll_new, epoll_tags, \
     epoll_watch, event_clear, event_set, full_fence, monotonic_ns, pthread_cond_broadcast, pthread_join, \
     pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock, short_timer_slack, start_thread, store_seq, \
-    timer_arm, timer_new, wait_readable, close
+    name_thread, timer_arm, timer_new, wait_readable, close
 from raylite.runtime.channel cimport BELL_AWAKE, BELL_THREAD, BELL_WAITER
 
 cdef enum:
     SIGNAL_CHECK_NS = 50000000    # how long a follower sleeps before it looks at signals
+    LEADER_SLEEP_NS = 1000000000  # the same for a leader, which a signal wakes unless it came just before the sleep
+    STOP_CHECK_NS = 1000000
 
 
 cdef bint pump_open(Pump* p, void* owner, uint64_t* bell, int thread_event, int waiter_event) noexcept nogil:
@@ -50,6 +52,7 @@ cdef void* thread_main(void* arg) noexcept nogil:
     cdef uint32_t tags[64]
     cdef int i, n
     block_all_signals()
+    name_thread(b"raylite-pump")
     short_timer_slack()
     while True:
         n = epoll_tags(p.epoll, tags, 64, -1)
@@ -81,9 +84,12 @@ cdef bint pump_start(Pump* p) noexcept nogil:
 
 
 cdef void pump_stop(Pump* p) noexcept nogil:
-    """End the native thread and close what the pump opened. Nobody may wait any more."""
+    """End the native thread and close what the pump opened. What is waited for must be done; waiters are let go."""
     pthread_mutex_lock(&p.lock)
     p.stopping = True
+    while p.n_waiting:
+        pump_nudge(p)
+        cond_wait_until(&p.moved, &p.lock, monotonic_ns() + STOP_CHECK_NS)
     pthread_mutex_unlock(&p.lock)
     if p.running:
         event_set(p.thread_event)
@@ -91,6 +97,7 @@ cdef void pump_stop(Pump* p) noexcept nogil:
         p.running = False
     close(p.timer)
     close(p.epoll)
+    p.timer = p.epoll = -1
 
 
 cdef void pump_wake_by(Pump* p, uint64_t after_ns) noexcept nogil:
@@ -122,8 +129,9 @@ cdef void spin_for_input(Pump* p) noexcept nogil:
 
 
 cdef int lead(Pump* p, int64_t left_ns, bint spin) noexcept nogil:
-    """Wait for input as the leader, without the lock while asleep. -1 if a signal came."""
+    """Wait for input as the leader, without the lock while asleep. -1: look at signals."""
     cdef int woken = 1
+    cdef bint limited = left_ns < 0 or left_ns > LEADER_SLEEP_NS
     p.leader = True
     p.nudged = False
     store_seq(p.bell, BELL_AWAKE)
@@ -137,7 +145,9 @@ cdef int lead(Pump* p, int64_t left_ns, bint spin) noexcept nogil:
         if not p.pending(p.owner):
             p.leader_asleep = True
             pthread_mutex_unlock(&p.lock)
-            woken = wait_readable(p.waiter_event, left_ns)
+            woken = wait_readable(p.waiter_event, LEADER_SLEEP_NS if limited else left_ns)
+            if woken == 0 and limited:
+                woken = -1
             pthread_mutex_lock(&p.lock)
             p.leader_asleep = False
             event_clear(p.waiter_event)
@@ -154,6 +164,7 @@ cdef int pump_wait(Pump* p, done_function done, void* what, int64_t timeout_ns, 
     cdef uint64_t now = 0, until = 0
     cdef int64_t left = -1
     cdef int result = 1
+    p.n_waiting += 1
     while True:
         p.poll(p.owner)
         if done(what):
@@ -182,4 +193,5 @@ cdef int pump_wait(Pump* p, done_function done, void* what, int64_t timeout_ns, 
         rest(p)
         if result != 1 and done(what):
             result = 1
+    p.n_waiting -= 1
     return result

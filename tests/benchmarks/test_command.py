@@ -161,6 +161,18 @@ def test_figures_are_told_in_three_digits(value, unit, text):
     assert report.value_text(value, unit) == text
 
 
+def test_a_long_error_is_told_by_its_first_and_last_line():
+    figures = {
+        "raylite": Figures([], "RayTaskError: task() failed\n  File ...\nKeyError: 7"),
+        "pool": Figures([], "gone"),
+    }
+    told = list(report.notes([RowResult(row_named("tasks_sync"), figures, Usage())], Plan()))
+    assert told == [
+        "tasks sync: raylite failed: RayTaskError: task() failed ... KeyError: 7",
+        "tasks sync: pool failed: gone",
+    ]
+
+
 def test_check_asks_for_bars_and_for_rows_without_failure():
     bar = next(bar for bar in BARS if bar.figure == Figure("tasks_sync"))
     fine = [result_for("tasks_sync", raylite=[1.0])]

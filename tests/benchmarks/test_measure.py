@@ -175,6 +175,16 @@ def test_submitter_and_driver_agree_on_when_to_measure(tmp_path):
         assert handshake.done
 
 
+def test_a_submitter_that_fails_at_once_keeps_nobody_waiting(tmp_path):
+    path = str(tmp_path / "handshake")
+    with Handshake.create(path) as handshake:
+        with pytest.raises(ZeroDivisionError):
+            measure_in_task(path, lambda: 1 / 0, amount=1, window_s=0.01)
+        handshake.await_ready(timeout_s=0)
+        handshake.go()
+        assert handshake.done
+
+
 def test_a_submitter_that_never_runs_is_a_timeout(tmp_path):
     with Handshake.create(str(tmp_path / "handshake")) as handshake, pytest.raises(TimeoutError):
         handshake.await_ready(timeout_s=0)

@@ -1,0 +1,113 @@
+"""However a driver ends, within two seconds nothing of it is left: no process, memory, socket or file.
+
+Each driver here has started the most tenacious family that a task can: a child, a daemon (a double fork and a session
+of its own), one that ignores every signal it can, one that is stopped; and a task that is still running.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from tests.runtime import drivers
+
+FAMILY = """
+import os, signal, subprocess, sys, time
+import numpy as np
+import raylite
+
+IGNORES_ALL = "import signal\\nfor s in signal.valid_signals() - {9, 19}: signal.signal(s, signal.SIG_IGN)\\n" \\
+    "while True: signal.pause()"
+
+@raylite.remote
+def found_family():
+    subprocess.Popen(["sleep", "1001"])
+    subprocess.Popen(["setsid", "sh", "-c", "(exec sleep 1002) & exit"]).wait()
+    subprocess.Popen([sys.executable, "-c", IGNORES_ALL])
+    os.kill(subprocess.Popen(["sleep", "1003"], start_new_session=True).pid, signal.SIGSTOP)
+    return os.getpid()
+
+@raylite.remote
+def forever():
+    subprocess.Popen(["sleep", "1004"])
+    while True:
+        time.sleep(1000)
+
+raylite.init(num_cpus=3)
+kept = [raylite.put(np.ones(1 << 20)), found_family.remote(), forever.remote()]
+arrays = raylite.get(kept[0])
+raylite.get(kept[1])
+"""
+SLEEPERS = [("sleep", "1001"), ("sleep", "1002"), ("sleep", "1003"), ("sleep", "1004")]
+
+WAYS = {
+    "falls off the end": ("", None, 0),
+    "sys.exit": ("sys.exit(7)", None, 7),
+    "os._exit": ("os._exit(8)", None, 8),
+    "unhandled exception": ("1 / 0", None, 1),
+    "abort": ("os.abort()", None, -signal.SIGABRT),
+    "SIGTERM": ("time.sleep(1000)", signal.SIGTERM, -signal.SIGTERM),
+    "SIGHUP": ("time.sleep(1000)", signal.SIGHUP, -signal.SIGHUP),
+    "SIGKILL": ("time.sleep(1000)", signal.SIGKILL, -signal.SIGKILL),
+    "SIGINT": ("time.sleep(1000)", signal.SIGINT, -signal.SIGINT),
+    "SIGKILL in get": ("raylite.get(kept)", signal.SIGKILL, -signal.SIGKILL),
+    "SIGTERM in get": ("raylite.get(kept)", signal.SIGTERM, -signal.SIGTERM),
+    "exec": ('os.execvp("sleep", ["sleep", "0.3"])', None, 0),
+}
+
+
+def start_family(start, rest):
+    driver = start(f"{FAMILY}\nprint('ready', flush=True)\nsys.stdin.readline()\n{rest}\n")
+    driver.expect("ready")
+    for command in SLEEPERS:
+        driver.until(lambda command=command: driver.running(*command), f"{command} runs")
+    return driver
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_nothing_is_left_of_a_driver(start, way):
+    rest, number, status = WAYS[way]
+    driver = start_family(start, rest)
+    assert len(driver.tree()) >= 9  # driver, zygote, three workers, and the family
+    driver.tell()
+    if number:
+        driver.until(lambda: drivers.state_of(driver.pid) == "S", "the driver sleeps")
+        os.kill(driver.pid, number)
+    driver.process.stdin.close()
+    assert driver.process.wait(drivers.PATIENCE_S) == status, driver.story()
+    driver.assert_nothing_left()
+
+
+def test_nothing_is_left_after_shutdown(start):
+    """The driver itself goes on, as if it had never used raylite."""
+    code = """
+import os, sys
+def ours():
+    fds = sorted(os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{fd}"))
+    maps = [line for line in open("/proc/self/maps") if "memfd" in line]
+    return fds, maps, len(os.listdir("/proc/self/task"))
+before = ours()
+FAMILY
+del kept, arrays
+print("ready", flush=True)
+sys.stdin.readline()
+raylite.shutdown()
+print("down", flush=True)
+sys.stdin.readline()
+after = ours()
+assert after == before, (before, after)
+print(os.listdir(f"/proc/self/task/{os.getpid()}/children"), flush=True) if 0 else None
+assert not open(f"/proc/self/task/{os.getpid()}/children").read()
+""".replace("FAMILY", FAMILY)
+    driver = start(code)
+    driver.expect("ready")
+    for command in SLEEPERS:
+        driver.until(lambda command=command: driver.running(*command), f"{command} runs")
+    driver.tell()
+    driver.expect("down", drivers.GRACE_S)
+    driver.assert_nothing_left(alive=True)
+    driver.tell()
+    driver.succeed()
