@@ -14,10 +14,8 @@ Importing this package costs next to nothing: names are loaded when they are fir
 __version__ = "0.1.0"
 
 _NAMES = {
+    "raylite.lifecycle": ("init", "is_initialized", "shutdown"),
     "raylite.api": (
-        "init",
-        "shutdown",
-        "is_initialized",
         "remote",
         "get",
         "put",
@@ -49,17 +47,15 @@ if TYPE_CHECKING:
         get as get,
         get_gpu_ids as get_gpu_ids,
         get_runtime_context as get_runtime_context,
-        init as init,
-        is_initialized as is_initialized,
         nodes as nodes,
         put as put,
         remote as remote,
-        shutdown as shutdown,
         timeline as timeline,
         wait as wait,
     )
     from raylite.generator import ObjectRefGenerator as ObjectRefGenerator
     from raylite.ids import JobID as JobID, NodeID as NodeID, TaskID as TaskID, WorkerID as WorkerID
+    from raylite.lifecycle import init as init, is_initialized as is_initialized, shutdown as shutdown
     from raylite.runtime.client import ObjectRef as ObjectRef
 
 

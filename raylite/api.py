@@ -1,128 +1,22 @@
-"""The calls that a program makes: init, remote, get, put, wait and what belongs to them.
+"""The calls that a program makes: remote, get, put, wait and what belongs to them.
 
-They find the runtime of this process, and start an embedded one if there is none. In a worker they are calls to the
-driver's node. In a process forked by the user they belong to nobody: it may start a runtime of its own.
+They go through the client of this process, and start an embedded runtime if there is none (lifecycle). In a worker
+they are calls to the driver's node.
 """
 
 import os
 
-from raylite import exceptions
+from raylite import exceptions, lifecycle
 from raylite.runtime import client as clients
 
 TYPE_CHECKING = False
-
-_runtime = None  # EmbeddedRuntime or simulated session of this process
-_context = None
-_hooks_set = False
-
-
-class Context(dict):
-    """What init returns: the runtime's address information, and a context manager that ends it."""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc_info):
-        shutdown()
-
-    @property
-    def address_info(self):
-        return dict(self)
-
-    @property
-    def dashboard_url(self):
-        return ""
-
-    def disconnect(self):
-        shutdown()
-
-
-def init(address=None, **options):
-    """Start the runtime.
-
-    Args: num_cpus, num_gpus: whole numbers, what the machine has by default; resources: dict of name to quantity;
-    object_store_memory: bytes; namespace: str; runtime_env: dict; log_to_driver: bool; ignore_reinit_error: bool;
-    mode: "embedded", or "sim" with seed=; see config.SETTINGS for all, each with its RAYLITE_* variable.
-    Returns a context, usable in `with`. Raises RuntimeError if it runs already or this is a worker; TypeError or
-    ValueError for a wrong argument.
-    """
-    global _runtime, _context
-    from raylite.config import Config
-
-    if in_worker():
-        raise RuntimeError("raylite.init() was called inside a worker: tasks use the runtime that runs them. "
-                           "Remove the call, or guard it with `if __name__ == '__main__':`.")
-    config = Config.from_call(address=address, **options)
-    if is_initialized():
-        if config.ignore_reinit_error:
-            return _context
-        raise RuntimeError("Maybe you called raylite.init twice by accident? This error can be suppressed by passing "
-                           "in 'ignore_reinit_error=True' or by calling 'raylite.shutdown()' prior to 'raylite.init()'.")
-    set_hooks()
-    if config.mode == "sim":
-        from raylite.sim.session import SimulatedRuntime
-
-        _runtime = SimulatedRuntime(config)
-    else:
-        from raylite.runtime.embedded import EmbeddedRuntime
-
-        _runtime = EmbeddedRuntime(config)
-    clients.set_current_client(_runtime.client)
-    _context = Context(address="local", node_id=node_id(), namespace=session_namespace(), mode=config.mode)
-    return _context
-
-
-def set_hooks():
-    """Once: end with the interpreter; start afresh in a forked child."""
-    global _hooks_set
-    if not _hooks_set:
-        import atexit
-
-        atexit.register(at_exit)
-        os.register_at_fork(after_in_child=after_fork)
-        _hooks_set = True
-
-
-def at_exit():
-    if _runtime is not None:
-        shutdown()
-
-
-def after_fork():
-    """In the child: the parent's runtime is the parent's."""
-    global _runtime, _context
-    if _runtime is not None:
-        _runtime = _context = None
-        clients.reset_after_fork()
-
-
-def shutdown(*, wait_for_processes=False, _exiting_interpreter=False):
-    """End the runtime of this process: every worker and what they started, and all objects. Fine without one."""
-    global _runtime, _context
-    runtime, _runtime, _context = _runtime, None, None
-    if runtime is not None:
-        try:
-            runtime.stop()
-        finally:
-            clients.set_current_client(None)
-
-
-def is_initialized():
-    """Whether there is a runtime that this process can use."""
-    return clients.current_client() is not None
-
-
-def in_worker():
-    """Whether this process is a worker."""
-    client = clients.current_client()
-    return client is not None and client.is_worker
 
 
 def client_or_init():
     """The client of this process; starts the runtime if there is none."""
     client = clients.current_client()
     if client is None:
-        init()
+        lifecycle.init()
         client = clients.current_client()
     return client
 
@@ -131,7 +25,10 @@ def connected_client():
     """The client of this process. Raises RaySystemError if there is none."""
     client = clients.current_client()
     if client is None:
-        raise exceptions.RaySystemError("raylite has not been started yet. You can start it with 'raylite.init()'.")
+        raise exceptions.RaySystemError(
+            "raylite is not running here: it has not been started, or it has been shut down and what it held is gone. "
+            "raylite.init() starts it."
+        )
     return client
 
 
@@ -154,12 +51,14 @@ def remote(*args, **options):
 def make_remote(target, options):
     from raylite.options import validate_task_options
     from raylite.remote_function import RemoteFunction
+    from raylite.signature import Signature
 
     if isinstance(target, type):
         raise TypeError("remote classes (actors) are not there yet in this version of raylite")
     if not callable(target) or isinstance(target, RemoteFunction):
         raise TypeError("The @raylite.remote decorator must be applied to either a function or a class.")
-    return RemoteFunction(target, validate_task_options(options))
+    signature = Signature(target)
+    return RemoteFunction(target, validate_task_options(options, is_generator=signature.is_generator), signature)
 
 
 def get(refs, *, timeout=None):
@@ -169,27 +68,23 @@ def get(refs, *, timeout=None):
     Raises GetTimeoutError; what the task raised, as its own type and as RayTaskError; other errors of
     raylite.exceptions; TypeError or ValueError if `refs` holds something else.
     """
-    client = connected_client() if not isinstance(refs, clients.ObjectRef) else clients.current_client()
     timeout_s = check_timeout(timeout)
     if isinstance(refs, clients.ObjectRef):
-        if client is None:
-            client = connected_client()
-        return client.get([refs], timeout_s)[0]
+        return connected_client().get([refs], timeout_s)[0]
     if not isinstance(refs, (list, tuple)):
         from raylite.generator import ObjectRefGenerator
 
         if isinstance(refs, ObjectRefGenerator):
-            refs = list(refs)
-        else:
-            raise ValueError(
-                f"Invalid type of object refs, {type(refs)}, is given. 'object_refs' must either be a single "
-                "ObjectRef or a list of ObjectRefs."
-            )
+            return refs  # it gives references, each to be got
+        raise ValueError(
+            f"Invalid type of object refs, {type(refs)}, is given. 'object_refs' must either be a single "
+            "ObjectRef or a list of ObjectRefs."
+        )
     refs = list(refs)
     for ref in refs:
         if not isinstance(ref, clients.ObjectRef):
             raise TypeError(f"Attempting to call `get` on the value {ref!r}, which is not an ObjectRef.")
-    return client.get(refs, timeout_s)
+    return (connected_client() if refs else client_or_init()).get(refs, timeout_s)
 
 
 def check_timeout(timeout):
@@ -301,13 +196,6 @@ def available_resources():
     return {name: quantity(free) for name, (total, free) in resource_amounts().items() if total and free > 0}
 
 
-def node_id():
-    """The id of the one node, in hexadecimal."""
-    from raylite._core.ids import content_hash
-
-    return content_hash(b"node" + clients.current_client().root.task_id).hex()
-
-
 def nodes():
     """The nodes: dicts with "NodeID", "Alive", "Resources" and more, as in Ray."""
     amounts = {name: quantity(total) for name, (total, _) in resource_amounts().items() if total}
@@ -315,24 +203,15 @@ def nodes():
 
     return [
         {
-            "NodeID": session_value("node_id", ""),
+            "NodeID": connected_client().node_id().hex(),
             "Alive": True,
             "NodeManagerAddress": "127.0.0.1",
             "NodeManagerHostname": socket.gethostname(),
             "alive": True,
             "Resources": amounts,
-            "Labels": dict(_runtime.config.labels) if _runtime is not None else {},
+            "Labels": dict(lifecycle.config().labels) if lifecycle.config() else {},
         }
     ]
-
-
-def session_value(name, default):
-    return _context[name] if _context is not None else default
-
-
-def session_namespace():
-    """The namespace of this job's named actors."""
-    return (_runtime.config.namespace or "anonymous") if _runtime is not None else "anonymous"
 
 
 def get_gpu_ids():
@@ -356,11 +235,12 @@ def timeline(filename=None):
 
     Args: filename: where to write them as JSON; None: return the list. Raises RaySystemError in a worker.
     """
-    if _runtime is None:
+    runtime = lifecycle.runtime()
+    if runtime is None:
         raise exceptions.RaySystemError("timeline() is for the driver, while raylite is running")
     from raylite.timeline import trace_events
 
-    events = trace_events(_runtime)
+    events = trace_events(runtime)
     if filename is None:
         return events
     import json

@@ -16,48 +16,80 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PLAIN_BYTES = 1 << 16  # a global larger than this is cloudpickle's business
+FUNCTION_BYTES_MOST = 1 << 30
 
 
-def pack_function(function, name, retry_exceptions=None):
+def pack_function(function, name, retry_on=None):
     """The function as a Packed, for Client.register_function.
 
-    Args: function: any callable; name: shown in messages; retry_exceptions: None, or a tuple of types to retry.
-    Raises TypeError if it cannot be pickled.
+    Args: function: any callable; name: shown in messages; retry_on: None, or a tuple of types of exceptions to retry.
+    Raises TypeError if it cannot be pickled, ValueError if it is too large.
     """
-    if retry_exceptions is None:
+    if retry_on is None:
         plain = as_code(function)
         if plain is not None:
-            return serialization.pack(("code", name, *plain))
+            return serialization.pack(("code", name, None, plain))
     try:
-        return serialization.pack(("pickle", name, function, retry_exceptions), by_cloudpickle=True)
+        packed = serialization.pack(("pickle", name, retry_on, Pickled(function)), by_cloudpickle=True)
     except Exception as error:
         from raylite.pickling_errors import explain
 
-        raise TypeError(f"the function {name} cannot be sent to workers: {explain(function, error)}") from error
+        raise TypeError(f"Could not serialize the function {name}: {explain(function, error)}") from error
+    if packed.size > FUNCTION_BYTES_MOST:
+        raise ValueError(
+            f"The function {name} captures too much ({packed.size:,} bytes). Put that into the object store "
+            "with raylite.put, and capture the reference or pass it as an argument."
+        )
+    return packed
+
+
+class Pickled:
+    """Something that is pickled on its own, and is loaded as those bytes: so that a failure to load it can be told."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def __reduce__(self):
+        import cloudpickle
+
+        return bytes, (cloudpickle.dumps(self.value),)
+
+
+class Loaded:
+    """A function in a worker.
+
+    Attributes: call: the function, or what raises why it could not be loaded; name: to show; retry_on: types of
+    exceptions to retry its task on, None for all.
+    """
+
+    __slots__ = ("call", "name", "retry_on")
+
+    def __init__(self, call, name, retry_on):
+        self.call = call
+        self.name = name
+        self.retry_on = retry_on
 
 
 def load(data):
-    """(callable, name) from what pack_function made."""
+    """The Loaded that pack_function packed."""
     from _pickle import loads
 
-    form, name, *parts = loads(data)
-    if form == "code":
-        return from_code(*parts), name
-    function, retry_exceptions = parts
-    if retry_exceptions is not None:
-        function = Retrying(function, retry_exceptions)
-    return function, name
+    form, name, retry_on, parts = loads(data)
+    try:
+        function = from_code(*parts) if form == "code" else loads(parts)
+    except Exception as error:
+        function = failing(name, error)
+    return Loaded(function, name, retry_on)
 
 
-class Retrying:
-    """A function with the types of exceptions that its task is retried on."""
+def failing(name, error):
+    """A function that raises why the one of this name could not be loaded."""
 
-    def __init__(self, function: "Callable", kinds: tuple) -> None:
-        self.function = function
-        self.__raylite_retry__ = kinds
+    def fail(*args, **kwargs):
+        text = f"the function {name} could not be loaded in the worker: {type(error).__name__}: {error}"
+        raise RuntimeError(text) from error
 
-    def __call__(self, *args, **kwargs):
-        return self.function(*args, **kwargs)
+    return fail
 
 
 def as_code(function):
@@ -71,13 +103,17 @@ def as_code(function):
     defaults = function.__defaults__
     if defaults is not None and not is_plain(defaults):
         return None
-    values, modules = {}, {}
-    for name in sorted(global_names(function.__code__)):
+    if by_value_modules():
+        return None
+    names = global_names(function.__code__)
+    values, modules, submodules = {"__package__": function.__globals__.get("__package__")}, {}, []
+    for name in sorted(names):
         if name not in function.__globals__:
             continue
         value = function.__globals__[name]
         if type(value) is ModuleType and sys.modules.get(value.__name__) is value and value.__name__ != "__main__":
             modules[name] = value.__name__
+            submodules += used_submodules(value, names)
         elif is_plain(value):
             values[name] = value
         else:
@@ -86,12 +122,33 @@ def as_code(function):
         code = marshal.dumps(function.__code__)
     except ValueError:
         return None
-    return code, function.__name__, function.__qualname__, function.__module__, defaults, annotations, values, modules
+    where = function.__name__, function.__qualname__, function.__module__
+    return code, *where, defaults, annotations, values, modules, submodules
 
 
-def from_code(code, name, qualname, module, defaults, annotations, values, modules):
+def by_value_modules():
+    """Whether the user has told cloudpickle to send some modules by value."""
+    cloudpickle = sys.modules.get("cloudpickle")
+    return cloudpickle is not None and bool(cloudpickle.list_registry_pickle_by_value())
+
+
+def used_submodules(package, names):
+    """The full names of modules inside `package` that are imported here and whose every part is among `names`.
+
+    For after `import xml.etree.ElementTree` the function names `xml` alone.
+    """
+    if not hasattr(package, "__path__"):
+        return []
+    prefix = package.__name__ + "."
+    inside = (name for name in sorted(sys.modules) if name.startswith(prefix))
+    return [name for name in inside if names.issuperset(name[len(prefix) :].split("."))]
+
+
+def from_code(code, name, qualname, module, defaults, annotations, values, modules, submodules):
     """The function again, with globals of its own."""
     namespace = {"__builtins__": __builtins__, "__name__": module, **values}
+    for full_name in submodules:
+        __import__(full_name)
     for alias, full_name in modules.items():
         __import__(full_name)
         namespace[alias] = sys.modules[full_name]

@@ -1,5 +1,6 @@
 """Remote functions: what `@raylite.remote` makes of a function."""
 
+from raylite.exceptions import RayError
 from raylite.functions import pack_function
 from raylite.options import TASK_OPTIONS, resolve_num_returns, to_resource_demand, validate_task_options
 from raylite.signature import Signature
@@ -10,26 +11,25 @@ STREAMING = -1
 class RemoteFunction:
     """A function that runs as a task when called by `.remote()`.
 
-    Args: function: the function; options: validated task options, as given.
+    Args: function: the function; options: validated task options, as given; signature: of the function.
+    Raises ValueError for an `async def`.
     """
 
-    def __init__(self, function, options):
-        self._function = function
-        self._options = options
-        self._set_up()
+    def __init__(self, function, options, signature):
+        if signature.is_coroutine:
+            raise ValueError(
+                "An 'async def' cannot be a task: nothing would run it. Make it a plain function that calls "
+                "asyncio.run, or a method of an actor."
+            )
         self.__name__ = getattr(function, "__name__", type(function).__name__)
         self.__qualname__ = getattr(function, "__qualname__", self.__name__)
-        self.__doc__ = getattr(function, "__doc__", None)
         self.__module__ = getattr(function, "__module__", None)
-        self.__wrapped__ = function
-
-    def _set_up(self):
-        self._signature = Signature(self._function)
-        self._call = CallOptions(self._options, self._signature.is_generator)
-        self._exported = None  # (client, reference) once workers can have it
-        if self._signature.is_coroutine:
-            raise ValueError("'async def' should not be used for remote tasks. You can wrap the async function with "
-                             "`asyncio.get_event_loop.run_until(f())`, or make it a method of an actor.")
+        self.__doc__ = getattr(function, "__doc__", None)
+        self._function = self.__wrapped__ = function
+        self._options = options
+        self._signature = signature
+        self._call = CallOptions(options, signature.is_generator)
+        self._exports = {}  # what to retry on -> (client, reference), once workers can have it
 
     def __call__(self, *args, **kwargs):
         raise TypeError(
@@ -43,12 +43,17 @@ class RemoteFunction:
         Returns a reference to the result; a list of them if num_returns is more than one; None if it is 0; an
         ObjectRefGenerator for a generator. Raises TypeError if the function does not take these arguments.
         """
+        if self._signature is None:
+            self._look_again()
         return self._submit(args, kwargs, self._call)
 
     def options(self, **options):
         """The same function with other options; see `remote`. Raises ValueError or TypeError for a wrong one."""
-        checked = validate_task_options(options, in_options=True, is_generator=self._signature.is_generator)
-        return BoundOptions(self, CallOptions({**self._options, **checked}, self._signature.is_generator))
+        if self._signature is None:
+            self._look_again()
+        is_generator = self._signature.is_generator
+        checked = validate_task_options(options, in_options=True, is_generator=is_generator)
+        return BoundOptions(self, CallOptions({**self._options, **checked}, is_generator))
 
     def bind(self, *args, **kwargs):
         raise AttributeError("raylite has no lazy DAGs (bind); call .remote(), whose references make the graph")
@@ -56,15 +61,17 @@ class RemoteFunction:
     def _submit(self, args, kwargs, call):
         from raylite.api import client_or_init
 
-        client = client_or_init()
         self._signature.check(args, kwargs)
-        exported = self._exported
-        if exported is None or exported[0] is not client:
-            exported = self._export(client)
+        client = client_or_init()
+        export = self._exports.get(call.retry_on)
+        if export is None or export[0] is not client:
+            export = self._export(client, call.retry_on)
         try:
             refs = client.submit(
-                exported[1], args, kwargs, call.n_returns, call.max_retries, call.retries, call.demand, call.name
+                export[1], args, kwargs, call.n_returns, call.max_retries, call.retries, call.demand, call.name
             )
+        except RayError:
+            raise
         except Exception as error:
             from raylite.pickling_errors import refuse_arguments
 
@@ -78,16 +85,28 @@ class RemoteFunction:
             return ObjectRefGenerator(refs[0], client)
         return refs or None
 
-    def _export(self, client):
-        packed = pack_function(self._function, self.__qualname__.rpartition("<locals>.")[2], self._call.retry_kinds)
-        self._exported = (client, client.register_function(packed, self.__qualname__.rpartition("<locals>.")[2]))
-        return self._exported
+    def _export(self, client, retry_on):
+        name = self.__qualname__.rpartition("<locals>.")[2]
+        export = client, client.register_function(pack_function(self._function, name, retry_on), name)
+        self._exports[retry_on] = export
+        return export
 
     def __reduce__(self):
-        return blank, (), {"function": self._function, "options": self._options}
+        names = self.__name__, self.__qualname__, self.__module__, self.__doc__
+        return blank, (), (self._function, self._options, names)
 
     def __setstate__(self, state):
-        self.__init__(state["function"], state["options"])
+        self._function, self._options, names = state
+        self.__name__, self.__qualname__, self.__module__, self.__doc__ = names
+        self.__wrapped__ = self._function
+        self._signature = self._call = None
+        self._exports = {}
+
+    def _look_again(self):
+        """After unpickling, not while: a function that refers to itself has no defaults yet then."""
+        signature = Signature(self._function)
+        self._call = CallOptions(self._options, signature.is_generator)
+        self._signature = signature
 
     def __repr__(self):
         return f"<RemoteFunction {self.__qualname__}>"
@@ -101,16 +120,16 @@ def blank():
 class CallOptions:
     """Options in the form that submitting takes them."""
 
-    __slots__ = ("demand", "max_retries", "n_returns", "name", "retries", "retry_kinds")
+    __slots__ = ("demand", "max_retries", "n_returns", "name", "retries", "retry_on")
 
     def __init__(self, options, is_generator):
         num_returns = resolve_num_returns(options.get("num_returns"), is_generator)
         self.n_returns = STREAMING if num_returns in ("streaming", "dynamic") else num_returns
         retries = options.get("max_retries")
         self.max_retries = TASK_OPTIONS["max_retries"].default if retries is None else retries
-        kinds = options.get("retry_exceptions") or False
-        self.retries = bool(kinds)
-        self.retry_kinds = tuple(kinds) if isinstance(kinds, (list, tuple)) else None
+        retry_on = options.get("retry_exceptions")
+        self.retries = bool(retry_on)
+        self.retry_on = retry_on if retry_on and isinstance(retry_on, tuple) else None
         self.name = (options.get("name") or "").encode()
         self.demand = pack_demand(to_resource_demand(options))
 
@@ -124,6 +143,8 @@ class BoundOptions:
 
     def remote(self, *args, **kwargs):
         """As RemoteFunction.remote."""
+        if self._function._signature is None:
+            self._function._look_again()
         return self._function._submit(args, kwargs, self._call)
 
     def bind(self, *args, **kwargs):

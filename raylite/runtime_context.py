@@ -1,5 +1,6 @@
 """Where a piece of code runs: its job, task, worker and resources."""
 
+from raylite import lifecycle
 from raylite.ids import JobID, NodeID, TaskID
 from raylite.runtime import client as clients
 
@@ -18,9 +19,7 @@ class RuntimeContext:
 
     def get_node_id(self):
         """The node's id, in hexadecimal."""
-        from raylite.api import nodes
-
-        return nodes()[0]["NodeID"]
+        return self._client().node_id().hex()
 
     def get_task_id(self):
         """The running task's id, in hexadecimal; None in the driver."""
@@ -64,9 +63,7 @@ class RuntimeContext:
     @property
     def namespace(self):
         """The job's namespace."""
-        from raylite.api import session_namespace
-
-        return session_namespace()
+        return lifecycle.namespace()
 
     @property
     def job_id(self):

@@ -222,7 +222,7 @@ cdef void resolve(NodeState* n, TaskRow* row) noexcept nogil:
                 n.wanted.push_back(argument.id)
             row.n_unresolved += 1
             argument.waiters.push_back(waiter)
-        elif argument.kind == KIND_USER_ERROR or argument.kind == KIND_SYSTEM_ERROR:
+        elif is_error(argument):
             row.n_unresolved = 0
             drop_argument_waiters(n, row, i)
             fail_task(n, row, blob_keep(argument.blob), TASK_FAILED)
@@ -254,7 +254,7 @@ cdef void argument_arrived(NodeState* n, TaskId task, ObjectRow* argument) noexc
     cdef TaskRow* row = tasks_find(&n.tasks, task)
     if row == NULL or row.state != TASK_WAITING or row.n_unresolved == 0:
         return
-    if argument.kind == KIND_USER_ERROR or argument.kind == KIND_SYSTEM_ERROR:
+    if is_error(argument):
         row.n_unresolved = 0
         drop_argument_waiters(n, row, row.refs.size())
         fail_task(n, row, blob_keep(argument.blob), TASK_FAILED)
@@ -266,10 +266,16 @@ cdef void argument_arrived(NodeState* n, TaskId task, ObjectRow* argument) noexc
         n.dispatch_wanted = True
 
 
-cdef bint arguments_ready(NodeState* n, const TaskRow* row) noexcept nogil:
+cdef inline bint is_error(const ObjectRow* row) noexcept nogil:
+    return row.kind == KIND_USER_ERROR or row.kind == KIND_SYSTEM_ERROR
+
+
+cdef bint arguments_usable(NodeState* n, const TaskRow* row) noexcept nogil:
+    cdef const ObjectRow* argument
     cdef size_t i
     for i in range(row.refs.size()):
-        if not object_ready(objects_find(&n.objects, row.refs[i])):
+        argument = objects_find(&n.objects, row.refs[i])
+        if not object_ready(argument) or is_error(argument):
             return False
     return True
 
@@ -474,6 +480,7 @@ cdef bint on_yielded(NodeState* n, const Message* m, const char* payload) noexce
         return True
     store_value(n, m.client, item, value, body)
     item.n_container_holds += 1
+    item.place = <uint32_t> stream.contained.size()
     stream.contained.push_back(item.id)
     return True
 
@@ -946,7 +953,7 @@ cdef void dispatch(NodeState* n) noexcept nogil:
                 best = head
                 best_place = place
                 best_expected = expected
-        if best != NULL and n.lost_any and not arguments_ready(n, best):
+        if best != NULL and n.lost_any and not arguments_usable(n, best):
             ready_remove(&n.scheduler, best)
             set_state(n, best, TASK_WAITING, 0)
             resolve(n, best)

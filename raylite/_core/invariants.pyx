@@ -2,7 +2,8 @@
 
 Holds: every count on an object equals the tasks and containers that list it. Resources: total equals available plus
 what running tasks have. Queues: a task is in the ready queue, in a worker's queue or on its stack exactly when its
-state says so. Arena: used bytes are the blocks' sizes, and every value there lies in a block.
+state says so. Arena: used bytes are the blocks' sizes, and every value there lies in a block. Lineage: a finished task
+is kept exactly while results of it could be lost. Waiting: who waits exists, and what is waited for will come.
 """
 from cython.operator cimport dereference as deref, preincrement
 from libc.stdint cimport int64_t, uint32_t, uint64_t
@@ -12,11 +13,14 @@ from libcpp.vector cimport vector
 from raylite._core.arena cimport Block, Segment, arena_block
 from raylite._core.envelope cimport EnvelopeHeader, blob_data, envelope_refs
 from raylite._core.ids cimport ObjectId, TaskId, object_id, same_task
-from raylite._core.local_scheduler cimport Worker, worker_find, worker_run
-from raylite._core.objects cimport OBJECT_INLINE, OBJECT_IN_ARENA, OBJECT_PENDING, ObjectRow, objects_find
-from raylite._core.resources cimport CPU
-from raylite._core.task_table cimport TASK_BLOCKED, TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_RUNNING, TaskRow, \
-    tasks_find
+from raylite._core.local_scheduler cimport Run, Worker, worker_find, worker_run
+from raylite._core.message cimport STREAMING
+from raylite._core.objects cimport OBJECT_INLINE, OBJECT_IN_ARENA, OBJECT_PENDING, OBJECT_RELEASED, ObjectRow, \
+    object_in_scope, object_ready, objects_find
+from raylite._core.resources cimport CPU, UNIT
+from raylite._core.state cimport request_key
+from raylite._core.task_table cimport TASK_BLOCKED, TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_RUNNING, \
+    TASK_WAITING, TaskRow, tasks_find
 
 cdef struct Counts:
     int64_t as_task
@@ -109,9 +113,10 @@ cdef const char* check_arena(NodeState* n) noexcept nogil:
 
 cdef const char* check_resources(NodeState* n) noexcept nogil:
     cdef ordered_map[uint32_t, Worker].iterator w = n.scheduler.workers.begin()
-    cdef vector[int64_t] taken
+    cdef vector[int64_t] taken, gpu_taken
     cdef size_t i, j
     taken.resize(n.scheduler.resources.names.size())
+    gpu_taken.resize(n.scheduler.resources.gpu_free.size())
     while w != n.scheduler.workers.end():
         for i in range(deref(w).second.running.size()):
             run = &deref(w).second.running[i]
@@ -119,7 +124,12 @@ cdef const char* check_resources(NodeState* n) noexcept nogil:
             for j in range(shape.amounts.size()):
                 if not (run.lent and shape.amounts[j].resource == CPU):
                     taken[shape.amounts[j].resource] += shape.amounts[j].amount
+            for j in range(run.gpus.size()):
+                gpu_taken[run.gpus[j]] += UNIT if shape.gpus >= UNIT else shape.gpus
         preincrement(w)
+    for i in range(gpu_taken.size()):
+        if n.scheduler.resources.gpu_free[i] + gpu_taken[i] != UNIT or n.scheduler.resources.gpu_free[i] < 0:
+            return b"a GPU is neither free nor in use, or more than used up"
     for i in range(taken.size()):
         if n.scheduler.resources.available[i] + taken[i] != n.scheduler.resources.total[i]:
             return b"a resource is neither available nor taken by a running task"
@@ -131,8 +141,9 @@ cdef const char* check_resources(NodeState* n) noexcept nogil:
 cdef const char* check_queues(NodeState* n) noexcept nogil:
     cdef unordered_map[TaskId, TaskRow].iterator t = n.tasks.rows.begin()
     cdef ordered_map[uint32_t, Worker].iterator w = n.scheduler.workers.begin()
-    cdef uint64_t ready = 0, queued = 0, running = 0, in_queue = 0, on_stack = 0, listed = 0
+    cdef uint64_t ready = 0, queued = 0, running = 0, in_queue = 0, on_stack = 0, listed = 0, idle = 0
     cdef Worker* worker
+    cdef Run* run
     cdef TaskRow* row
     cdef size_t i
     while t != n.tasks.rows.end():
@@ -142,15 +153,25 @@ cdef const char* check_queues(NodeState* n) noexcept nogil:
         if row.state == TASK_RUNNING or row.state == TASK_BLOCKED:
             running += 1
             worker = worker_find(&n.scheduler, row.worker)
-            if worker == NULL or worker_run(worker, row.id) == NULL:
+            run = worker_run(worker, row.id) if worker != NULL else NULL
+            if run == NULL:
                 return b"a running task is on no worker's stack"
+            if run.lent != (row.state == TASK_BLOCKED) or run.lent != (run.n_waits != 0):
+                return b"a task that waits has not lent its CPU, or one that goes on has"
         preincrement(t)
     while w != n.scheduler.workers.end():
         in_queue += deref(w).second.queue.size()
         on_stack += deref(w).second.running.size()
         if deref(w).second.running.empty() and not deref(w).second.queue.empty():
             return b"a worker has a queue and runs nothing"
+        idle += deref(w).second.running.empty() and not deref(w).second.stopping
         preincrement(w)
+    for i in range(n.scheduler.idle.size()):
+        worker = worker_find(&n.scheduler, n.scheduler.idle[i])
+        if worker == NULL or not worker.running.empty() or worker.stopping:
+            return b"a worker that is busy, on its way out or gone is listed as idle"
+    if idle != n.scheduler.idle.size():
+        return b"idle workers are not those listed"
     for i in range(n.scheduler.ready.size()):
         row = n.scheduler.ready[i].head
         while row != NULL:
@@ -167,6 +188,70 @@ cdef const char* check_queues(NodeState* n) noexcept nogil:
     return NULL
 
 
+cdef const char* check_lineage(NodeState* n) noexcept nogil:
+    cdef unordered_map[TaskId, TaskRow].iterator t = n.tasks.rows.begin()
+    cdef uint64_t n_lineage = 0
+    cdef uint32_t i, n_kept
+    cdef TaskRow* row
+    cdef ObjectRow* result
+    while t != n.tasks.rows.end():
+        row = &deref(t).second
+        preincrement(t)
+        if row.holds_lineage != (row.state == TASK_FINISHED) or row.state > TASK_FINISHED:
+            return b"a task that has ended is kept, and not as lineage"
+        if not row.holds_lineage:
+            continue
+        n_lineage += 1
+        if n.lineage.count(row.lineage_number) == 0 or not same_task(n.lineage[row.lineage_number], row.id):
+            return b"a task that is lineage is not where it should be in the order of finishing"
+        n_kept = 0
+        for i in range(1 if row.n_returns == STREAMING else <uint32_t> row.n_returns):
+            result = objects_find(&n.objects, object_id(row.id, i))
+            n_kept += result != NULL and (result.state == OBJECT_IN_ARENA or result.state == OBJECT_RELEASED)
+        if n_kept != row.n_kept or n_kept == 0:
+            return b"a task that is lineage miscounts the results that it is kept for"
+    if n_lineage != n.lineage.size():
+        return b"the order of finishing has tasks that are no lineage"
+    return NULL
+
+
+cdef const char* check_waiters(NodeState* n, const ObjectRow* row) noexcept nogil:
+    cdef TaskRow* task
+    cdef size_t i
+    for i in range(row.waiters.size()):
+        if row.waiters[i].client:
+            if n.requests.count(request_key(row.waiters[i].client, row.waiters[i].request)) == 0:
+                return b"a request that is over waits for an object"
+            continue
+        task = tasks_find(&n.tasks, row.waiters[i].task)
+        if task == NULL or task.state != TASK_WAITING or task.n_unresolved == 0:
+            return b"a task that does not wait is told of an object"
+    return NULL
+
+
+cdef const char* check_waiting(NodeState* n) noexcept nogil:
+    cdef unordered_map[ObjectId, ObjectRow].iterator o = n.objects.rows.begin()
+    cdef ObjectRow* row
+    cdef TaskRow* creator
+    cdef const char* found
+    while o != n.objects.rows.end():
+        row = &deref(o).second
+        preincrement(o)
+        if object_ready(row):
+            if not row.waiters.empty():
+                return b"an object is there and is waited for"
+            continue
+        creator = tasks_find(&n.tasks, row.id.task)
+        if row.state == OBJECT_PENDING and (creator == NULL or creator.state == TASK_FINISHED):
+            return b"an object is waited for that nothing makes"
+        if row.state == OBJECT_RELEASED and object_in_scope(row):
+            return b"an object that somebody can ask for was released"
+        found = check_waiters(n, row)
+        if found != NULL:
+            return found
+    return NULL
+
+
 cdef void invariant_violation(NodeState* n, string* wrong) noexcept nogil:
     """Write the first violation found into `wrong`; it stays empty if there is none."""
     cdef const char* found = check_holds(n)
@@ -176,5 +261,9 @@ cdef void invariant_violation(NodeState* n, string* wrong) noexcept nogil:
         found = check_resources(n)
     if found == NULL:
         found = check_queues(n)
+    if found == NULL:
+        found = check_lineage(n)
+    if found == NULL:
+        found = check_waiting(n)
     if found != NULL:
         wrong.assign(found)

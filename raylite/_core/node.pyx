@@ -552,4 +552,4 @@ cdef class Node:
     def resources(self):
         """Name to (total, available), in 1/10000."""
         r = &self.state.scheduler.resources
-        return {r.names[i].decode(): (r.total[i], r.available[i]) for i in range(r.names.size())}
+        return {r.names[i].decode("utf-8", "replace"): (r.total[i], r.available[i]) for i in range(r.names.size())}

@@ -10,11 +10,11 @@ from libcpp.algorithm cimport sort
 from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
 from raylite._core.envelope cimport Blob, KIND_VALUE, blob_data, blob_keep, blob_new
-from raylite._core.ids cimport ObjectId, PUT_INDEX, TaskId, object_id
+from raylite._core.ids cimport ObjectId, PUT_INDEX, TaskId, object_id, same_object
 from raylite._core.local_scheduler cimport Run, Worker, run_block, run_unblock, worker_find, worker_run
 from raylite._core.message cimport CMD_READY, CMD_VALUE, EV_GET, EV_NEXT, EV_WAIT, GET_IN_PLACE, GET_LENDS, Location, \
     READY_END, STREAMING, VALUE_IN_ARENA
-from raylite._core.objects cimport OBJECT_INLINE, OBJECT_RELEASED, object_hold, object_pin, object_ready, objects_add, \
+from raylite._core.objects cimport OBJECT_INLINE, OBJECT_PENDING, OBJECT_RELEASED, object_hold, object_pin, object_ready, objects_add, \
     objects_find
 from raylite._core.references cimport store_blob, unknown_object
 from raylite._core.state cimport Request, call_back_queue, emit, request_key, set_state
@@ -141,6 +141,8 @@ cdef bint settled(NodeState* n, ObjectId id) noexcept nogil:
     cdef ObjectRow* stream
     if row != NULL and object_ready(row):
         return True
+    if tasks_find(&n.tasks, id.task) == NULL:
+        return row == NULL or row.state == OBJECT_PENDING
     if not is_stream_item(n, id):
         return row == NULL
     stream = objects_find(&n.objects, object_id(id.task, 0))
@@ -176,7 +178,6 @@ cdef void on_wait(NodeState* n, const Message* m, const char* payload) noexcept 
     cdef uint64_t n_ids = m.size // sizeof(ObjectId), i, found = 0, wanted = m.aux
     cdef const ObjectId* ids = <const ObjectId*> payload
     cdef Request* r
-    cdef ObjectRow* row
     if wanted > n_ids:
         wanted = n_ids
     for i in range(n_ids):
@@ -187,7 +188,6 @@ cdef void on_wait(NodeState* n, const Message* m, const char* payload) noexcept 
         answer_wait(n, m.client, m.request, ids, n_ids, wanted if wanted else n_ids)
         return
     r = open_request(n, m, payload, n_ids)
-    r.n_needed = <uint32_t> wanted
     r.n_missing = <uint32_t> (wanted - found)
     for i in range(n_ids):
         if settled(n, ids[i]):
@@ -204,18 +204,22 @@ cdef void answer_next(NodeState* n, uint32_t client, uint64_t request, ObjectRow
     """The reader gets the item: it holds it from now on, the stream no more."""
     cdef ObjectRow* stream = objects_find(&n.objects, object_id(item.id.task, 0))
     cdef TaskRow* task = tasks_find(&n.tasks, item.id.task)
-    cdef size_t i
     object_hold(item, client)
     emit(n, CMD_READY, client, NULL).request = request
     if task != NULL and item.id.index > task.n_consumed:
         task.n_consumed = item.id.index
-    if stream == NULL:
-        return
-    for i in range(stream.contained.size()):
-        if stream.contained[i].index == item.id.index and stream.contained[i].task.lo == item.id.task.lo:
-            stream.contained.erase(stream.contained.begin() + i)
-            item.n_container_holds -= 1
-            return
+    if stream != NULL and item.place < stream.contained.size() and same_object(stream.contained[item.place], item.id):
+        take_out(n, stream, item)
+
+
+cdef void take_out(NodeState* n, ObjectRow* stream, ObjectRow* item) noexcept nogil:
+    """The stream holds the item no more; its last item takes that place in the list."""
+    cdef ObjectRow* last = objects_find(&n.objects, stream.contained.back())
+    if last != NULL and last.place == stream.contained.size() - 1:
+        last.place = item.place
+    stream.contained[item.place] = stream.contained.back()
+    stream.contained.pop_back()
+    item.n_container_holds -= 1
 
 
 cdef void end_next(NodeState* n, uint32_t client, uint64_t request) noexcept nogil:
@@ -317,7 +321,7 @@ cdef void on_forget(NodeState* n, const Message* m) noexcept nogil:
 
 
 cdef void ask_again(NodeState* n, Request* r) noexcept nogil:
-    """What a wait or next waited for is there: it is asked anew, and answered unless bytes were lost meanwhile."""
+    """What a wait or next waited for may be there: it is asked anew, and answered unless it was counted twice or lost."""
     cdef Message m
     cdef vector[ObjectId] ids
     memset(&m, 0, sizeof(Message))
@@ -334,15 +338,6 @@ cdef void ask_again(NodeState* n, Request* r) noexcept nogil:
         on_wait(n, &m, <const char*> ids.data())
     else:
         on_next(n, &m)
-
-
-cdef uint32_t n_unsettled(NodeState* n, const Request* r) noexcept nogil:
-    """How many objects more a wait needs, counted anew."""
-    cdef uint32_t found = 0
-    cdef size_t i
-    for i in range(r.ids.size()):
-        found += settled(n, r.ids[i])
-    return r.n_needed - found if found < r.n_needed else 0
 
 
 cdef void request_arrived(NodeState* n, const Waiter* waiter, ObjectRow* row) noexcept nogil:

@@ -35,8 +35,7 @@ cdef struct Request:              # a client waits for objects
     bint blocks                   # the asking task has lent its CPU
     bint in_place
     bint has_streams              # some of the objects are stream items
-    uint32_t n_needed             # EV_WAIT: how many are enough
-    uint32_t n_missing            # EV_GET: not delivered; EV_WAIT: how many more are needed
+    uint32_t n_missing            # EV_GET: not delivered; EV_WAIT: how many more are needed, at least
     uint64_t n_wanted             # EV_WAIT: how many are enough
     TaskId task                   # who asks
     vector[ObjectId] ids

@@ -28,6 +28,13 @@ cdef enum PeerFd:                 # as they are passed to the peer's process
     FD_OUT = 8
     FD_ERR = 9
 
+cdef struct SpawnOrder:           # to the zygote
+    uint32_t kind
+    uint32_t client
+    uint64_t environment
+    uint32_t n_gpus
+    uint32_t gpus[GPUS_MOST]
+
 cdef struct Outgoing:
     Message message
     Blob* payload
@@ -44,17 +51,12 @@ cdef struct Peer:                 # a client at the end of a ring
     int socket
     int out_file
     int err_file
-    int pidfd
+    int pidfd                     # of a driver's process
+    int remote                    # the other end of `socket`, until the zygote has it
+    SpawnOrder order              # of a worker
     bint is_worker
     bint doomed                   # to be killed as soon as its process is known
     bint silent                   # a message for it was written since its bell was looked at
-
-cdef struct SpawnOrder:           # to the zygote
-    uint32_t kind
-    uint32_t client
-    uint64_t environment
-    uint32_t n_gpus
-    uint32_t gpus[GPUS_MOST]
 
 cdef struct ZygoteReport:         # from the zygote
     uint32_t kind
@@ -83,16 +85,19 @@ cdef struct Host:
     int thread_event
     int waiter_event
     int zygote
+    int zygote_pidfd
     ordered_map[uint32_t, Peer*] peers
     Peer* spinning[PEERS_MOST]    # read without the lock while a leader spins
     uint64_t n_spinning
     vector[Peer*] graveyard       # freed when nobody spins
-    vector[SpawnOrder] orders     # that no zygote was there to take
+    deque[uint32_t] orders        # workers that the zygote was not told of yet
     vector[Finished] finished
     ordered_map[uint32_t, int] segments
     ordered_map[uint32_t, uint64_t] segment_sizes
     uint64_t tick_at_ns
+    uint32_t n_zygotes_lost       # in a row, without a worker started
     bint zygote_lost
+    bint refuses_workers          # no process can be started any more
     bint output_asleep            # the monitor sleeps until something runs
     bint performing
 

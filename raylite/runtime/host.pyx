@@ -7,7 +7,7 @@ blocks either: what does not fit waits in the peer's outbox, and the peer rings 
 from cython.operator cimport dereference as deref, preincrement
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy, memset, strlen
 from libcpp.string cimport string
 from raylite._core.envelope cimport blob_data, blob_drop, blob_keep
 from raylite._core.ids cimport object_id
@@ -21,10 +21,10 @@ from raylite.runtime.channel cimport BELL_AWAKE, BELL_THREAD, BELL_WAITER, CHANN
     channel_unmap, ring_has, ring_read, ring_write
 from raylite.runtime.client cimport TaskContext
 from raylite.runtime.inbox cimport inbox_close, inbox_deliver, inbox_flush
-from raylite.runtime.native cimport SIGKILL, close, current_cpu_count, dup, epoll_unwatch, epoll_watch, errno, \
-    event_new, event_set, file_size, full_fence, getpid, hang_up, kill, load_seq, map_shared, memory_file, monotonic_ns, \
-    not_in_forks, open_pidfd, packet_pair, pthread_mutex_lock, pthread_mutex_unlock, read_at, receive, \
-    send_with_fds, store_release, store_seq, unmap
+from raylite.runtime.native cimport SIGKILL, append_to, close, current_cpu_count, dup, epoll_unwatch, epoll_watch, \
+    errno, event_new, event_set, file_size, full_fence, getpid, hang_up, kill, killpg, load_seq, map_shared, \
+    memory_file, monotonic_ns, not_in_forks, open_pidfd, packet_pair, pthread_mutex_lock, pthread_mutex_unlock, \
+    read_at, receive, send_with_fds, store_release, store_seq, unmap
 from raylite.runtime.pump cimport TAG_FIRST, pump_open, pump_start, pump_stop, pump_wake_by
 
 cdef enum:
@@ -33,6 +33,10 @@ cdef enum:
     TAG_PEERS = TAG_FIRST + 2     # and the client's number
     STDERR_TAIL = 2000
     SPIN_NS = 50000
+    ORDER_RETRY_NS = 10000000
+    ZYGOTES_LOST_MOST = 3         # in a row without a worker started, before no more are tried
+
+cdef const char* NO_PROCESS = b"its process could not be started: no memory, file descriptors or processes left"
 
 cdef extern from *:
     """
@@ -65,7 +69,7 @@ cdef Peer* open_peer(Host* h, uint32_t client, int* remote_socket) noexcept nogi
     p.thread_event = event_new()
     p.waiter_event = event_new()
     p.space_event = event_new()
-    p.out_file = p.err_file = p.pidfd = -1
+    p.out_file = p.err_file = p.pidfd = p.remote = -1
     pair[0] = pair[1] = -1
     if memory < 0 or p.space_event < 0 or packet_pair(pair) != 0 or not channel_map(&p.channel, memory, True) \
             or h.n_spinning == PEERS_MOST:
@@ -101,6 +105,7 @@ cdef void free_peer(Peer* p) noexcept nogil:
     close_fd(p.out_file)
     close_fd(p.err_file)
     close_fd(p.pidfd)
+    close_fd(p.remote)
     raylite_host_delete(p)
 
 
@@ -199,16 +204,20 @@ cdef void feed(Host* h, uint8_t kind, uint32_t client, uint64_t request, uint32_
     node_handle(h.node, &m, payload)
 
 
-cdef void send_order(Host* h, const SpawnOrder* order) noexcept nogil:
-    """Hand a worker's order and descriptors to the zygote, or keep it until there is one."""
-    cdef Peer* p = find_peer(h, order.client)
+cdef void send_orders(Host* h) noexcept nogil:
+    """Tell the zygote of the workers it is to start; what it has no room for is tried again."""
+    while h.zygote >= 0 and not h.orders.empty():
+        if not send_order(h, find_peer(h, h.orders.front())):
+            pump_wake_by(&h.pump, ORDER_RETRY_NS)
+            return
+        h.orders.pop_front()
+
+
+cdef bint send_order(Host* h, Peer* p) noexcept nogil:
+    """Hand a worker's order and descriptors to the zygote. False if it does not take them now."""
     cdef int fds[PEER_FDS]
-    cdef int pair[2]
     if p == NULL:
-        return
-    if h.zygote < 0:
-        h.orders.push_back(order[0])
-        return
+        return True
     fds[<int> FD_MEMORY] = p.channel.memory
     fds[<int> FD_BELL] = h.bell_file
     fds[<int> FD_NODE_THREAD] = h.thread_event
@@ -216,37 +225,43 @@ cdef void send_order(Host* h, const SpawnOrder* order) noexcept nogil:
     fds[<int> FD_THREAD] = p.thread_event
     fds[<int> FD_WAITER] = p.waiter_event
     fds[<int> FD_SPACE] = p.space_event
-    fds[<int> FD_SOCKET] = p.pidfd            # until the worker has it: its end of the socket
+    fds[<int> FD_SOCKET] = p.remote
     fds[<int> FD_OUT] = p.out_file
     fds[<int> FD_ERR] = p.err_file
-    if send_with_fds(h.zygote, order, sizeof(SpawnOrder), fds, PEER_FDS) != 0:
-        h.orders.push_back(order[0])
-        return
-    close(p.pidfd)
-    p.pidfd = -1
+    if send_with_fds(h.zygote, &p.order, sizeof(SpawnOrder), fds, PEER_FDS) != 0:
+        return False
+    close_fd(p.remote)
+    p.remote = -1
+    return True
 
 
 cdef void spawn(Host* h, const Message* m, const char* payload) noexcept nogil:
-    cdef SpawnOrder order
+    cdef Peer* p = NULL
     cdef int remote = -1
-    cdef Peer* p = open_peer(h, m.client, &remote)
-    cdef const char* text = b"its process could not be started: no memory or file descriptors left"
+    cdef int out_file = memory_file(b"raylite-stdout", 0)
+    cdef int err_file = memory_file(b"raylite-stderr", 0)
+    if out_file >= 0 and err_file >= 0 and not h.refuses_workers:
+        p = open_peer(h, m.client, &remote)
     if p == NULL:
-        feed(h, EV_DETACH, m.client, 0, 0, 0, text, 67)
+        close_fd(out_file)
+        close_fd(err_file)
+        feed(h, EV_DETACH, m.client, 0, 0, 0, NO_PROCESS, <uint32_t> strlen(NO_PROCESS))
         return
     p.is_worker = True
-    p.pidfd = remote
-    p.out_file = memory_file(b"raylite-stdout", 0)
-    p.err_file = memory_file(b"raylite-stderr", 0)
-    memset(&order, 0, sizeof(SpawnOrder))
-    order.kind = ORDER_SPAWN
-    order.client = m.client
-    memcpy(&order.environment, payload, 8)
-    order.n_gpus = (m.size - 8) // 4
-    if order.n_gpus > GPUS_MOST:
-        order.n_gpus = GPUS_MOST
-    memcpy(order.gpus, payload + 8, 4 * order.n_gpus)
-    send_order(h, &order)
+    p.remote = remote
+    append_to(out_file)
+    append_to(err_file)
+    p.out_file = out_file
+    p.err_file = err_file
+    p.order.kind = ORDER_SPAWN
+    p.order.client = m.client
+    memcpy(&p.order.environment, payload, 8)
+    p.order.n_gpus = (m.size - 8) // 4
+    if p.order.n_gpus > GPUS_MOST:
+        p.order.n_gpus = GPUS_MOST
+    memcpy(p.order.gpus, payload + 8, 4 * p.order.n_gpus)
+    h.orders.push_back(m.client)
+    send_orders(h)
 
 
 cdef void recall(Host* h, uint32_t client) noexcept nogil:
@@ -410,6 +425,8 @@ cdef void host_poll(void* owner) noexcept nogil:
             if p.silent:
                 ring_bell(p)
     sweep_graveyard(h)
+    if not h.orders.empty():
+        send_orders(h)
     deadline = node_deadline_ns(h.node)
     if deadline == 0:
         h.tick_at_ns = 0
@@ -477,30 +494,62 @@ cdef void read_zygote(Host* h) noexcept nogil:
         if p == NULL:
             continue
         if report.kind == REPORT_STARTED:
-            p.process = report.process
-            feed(h, EV_ATTACH, report.client, <uint64_t> report.process, 0, CLIENT_WORKER, NULL, 0)
+            started(h, p, report.process)
             if p.doomed:
                 kill(p.process, SIGKILL)
         elif report.kind == REPORT_EXITED or report.kind == REPORT_FAILED:
             worker_exited(h, report.client, report.status)
 
 
+cdef void started(Host* h, Peer* p, int process) noexcept nogil:
+    p.process = process
+    h.n_zygotes_lost = 0
+    feed(h, EV_ATTACH, p.client, <uint64_t> process, 0, CLIENT_WORKER, NULL, 0)
+
+
+cdef void drop_zygote(Host* h) noexcept nogil:
+    """Close what we have of the zygote."""
+    if h.zygote >= 0:
+        epoll_unwatch(h.pump.epoll, h.zygote)
+        epoll_unwatch(h.pump.epoll, h.zygote_pidfd)
+        close(h.zygote)
+        close_fd(h.zygote_pidfd)
+    h.zygote = h.zygote_pidfd = -1
+
+
 cdef void zygote_died(Host* h) noexcept nogil:
-    """Its workers die with it. Another one is started by the monitor thread."""
+    """Its workers die with it. Another one is started by the monitor thread, unless it was never of any use."""
     cdef vector[uint32_t] workers
     cdef ordered_map[uint32_t, Peer*].iterator it = h.peers.begin()
+    cdef Peer* p
     cdef size_t i
-    epoll_unwatch(h.pump.epoll, h.zygote)
-    close(h.zygote)
-    h.zygote = -1
+    drop_zygote(h)
+    h.n_zygotes_lost += 1
+    h.refuses_workers = h.n_zygotes_lost >= ZYGOTES_LOST_MOST
+    h.orders.clear()
     while it != h.peers.end():
         if deref(it).second.is_worker:
             workers.push_back(deref(it).first)
         preincrement(it)
     for i in range(workers.size()):
+        p = find_peer(h, workers[i])
+        if p != NULL and p.process:
+            killpg(p.process, SIGKILL)
+        elif p != NULL and not h.refuses_workers:
+            feed(h, EV_ATTACH, p.client, 0, 0, CLIENT_WORKER, NULL, 0)    # not its fault: it counts as having come
         worker_exited(h, workers[i], SIGKILL)
     h.zygote_lost = True
     event_set(h.local.notice_event)
+
+
+cdef void refuse_workers(Host* h) noexcept nogil:
+    """No process can be started any more: what waits for one fails."""
+    cdef uint32_t client
+    h.refuses_workers = True
+    while not h.orders.empty():
+        client = h.orders.front()
+        h.orders.pop_front()
+        worker_exited(h, client, 1 << 8)
 
 
 cdef void host_readable(void* owner, uint32_t tag) noexcept nogil:
@@ -534,12 +583,15 @@ cdef int copy_segment(Host* h, uint32_t segment, uint64_t* size) noexcept nogil:
 cdef uint32_t attach(Host* h, int process, int* fds) noexcept nogil:
     """A channel for a driver in another process: its number (0: impossible), and copies of its descriptors."""
     cdef int remote = -1
-    cdef Peer* p
-    h.node.last_client += 1
-    p = open_peer(h, h.node.last_client, &remote)
+    cdef int pidfd = open_pidfd(process)
+    cdef Peer* p = NULL
+    if pidfd >= 0:
+        h.node.last_client += 1
+        p = open_peer(h, h.node.last_client, &remote)
     if p == NULL:
+        close_fd(pidfd)
         return 0
-    p.pidfd = open_pidfd(process)
+    p.pidfd = pidfd
     epoll_watch(h.pump.epoll, p.pidfd, TAG_PEERS + p.client)
     feed(h, EV_ATTACH, p.client, <uint64_t> process, 0, CLIENT_DRIVER, NULL, 0)
     perform(h)
@@ -596,7 +648,7 @@ cdef class EmbeddedHost:
         self.host = h
         self.node = node
         h.node = node.state
-        h.zygote = -1
+        h.zygote = h.zygote_pidfd = -1
         h.bell_file = memory_file(b"raylite-bell", PAGE)
         h.bell = <BellPage*> map_shared(h.bell_file, 0, PAGE, True)
         h.thread_event = event_new()
@@ -647,22 +699,26 @@ cdef class EmbeddedHost:
 
     def adopt_zygote(self, int socket, int pidfd):
         """Order workers through this socket from now on; both descriptors are the host's from here."""
-        cdef vector[SpawnOrder] orders
-        cdef size_t i
         with nogil:
             pthread_mutex_lock(&self.host.pump.lock)
             self.host.zygote = socket
+            self.host.zygote_pidfd = pidfd
             self.host.zygote_lost = False
-            orders.swap(self.host.orders)
-            for i in range(orders.size()):
-                send_order(self.host, &orders[i])
+            send_orders(self.host)
             epoll_watch(self.host.pump.epoll, socket, TAG_ZYGOTE)
             epoll_watch(self.host.pump.epoll, pidfd, TAG_ZYGOTE_DEATH)
             pthread_mutex_unlock(&self.host.pump.lock)
 
     def zygote_lost(self):
-        """Whether the zygote died and none has been adopted since."""
-        return bool(self.host.zygote_lost)
+        """Whether the zygote died, another is worth trying, and none has been adopted since."""
+        return bool(self.host.zygote_lost and not self.host.refuses_workers)
+
+    def refuse_workers(self):
+        """No zygote can be had: tasks that need a process fail from now on."""
+        with nogil:
+            pthread_mutex_lock(&self.host.pump.lock)
+            refuse_workers(self.host)
+            pthread_mutex_unlock(&self.host.pump.lock)
 
     def attach(self, int process):
         """A channel for one more driver, in process `process`; returns its client number and the descriptors to pass
@@ -773,6 +829,8 @@ cdef class EmbeddedHost:
             close_fd(finished.err_file)
         h.finished.clear()
         close_fd(h.zygote)
+        close_fd(h.zygote_pidfd)
+        h.zygote = h.zygote_pidfd = -1
         close_fd(h.bell_file)
         close_fd(h.thread_event)
         close_fd(h.waiter_event)

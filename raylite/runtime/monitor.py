@@ -5,12 +5,13 @@ Nothing waits for it that could run without it: tasks go on while the driver's p
 
 import select
 import sys
-from _thread import allocate_lock, start_new_thread
+from _thread import allocate_lock, get_ident, start_new_thread
 
-from raylite.runtime.output import OutputReader
+from raylite.runtime.output import OutputReader, write_text
 
 CMD_UNSEGMENT, CMD_WARN = 72, 73
 OUTPUT_PERIOD_MS = 100
+IDLE_PERIOD_MS = 1000  # while no task runs, only what tasks have left behind can write
 
 
 class Monitor:
@@ -23,21 +24,28 @@ class Monitor:
         self.output = OutputReader(log_to_driver)
         self.restart_zygote = restart_zygote
         self.stopping = False
+        self.thread = None
         self.ended = allocate_lock()
 
     def start(self):
         self.ended.acquire()
-        start_new_thread(self.run, ())
+        try:
+            start_new_thread(self.run, ())
+        except BaseException:
+            self.ended.release()
+            raise
 
     def run(self):
+        self.thread = get_ident()
         poll = select.poll()
         poll.register(self.host.notice_event(), select.POLLIN)
-        timeout_ms = None
+        timeout_ms = IDLE_PERIOD_MS
         try:
             while not self.stopping:
                 poll.poll(timeout_ms)
                 self.turn()
-                timeout_ms = None if self.host.doze() else OUTPUT_PERIOD_MS
+                if not self.stopping:
+                    timeout_ms = IDLE_PERIOD_MS if self.host.doze() else OUTPUT_PERIOD_MS
         finally:
             self.ended.release()
 
@@ -45,22 +53,34 @@ class Monitor:
         """Do all there is to do now."""
         done, notices = self.client.collect()
         for callback, values, error in done:
-            try:
-                callback(values, error)
-            except Exception:
-                sys.excepthook(*sys.exc_info())
+            guarded(callback, values, error)
         for kind, _, _, object_id, text in notices:
             if kind == CMD_WARN:
-                sys.stderr.write(f"raylite: {text.decode('utf-8', 'replace')}\n")
+                write_text("stderr", f"raylite: {text.decode('utf-8', 'replace')}\n")
             elif kind == CMD_UNSEGMENT:
                 self.client.drop_mapping(int.from_bytes(object_id[16:20], "little"))
+        if self.stopping:
+            return
         self.output.read(self.host.outputs())
-        if self.host.zygote_lost() and not self.stopping:
-            self.restart_zygote()
+        if self.host.zygote_lost():
+            guarded(self.restart_zygote)
 
     def stop(self):
-        """End the thread; what workers wrote up to now has been shown."""
+        """End the thread. What workers wrote up to now has been shown, and every future is done."""
         self.stopping = True
         self.host.wake_monitor()
-        self.ended.acquire()
-        self.output.read(self.host.outputs())
+        if self.thread != get_ident():  # else it is a future's callback that ends the runtime
+            self.ended.acquire()
+        self.turn()
+        self.output.read(self.host.outputs(), last=True)
+
+
+def guarded(call, *args):
+    """Call something that may fail: that is shown, and the thread goes on."""
+    try:
+        call(*args)
+    except BaseException:
+        try:
+            sys.excepthook(*sys.exc_info())
+        except Exception:
+            pass  # there is nobody to show it to

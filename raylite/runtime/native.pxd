@@ -56,6 +56,7 @@ cdef extern from *:
         if (fd >= 0 && (fchmod(fd, 0600) != 0 || ftruncate(fd, (off_t)size) != 0)) {
             int e = errno; close(fd); errno = e; return -1; }
         return fd; }
+    static inline void append_to(int fd) { fcntl(fd, F_SETFL, O_APPEND); }
     static inline char *map_shared(int fd, uint64_t offset, uint64_t size, int writable) {
         void *p = mmap(NULL, size, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED, fd, (off_t)offset);
         return p == MAP_FAILED ? NULL : (char *)p; }
@@ -104,7 +105,7 @@ cdef extern from *:
             struct cmsghdr *c = CMSG_FIRSTHDR(&m);
             c->cmsg_level = SOL_SOCKET; c->cmsg_type = SCM_RIGHTS; c->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
             memcpy(CMSG_DATA(c), fds, n_fds * sizeof(int)); }
-        return sendmsg(sock, &m, MSG_NOSIGNAL) == (ssize_t)size ? 0 : -1; }
+        return sendmsg(sock, &m, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)size ? 0 : -1; }
     static inline int recv_one_fd(int sock, uint32_t *tag) {
         struct msghdr m; struct iovec v; char control[CMSG_SPACE(sizeof(int))]; int fd = -1; ssize_t r;
         memset(&m, 0, sizeof m); v.iov_base = tag; v.iov_len = sizeof *tag; m.msg_iov = &v; m.msg_iovlen = 1;
@@ -171,6 +172,7 @@ cdef extern from *:
     void cpu_relax() noexcept nogil
     uint64_t monotonic_ns() noexcept nogil
     int memory_file(const char* name, uint64_t size) noexcept nogil
+    void append_to(int fd) noexcept nogil
     char* map_shared(int fd, uint64_t offset, uint64_t size, int writable) noexcept nogil
     char* map_mirrored(int fd, uint64_t offset, uint64_t size, int writable) noexcept nogil
     void not_in_forks(char* p, uint64_t size) noexcept nogil

@@ -1,7 +1,8 @@
 """Workers' output: read from their memory files, tagged with task and process, written to the driver's own streams.
 
 A worker writes to files that never fill and never block it. It marks in them whose lines follow (worker.NAME_MARK).
-What has been read is punched out of the file, so that it takes no memory.
+What has been read is punched out of the file, so that it takes no memory; but for the last page, which the story of a
+crash is told from.
 """
 
 import os
@@ -15,12 +16,48 @@ PAGE = 4096
 
 
 class Stream:
-    """How far one file has been read, and the line that is not complete yet."""
+    """How far one file has been read and freed, and the line that is not complete yet."""
 
     def __init__(self):
         self.offset = 0
-        self.rest = b""
+        self.freed = 0
+        self.rest = bytearray()
         self.name = ""
+
+    def take(self, fd):
+        """What is new in the file, piece by piece, as far as it has come now."""
+        size = os.fstat(fd).st_size
+        if size < self.offset:  # truncated: by a shell's `> /dev/stderr`, for one
+            self.offset = self.freed = 0
+        while self.offset < size:
+            data = os.pread(fd, min(CHUNK_BYTES, size - self.offset), self.offset)
+            if not data:
+                return
+            self.offset += len(data)
+            yield data
+            self.free(fd)
+
+    def free(self, fd):
+        """Give back the pages behind what was read, where the system can."""
+        end = (self.offset - PAGE) // PAGE * PAGE
+        if end > self.freed:
+            punch_hole(fd, self.freed, end - self.freed)
+            self.freed = end
+
+    def lines(self, data):
+        """The lines that `data` completes, as (name of the task, bytes)."""
+        newline = data.rfind(b"\n") + 1
+        if not newline:
+            self.rest += data
+            return
+        whole = bytes(self.rest) + data[: newline - 1]
+        self.rest = bytearray(data[newline:])
+        for line in whole.split(b"\n"):
+            before, mark, name = line.partition(NAME_MARK)
+            if before or not mark:
+                yield self.name, before
+            if mark:
+                self.name = name.decode("utf-8", "replace")
 
 
 class OutputReader:
@@ -30,56 +67,44 @@ class OutputReader:
         self.show = show
         self.streams = {}  # (client, which) -> Stream
 
-    def read(self, outputs):
-        """Read all that is new. outputs: as EmbeddedHost.outputs gives it; descriptors of ended workers are closed."""
+    def read(self, outputs, last=False):
+        """Read all that is new. outputs: as EmbeddedHost.outputs gives it; descriptors of ended workers are closed;
+        last: nothing more will come of the others either."""
         for client, pid, out, err, ended in outputs:
-            self.read_file(client, pid, out, "stdout", ended)
-            self.read_file(client, pid, err, "stderr", ended)
-            if ended:
-                os.close(out)
-                os.close(err)
+            for which, fd in (("stdout", out), ("stderr", err)):
+                self.read_file((client, which), pid, fd, ended or last)
+                if ended:
+                    os.close(fd)
 
-    def read_file(self, client, pid, fd, which, ended):
-        stream = self.streams.setdefault((client, which), Stream())
-        while True:
-            data = os.pread(fd, CHUNK_BYTES, stream.offset)
-            if not data:
-                break
-            begin = stream.offset // PAGE * PAGE
-            stream.offset += len(data)
-            free(fd, begin, stream.offset // PAGE * PAGE - begin)
-            self.write_lines(stream, pid, data, which)
+    def read_file(self, key, pid, fd, ended):
+        stream = self.streams.setdefault(key, Stream())
+        for data in stream.take(fd):
+            self.write(stream, pid, data, key[1])
         if ended:
             if stream.rest:
-                self.write_lines(stream, pid, b"\n", which)
-            del self.streams[client, which]
+                self.write(stream, pid, b"\n", key[1])
+            del self.streams[key]
 
-    def write_lines(self, stream, pid, data, which):
-        """Write the complete lines; keep the last one if it has no end yet."""
-        lines = (stream.rest + data).split(b"\n")
-        stream.rest = lines.pop()
+    def write(self, stream, pid, data, which):
+        """Write the lines that `data` completes to the driver's own stream."""
         if not self.show:
-            for line in lines:
-                if line.startswith(NAME_MARK):
-                    stream.name = line
             return
-        text = []
-        for line in lines:
-            before, mark, name = line.partition(NAME_MARK)
-            if before or not mark:
-                text.append(f"({stream.name} pid={pid}) {before.decode('utf-8', 'replace')}\n")
-            if mark:
-                stream.name = name.decode("utf-8", "replace")
-        if text:
-            target = getattr(sys, which)
-            try:
-                target.write("".join(text))
-                target.flush()
-            except (AttributeError, OSError, ValueError):
-                pass  # the driver has closed its own
+        write_text(which, "".join(
+            f"({name} pid={pid}) {line.decode('utf-8', 'replace')}\n" for name, line in stream.lines(data)
+        ))
 
 
-def free(fd, offset, size):
-    """Give the pages behind read output back, where the system can."""
-    if size > 0:
-        punch_hole(fd, offset, size)
+def write_text(which, text):
+    """Write to sys.stdout or sys.stderr, whatever the program has made of it; where there is none, nowhere."""
+    target = getattr(sys, which)
+    if target is None or not text:
+        return
+    try:
+        try:
+            target.write(text)
+        except UnicodeEncodeError:
+            encoding = getattr(target, "encoding", None) or "ascii"
+            target.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        target.flush()
+    except (AttributeError, OSError, ValueError):
+        pass  # the program has closed it, or who read it is gone

@@ -1,4 +1,7 @@
-"""What the system does for us that the standard library does not offer: prctl, pidfd, holes in files."""
+"""What the system does for us that the standard library does not offer: prctl, pidfd, holes in files, C's stdout."""
+from libc.stdio cimport _IOLBF, fflush, setvbuf, stdout
+
+from time import monotonic
 
 cdef extern from *:
     """
@@ -14,6 +17,7 @@ cdef extern from *:
     #include <unistd.h>
     #include <poll.h>
     static int raylite_subreaper(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
+    static void raylite_name(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
     static int raylite_die_with_parent(void) { return prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); }
     static int raylite_pidfd(int pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
     static int raylite_ended(int fd, int timeout_ms) {
@@ -25,6 +29,7 @@ cdef extern from *:
     int raylite_punch(int fd, long long offset, long long size) noexcept nogil
     int raylite_subreaper() noexcept nogil
     int raylite_die_with_parent() noexcept nogil
+    void raylite_name(const char* name) noexcept nogil
     int raylite_pidfd(int pid) noexcept nogil
     int raylite_ended(int fd, int timeout_ms) noexcept nogil
     int errno
@@ -42,6 +47,21 @@ def die_with_parent():
         raise OSError(errno, "PR_SET_PDEATHSIG is refused")
 
 
+def name_process(str name not None):
+    """Show this process under a name of at most 15 bytes in ps and top."""
+    raylite_name(name.encode())
+
+
+def flush_c_stdout():
+    """Write out what C code has printed and the C library still buffers."""
+    fflush(stdout)
+
+
+def buffer_c_stdout_by_lines():
+    """Let lines that C code prints leave the process as they end, although its output is no terminal."""
+    setvbuf(stdout, NULL, _IOLBF, 0)
+
+
 def open_pidfd(int pid):
     """A descriptor that is readable once process `pid` has ended. Raises ProcessLookupError if there is none."""
     cdef int fd = raylite_pidfd(pid)
@@ -52,10 +72,14 @@ def open_pidfd(int pid):
 
 def wait_ended(int pidfd, double timeout_s):
     """Whether the process behind a pidfd ends within the time."""
-    cdef int timeout_ms = <int> (timeout_s * 1000)
-    cdef int answer
-    with nogil:
-        answer = raylite_ended(pidfd, timeout_ms)
+    cdef int answer = raylite_ended(pidfd, 0)
+    cdef double until
+    if answer == 0 and timeout_s > 0:
+        until = monotonic() + timeout_s
+        while answer <= 0 and timeout_s > 0:
+            with nogil:
+                answer = raylite_ended(pidfd, <int> (timeout_s * 1000) + 1)
+            timeout_s = until - monotonic()
     return answer > 0
 
 

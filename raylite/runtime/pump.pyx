@@ -16,7 +16,6 @@ from raylite.runtime.channel cimport BELL_AWAKE, BELL_THREAD, BELL_WAITER
 
 cdef enum:
     SIGNAL_CHECK_NS = 50000000    # how long a follower sleeps before it looks at signals
-    LEADER_SLEEP_NS = 1000000000  # the same for a leader, which a signal wakes unless it came just before the sleep
     STOP_CHECK_NS = 1000000
 
 
@@ -129,9 +128,8 @@ cdef void spin_for_input(Pump* p) noexcept nogil:
 
 
 cdef int lead(Pump* p, int64_t left_ns, bint spin) noexcept nogil:
-    """Wait for input as the leader, without the lock while asleep. -1: look at signals."""
+    """Wait for input as the leader, without the lock while asleep. -1 if a signal came."""
     cdef int woken = 1
-    cdef bint limited = left_ns < 0 or left_ns > LEADER_SLEEP_NS
     p.leader = True
     p.nudged = False
     store_seq(p.bell, BELL_AWAKE)
@@ -145,9 +143,7 @@ cdef int lead(Pump* p, int64_t left_ns, bint spin) noexcept nogil:
         if not p.pending(p.owner):
             p.leader_asleep = True
             pthread_mutex_unlock(&p.lock)
-            woken = wait_readable(p.waiter_event, LEADER_SLEEP_NS if limited else left_ns)
-            if woken == 0 and limited:
-                woken = -1
+            woken = wait_readable(p.waiter_event, left_ns)
             pthread_mutex_lock(&p.lock)
             p.leader_asleep = False
             event_clear(p.waiter_event)

@@ -9,6 +9,7 @@ import _signal
 import os
 import sys
 from time import monotonic_ns
+from types import GeneratorType
 
 from raylite.runtime import client as clients
 from raylite.runtime.ring_client import RingClient
@@ -23,13 +24,16 @@ NAME_MARK = b"\x1eraylite "  # in a worker's output: what follows, to the end of
 RECURSION_ALLOWANCE = 200  # frames for each task run in place
 
 
+current = None  # the Worker that this process is, or None
+
+
 class Worker:
     """Args: client: the RingClient; settings: see main."""
 
     def __init__(self, client, settings):
         self.client = client
         self.settings = settings
-        self.functions = {}  # id -> (callable, name)
+        self.functions = {}  # id -> functions.Loaded
         self.output_name = None
         self.running = []  # task ids, outermost first
         self.interrupted = set()  # task ids
@@ -59,35 +63,36 @@ class Worker:
     def perform(self, run):
         """Run one task and report it."""
         start_ns = monotonic_ns()
-        name = run.name
-        context = token = None
-        self.running.append(run.task_id)
+        n_outer = len(self.running)
+        function = self.function_of(run)
+        name = run.name or function.name
         try:
-            function, registered_name = self.function_of(run)
-            name = name or registered_name
-            self.name_output(name)
-            context = clients.TaskContext.of(run.task_id, name, run.attempt, run.gpus)
-            token = context.enter()
-            args, kwargs = run.arguments()
-            if run.n_returns == STREAMING:
-                records, flags, n_yielded = self.stream(run, function(*args, **kwargs))
-            else:
-                result = function(*args, **kwargs)
-                args = kwargs = None
-                records, flags, n_yielded = self.records(result, run.n_returns, name), 0, 0
-                result = None
+            records, flags, n_yielded = self.attempt(run, function, name)
         except SystemExit:
             raise
         except BaseException as error:
-            args = kwargs = None
-            record, flags = self.failure(error, run, name)
+            del self.running[n_outer:]
+            record, flags = self.failure(error, run, function, name)
             records, n_yielded = [record] * max(run.n_returns, 1 if run.n_returns == STREAMING else 0), 0
-        finally:
-            self.running.pop()
-            if token is not None:
-                context.leave(token)
         flush_output()
         self.client.finish(run, records, start_ns, monotonic_ns(), flags, n_yielded)
+
+    def attempt(self, run, function, name):
+        """Call the function. Returns what finish() takes: records, flags, number of items yielded."""
+        context = clients.TaskContext.of(run.task_id, name, run.attempt, run.gpus)
+        token = context.enter()
+        try:
+            self.running.append(run.task_id)
+            self.name_output(name)
+            args, kwargs = run.arguments()
+            result = function.call(*args, **kwargs)
+            del args, kwargs
+            if run.n_returns == STREAMING:
+                return self.stream(run, function, name, result)
+            return self.records(result, run.n_returns, name), 0, 0
+        finally:
+            self.running.pop()
+            context.leave(token)
 
     def function_of(self, run):
         """The task's function: from the message, or from one before it."""
@@ -95,42 +100,48 @@ class Worker:
         if data is not None:
             from raylite.functions import load
 
+            self.take_notices()  # what came before it may be the word to forget an earlier copy
             self.functions[run.function_id] = load(data)
         return self.functions[run.function_id]
 
     def records(self, result, n_returns, name):
         """The result as one record for each return."""
-        if n_returns == 1:
-            return [self.client.record(pack(result))]
         if n_returns == 0:
-            if result is not None:
-                raise ValueError(f"{name} has num_returns=0, so it must return None; it returned {type(result).__name__}")
             return []
-        values = list(result) if hasattr(result, "__iter__") else None
-        if values is None or len(values) != n_returns:
-            what = f"{len(values)} values" if values is not None else f"one {type(result).__name__}"
-            raise ValueError(f"{name} has num_returns={n_returns}, and it returned {what}")
-        return [self.client.record(pack(value)) for value in values]
+        if n_returns == 1 and not isinstance(result, GeneratorType):
+            return [self.record(result, f"the result of {name}")]
+        if not hasattr(result, "__iter__"):
+            raise TypeError(f"{name} has num_returns={n_returns}, and it returned one {type(result).__name__}")
+        values = list(result)
+        if len(values) != n_returns:
+            count = f"{len(values)} value{'s' if len(values) != 1 else ''}"
+            raise ValueError(f"{name} has num_returns={n_returns}, and it returned {count}")
+        return [self.record(value, f"return {i} of {name}") for i, value in enumerate(values)]
 
-    def stream(self, run, generator):
+    def record(self, value, what):
+        """A value as a record. Raises TypeError naming what in it cannot be pickled."""
+        try:
+            packed = pack(value)
+        except Exception as error:
+            from raylite.pickling_errors import explain
+
+            raise TypeError(f"Could not serialize {what}: {explain(value, error)}") from error
+        return self.client.record(packed)
+
+    def stream(self, run, function, name, generator):
         """Report each item as it is made. An exception is the last item, as in Ray, and the stream ends."""
         index = flags = 0
-        if hasattr(generator, "__anext__"):
-            raise TypeError("async generators are for actors; a task's generator must be a plain one")
         if not hasattr(generator, "__next__"):
-            raise TypeError(
-                f'a task with num_returns="streaming" must be a generator; it returned {type(generator).__name__}'
-            )
+            raise TypeError(f'{name} has num_returns="streaming", and it returned one {type(generator).__name__}')
         while True:
             try:
-                value = next(generator)
-                record = self.client.record(pack(value))
+                record = self.record(next(generator), f"item {index} of {name}")
             except StopIteration:
                 break
             except SystemExit:
                 raise
             except BaseException as error:
-                record, flags = self.failure(error, run, run.name)
+                record, flags = self.failure(error, run, function, name)
                 if flags & FINISHED_RETRYABLE:
                     return [record], flags, index
                 index += 1
@@ -138,26 +149,21 @@ class Worker:
                 break
             index += 1
             self.client.yielded(run, index, record)
-        return [self.client.record(pack(index))], flags & ~FINISHED_USER_ERROR, index
+        return [self.client.record(pack(None))], flags & ~FINISHED_USER_ERROR, index
 
-    def failure(self, error, run, name):
+    def failure(self, error, run, function, name):
         """What the task raised, as a record, and the flags that go with it."""
         from raylite.task_failure import capture, error_payload
 
-        failed = capture(error, name or "task", os.getpid(), run.attempt, task_id=run.task_id.hex())
+        failed = capture(error, name, os.getpid(), run.attempt, task_id=run.task_id.hex())
         packed = pack(error_payload(failed, dumps_by_cloudpickle), by_cloudpickle=True)
         packed.kind = KIND_USER_ERROR
         flags = FINISHED_USER_ERROR
         if isinstance(error, KeyboardInterrupt):
             flags |= FINISHED_CANCELLED
-        elif run.retries_exceptions and self.retryable(error, run):
+        elif run.retries_exceptions and (function.retry_on is None or isinstance(error, function.retry_on)):
             flags |= FINISHED_RETRYABLE
         return self.client.record(packed), flags
-
-    def retryable(self, error, run):
-        """Whether the function's retry_exceptions cover this error."""
-        kinds = getattr(self.functions[run.function_id][0], "__raylite_retry__", None)
-        return kinds is None or isinstance(error, kinds)
 
     def name_output(self, name):
         """Note in the output whose lines follow, if that changed."""

@@ -41,7 +41,7 @@ def tally(tmp_path):
 @pytest.fixture
 def node_sizes():
     """A function that gives the sizes of the node's tables."""
-    return lambda: sys.modules["raylite.api"]._runtime.sizes()
+    return lambda: sys.modules["raylite.lifecycle"].runtime().sizes()
 
 
 @pytest.fixture

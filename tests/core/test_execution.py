@@ -429,7 +429,8 @@ def test_items_belong_to_the_stream_until_they_are_read(stream):
 
 
 def test_many_unread_items_are_read_in_order(stream):
-    count = 20_000
+    """Each read in constant time, however many are left."""
+    count = 50_000
     for i in range(1, count + 1):
         stream.give(f"s.{i}", "item")
     stream.finish("s", "end")
@@ -614,7 +615,7 @@ def test_without_recursion_children_go_on(wide):
 def test_ids_forged_into_a_circle_do_not_hang_it(wide):
     wide.submit("a", parent="b")
     wide.submit("b", parent="a")
-    assert sorted(wide.cancel("a", p.CANCEL_RECURSIVE)) == ["interrupt a on 2", "interrupt b on 3"]
+    assert set(wide.cancel("a", p.CANCEL_RECURSIVE)) == {"interrupt a on 2", "interrupt b on 3"}
 
 
 def test_cancelling_what_has_ended_or_is_unknown_changes_nothing(wide):

@@ -1,0 +1,162 @@
+"""The runtime of this process: started, found, ended; by init and shutdown, by the end of the interpreter, by a fork.
+
+This module is imported before anything that takes time to load: the zygote starts up while we do. A process has one
+runtime. A forked child has none, whatever its parent has: it may start one of its own.
+"""
+
+import os
+import sys
+
+_runtime = None  # EmbeddedRuntime, or SimulatedRuntime
+_context = None
+_hooks_set = False
+
+
+class Context(dict):
+    """What init returns: where the runtime is, and a context manager that ends it."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        shutdown()
+
+    @property
+    def address_info(self):
+        return dict(self)
+
+    @property
+    def dashboard_url(self):
+        return ""
+
+    def disconnect(self):
+        shutdown()
+
+
+def init(address=None, **options):
+    """Start the runtime.
+
+    Args: num_cpus, num_gpus: whole numbers, what the machine has by default; resources: dict of name to quantity;
+    object_store_memory: bytes; namespace: str; runtime_env: dict; log_to_driver: bool; ignore_reinit_error: bool;
+    mode: "embedded", or "sim" with seed=; see config.SETTINGS for all, each with its RAYLITE_* variable.
+    Returns a context, usable in `with`. Raises RuntimeError if it runs already or this is a worker; TypeError or
+    ValueError for a wrong argument.
+    """
+    from raylite.config import Config
+
+    if in_worker():
+        raise RuntimeError(
+            "raylite.init() was called inside a worker: tasks use the runtime that runs them. "
+            "Remove the call, or guard it with `if __name__ == '__main__':`."
+        )
+    config = Config.from_call(address=address, **options)
+    if is_initialized():
+        if config.ignore_reinit_error:
+            return _context
+        raise RuntimeError(
+            "Maybe you called raylite.init twice by accident? This error can be suppressed by passing in "
+            "'ignore_reinit_error=True' or by calling 'raylite.shutdown()' prior to 'raylite.init()'."
+        )
+    set_hooks()
+    adopt(start_simulated(config) if config.mode == "sim" else start_embedded(config))
+    return _context
+
+
+def start_simulated(config):
+    from raylite.sim.session import SimulatedRuntime
+
+    return SimulatedRuntime(config)
+
+
+def start_embedded(config):
+    from raylite.runtime.zygote_process import ZygoteProcess
+
+    zygote = ZygoteProcess(config)
+    try:
+        from raylite.runtime.embedded import EmbeddedRuntime
+
+        return EmbeddedRuntime(config, zygote)
+    except BaseException:
+        zygote.end()
+        raise
+
+
+def adopt(started):
+    """Make a started runtime the one of this process."""
+    global _runtime, _context
+    from raylite.runtime import client as clients
+
+    clients.set_current_client(started.client)
+    _runtime = started
+    _context = Context(
+        address="local",
+        node_id=started.client.node_id().hex(),
+        namespace=namespace(),
+        mode=started.config.mode,
+    )
+
+
+def set_hooks():
+    """Once: end with the interpreter; start afresh in a forked child."""
+    global _hooks_set
+    if not _hooks_set:
+        import atexit
+
+        atexit.register(shutdown)
+        os.register_at_fork(after_in_child=after_fork)
+        _hooks_set = True
+
+
+def after_fork():
+    """In the child: the parent's runtime is the parent's."""
+    global _runtime, _context
+    if _runtime is not None:
+        from raylite.runtime import client as clients
+
+        _runtime = _context = None
+        clients.reset_after_fork()
+
+
+def shutdown(*, wait_for_processes=False, _exiting_interpreter=False):
+    """End the runtime of this process: every worker and what they started, and all objects. Fine without one."""
+    global _runtime, _context
+    ending, _runtime, _context = _runtime, None, None
+    if ending is not None:
+        from raylite.runtime import client as clients
+
+        try:
+            ending.stop()
+        finally:
+            clients.set_current_client(None)
+
+
+def current_client():
+    """The client of this process, or None; loads nothing to find that there is none."""
+    clients = sys.modules.get("raylite.runtime.client")
+    return None if clients is None else clients.current_client()
+
+
+def is_initialized():
+    """Whether there is a runtime that this process can use."""
+    return current_client() is not None
+
+
+def in_worker():
+    """Whether this process is a worker."""
+    client = current_client()
+    return client is not None and client.is_worker
+
+
+def runtime():
+    """The runtime that this process started, or None (so in workers)."""
+    return _runtime
+
+
+def config():
+    """The configuration of the runtime that this process started, or None."""
+    return None if _runtime is None else _runtime.config
+
+
+def namespace():
+    """The namespace of this job's named actors."""
+    return (config().namespace if config() else None) or "anonymous"
