@@ -78,7 +78,7 @@ def initialised(**options):
 
 
 def is_initialized():
-    return getattr(sys.modules.get("raylite.api"), "is_initialized", bool)()  # asking the package would import it
+    return getattr(sys.modules.get("raylite.lifecycle"), "is_initialized", bool)()  # asking the package would import it
 
 
 def shut_down():

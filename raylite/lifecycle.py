@@ -111,10 +111,10 @@ def after_fork():
     """In the child: the parent's runtime is the parent's."""
     global _runtime, _context
     if _runtime is not None:
-        from raylite.runtime import client as clients
+        from raylite.runtime.forks import forget_parent
 
         _runtime = _context = None
-        clients.reset_after_fork()
+        forget_parent()
 
 
 def shutdown(*, wait_for_processes=False, _exiting_interpreter=False):

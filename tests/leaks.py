@@ -46,6 +46,7 @@ class Footprint:
     descriptors: dict[int, str]
     children: frozenset[int]
     native_threads: int
+    blobs: int
     shared_memory: frozenset[str]
     temporary: frozenset[str]
 
@@ -55,6 +56,7 @@ class Footprint:
             descriptors=_descriptors(),
             children=frozenset(descendants()),
             native_threads=_native_threads(),
+            blobs=_live_blobs(),
             shared_memory=_names_in("/dev/shm"),
             temporary=_names_in(tempfile.gettempdir()),
         )
@@ -69,6 +71,8 @@ class Footprint:
         found += [f"process {describe(pid)}" for pid in sorted(self.children - before.children)]
         if self.native_threads > before.native_threads:
             found.append(f"{self.native_threads - before.native_threads} more native threads of raylite")
+        if self.blobs > before.blobs:
+            found.append(f"{self.blobs - before.blobs} more buffers of values or messages (counted in a debug build)")
         ours = self.shared_memory - before.shared_memory
         found += [f"shared memory {path}" for path in sorted(ours and ours - _in_use_by_others())]
         found += [f"temporary file {path}" for path in sorted(self.temporary - before.temporary)]
@@ -203,3 +207,9 @@ def _resource_tracker(attribute: str):
     """multiprocessing's tracker, once started, stays until exit: that is no leak."""
     module = sys.modules.get("multiprocessing.resource_tracker")
     return getattr(module._resource_tracker, attribute, None) if module else None
+
+
+def _live_blobs() -> int:
+    """Buffers that the core has in this process; 0 in a release build, which does not count them."""
+    envelope = sys.modules.get("raylite._core.envelope")
+    return (envelope.live_blobs() or 0) if envelope else 0

@@ -1,4 +1,4 @@
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from raylite._core.ids cimport ObjectId
 
 cdef extern from *:
@@ -9,30 +9,40 @@ cdef extern from *:
     #include <cstdlib>
     #include <cstring>
     /* An immutable byte buffer with a count of owners. The count is atomic because a host may keep a buffer past its lock. */
-    struct Blob { uint64_t size; int32_t owners; int32_t unused; };
-    static inline char *blob_data(Blob *b) { return (char *)(b + 1); }
-    static inline Blob *blob_new(uint64_t size) {
-        Blob *b = (Blob *)malloc(sizeof(Blob) + size);
-        if (b) { b->size = size; b->owners = 1; b->unused = 0; }
-        return b; }
-    static inline Blob *blob_copy(const char *data, uint64_t size) {
-        Blob *b = blob_new(size);
-        if (b && size) memcpy(blob_data(b), data, size);
+    struct Blob { uint64_t size; int32_t owners; int32_t offset; };  /* offset: from here to the data */
+    static inline char *blob_data(Blob *b) { return (char *)b + b->offset; }
+    #ifdef RAYLITE_DEBUG
+    #define RAYLITE_COUNTS_BLOBS 1
+    #else
+    #define RAYLITE_COUNTS_BLOBS 0
+    #endif
+    static inline Blob *blob_allocate(uint64_t size) {
+        /* Values with buffers worth aligning are aligned as they are in the arena. */
+        uint64_t align = size >= 4096 ? 64 : 1;
+        Blob *b = (Blob *)malloc(sizeof(Blob) + align - 1 + size);
+        if (b) {
+            b->size = size; b->owners = 1;
+            b->offset = (int32_t)(((uintptr_t)(b + 1) + align - 1) / align * align - (uintptr_t)b); }
         return b; }
     static inline Blob *blob_keep(Blob *b) {
         if (b) __atomic_add_fetch(&b->owners, 1, __ATOMIC_RELAXED);
         return b; }
-    static inline void blob_drop(Blob *b) {
-        if (b && __atomic_sub_fetch(&b->owners, 1, __ATOMIC_ACQ_REL) == 0) free(b); }
+    static inline int blob_let_go(Blob *b) { return __atomic_sub_fetch(&b->owners, 1, __ATOMIC_ACQ_REL) == 0; }
+    static inline void add_relaxed(int64_t *n, int64_t more) { __atomic_add_fetch(n, more, __ATOMIC_RELAXED); }
     #endif
     """
     cdef struct Blob:
         uint64_t size
     char* blob_data(Blob* b) noexcept nogil
-    Blob* blob_new(uint64_t size) noexcept nogil
-    Blob* blob_copy(const char* data, uint64_t size) noexcept nogil
+    Blob* blob_allocate(uint64_t size) noexcept nogil
     Blob* blob_keep(Blob* b) noexcept nogil
-    void blob_drop(Blob* b) noexcept nogil
+    bint blob_let_go(Blob* b) noexcept nogil
+    void add_relaxed(int64_t* n, int64_t more) noexcept nogil
+    bint RAYLITE_COUNTS_BLOBS
+
+cdef Blob* blob_new(uint64_t size) noexcept nogil
+cdef Blob* blob_copy(const char* data, uint64_t size) noexcept nogil
+cdef void blob_drop(Blob* b) noexcept nogil
 
 cdef enum:
     ENVELOPE_VERSION = 1

@@ -4,7 +4,39 @@ Every value, argument block, function and checkpoint starts with an EnvelopeHead
 retried, the references and actor handles inside it, where its buffers lie. The serializer fills it while pickling.
 A system error, which the core itself makes, has as its "pickle" a 32-bit code and UTF-8 text.
 """
+from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
+
+cdef int64_t n_live_blobs = 0     # counted in debug builds
+
+
+cdef Blob* blob_new(uint64_t size) noexcept nogil:
+    """A buffer of `size` bytes with one owner, to be filled before it is shared; NULL if there is no memory."""
+    cdef Blob* b = blob_allocate(size)
+    if RAYLITE_COUNTS_BLOBS and b != NULL:
+        add_relaxed(&n_live_blobs, 1)
+    return b
+
+
+cdef Blob* blob_copy(const char* data, uint64_t size) noexcept nogil:
+    cdef Blob* b = blob_new(size)
+    if b != NULL and size:
+        memcpy(blob_data(b), data, size)
+    return b
+
+
+cdef void blob_drop(Blob* b) noexcept nogil:
+    """One owner fewer; the last one frees it."""
+    if b != NULL and blob_let_go(b):
+        if RAYLITE_COUNTS_BLOBS:
+            add_relaxed(&n_live_blobs, -1)
+        free(b)
+
+
+def live_blobs():
+    """How many blobs exist in this process; None in a release build, which does not count."""
+    return n_live_blobs if RAYLITE_COUNTS_BLOBS else None
+
 
 
 cdef bint envelope_valid(const char* data, uint64_t size) noexcept nogil:

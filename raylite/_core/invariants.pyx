@@ -16,7 +16,7 @@ from raylite._core.ids cimport ObjectId, TaskId, object_id, same_task
 from raylite._core.local_scheduler cimport Run, Worker, worker_find, worker_run
 from raylite._core.message cimport STREAMING
 from raylite._core.objects cimport OBJECT_INLINE, OBJECT_IN_ARENA, OBJECT_PENDING, OBJECT_RELEASED, ObjectRow, \
-    object_in_scope, object_ready, objects_find
+    object_ready, objects_find
 from raylite._core.resources cimport CPU, UNIT
 from raylite._core.state cimport request_key
 from raylite._core.task_table cimport TASK_BLOCKED, TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_RUNNING, \
@@ -244,8 +244,6 @@ cdef const char* check_waiting(NodeState* n) noexcept nogil:
         creator = tasks_find(&n.tasks, row.id.task)
         if row.state == OBJECT_PENDING and (creator == NULL or creator.state == TASK_FINISHED):
             return b"an object is waited for that nothing makes"
-        if row.state == OBJECT_RELEASED and object_in_scope(row):
-            return b"an object that somebody can ask for was released"
         found = check_waiters(n, row)
         if found != NULL:
             return found

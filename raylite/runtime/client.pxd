@@ -11,7 +11,9 @@ cdef struct Mapping:              # an arena segment as this process sees it
     char* readable
     char* writable
     uint64_t size
+    uint64_t n_users              # views of values in it, and writes under way
     int fd
+    bint dropped                  # unmapped with its last user
 
 cdef class TaskContext:           # who submits: the caller of the task's calls (DESIGN 4.4)
     cdef TaskId id
@@ -42,6 +44,7 @@ cdef class Client:
     cdef void free_call(self, Call* call)
     cdef Call* await_answer(self, Call* call, int64_t timeout_ns, int* arrived) except NULL
     cdef Mapping* mapping(self, uint32_t segment, bint writable) except NULL
+    cdef void leave_mapping(self, uint32_t segment)
     cdef int fetch_segment(self, uint32_t segment, uint64_t* size) except -1
     cdef int await_call(self, Call* call, int64_t timeout_ns) except -1
     cdef object decode(self, Slot* slot)
@@ -67,6 +70,7 @@ cdef class PinnedBuffer:
     cdef ObjectId id
     cdef const char* data
     cdef uint64_t size
+    cdef uint32_t segment
 
 cdef class Run:                   # a task to run: what CMD_RUN says
     cdef Client client
@@ -78,6 +82,7 @@ cdef class Run:                   # a task to run: what CMD_RUN says
     cdef readonly uint64_t position
     cdef readonly bint retries_exceptions
     cdef readonly bint in_place
+    cdef readonly bint declined   # taken back before it began
     cdef const char* function_data
     cdef uint64_t function_size
     cdef const char* args_data

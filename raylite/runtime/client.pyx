@@ -31,6 +31,7 @@ from raylite.serialization import pack, packing
 cdef enum:
     NODE_SEED = 0x6E6F6465        # keeps a node's id apart from other hashes
     INLINE_MOST = 100 * 1024      # larger values go through the arena
+    SIGNAL_CHECK_NS = 1000000000  # a signal that comes just before a wait begins does not end it, so look again
 
 cdef object _task = ContextVar("raylite_task")
 cdef Client _current = None
@@ -66,8 +67,8 @@ cdef bint call_done(void* call) noexcept nogil:
     return (<Call*> call).answered or not (<Call*> call).in_place.empty()
 
 
-cdef bint has_runs(void* inbox) noexcept nogil:
-    return not (<Inbox*> inbox).runs.empty() or (<Inbox*> inbox).closed
+cdef bint has_work(void* inbox) noexcept nogil:
+    return not (<Inbox*> inbox).runs.empty() or not (<Inbox*> inbox).notices.empty() or (<Inbox*> inbox).closed
 
 
 cdef class TaskContext:
@@ -114,7 +115,11 @@ cdef class PinnedBuffer:
         PyBuffer_FillInfo(view, self, <void*> self.data, <Py_ssize_t> self.size, 1, flags)
 
     def __dealloc__(self):
-        if self.client is not None and self.client.alive():
+        if self.client is None:
+            return
+        if self.data != NULL:
+            self.client.leave_mapping(self.segment)
+        if self.client.alive():
             inbox_release_later(self.client.inbox, EV_UNPIN, self.id)
 
 
@@ -335,6 +340,7 @@ cdef class Client:
         """
         cdef uint64_t until = monotonic_ns() + <uint64_t> timeout_ns if timeout_ns >= 0 else 0
         cdef int64_t left = timeout_ns
+        cdef bint limited
         cdef int result
         cdef Blob* task
         cdef Run run
@@ -342,9 +348,10 @@ cdef class Client:
             return 1
         while True:
             task = NULL
+            limited = left < 0 or left > SIGNAL_CHECK_NS
             with nogil:
                 pthread_mutex_lock(&self.pump.lock)
-                result = pump_wait(self.pump, call_done, call, left, True)
+                result = pump_wait(self.pump, call_done, call, SIGNAL_CHECK_NS if limited else left, True)
                 if not call.in_place.empty() and not call.answered:
                     task = call.in_place.back()
                     call.in_place.pop_back()
@@ -357,7 +364,7 @@ cdef class Client:
                 run.blob = task
                 run.parse()
                 self.run_task(run)
-            elif result >= 0:
+            elif result > 0 or (result == 0 and not limited):
                 return result
             else:
                 PyErr_CheckSignals()
@@ -434,9 +441,11 @@ cdef class Client:
             slot.filled = False
             segment = self.mapping(slot.where.segment, False)
             if slot.where.offset + slot.where.size > segment.size:
+                self.leave_mapping(slot.where.segment)
                 raise RuntimeError("a value lies outside its arena segment")
             owner.data = segment.readable + slot.where.offset
             owner.size = slot.where.size
+            owner.segment = slot.where.segment
             if not envelope_valid(owner.data, owner.size):
                 raise RuntimeError("a value in the arena is damaged: its envelope does not add up")
             return unpack_memory(owner.data, owner.size, owner)
@@ -516,11 +525,14 @@ cdef class Client:
             self.free_call(call)
 
     def watch(self, list refs not None, callback):
-        """Have collect_arrived() give (callback, values or None, error or None) once the references are ready."""
+        """Have collect_arrived() give (callback, values or None, error or None) once the references are ready.
+
+        A task lends its CPU until then: it may well be waiting, and what it waits for must be able to run.
+        """
         self.usable()
         self.last_token += 1
         self.watched[self.last_token] = (callback, list(refs))
-        self.ask(EV_GET, refs, 0, 0, self.last_token)
+        self.ask(EV_GET, refs, 0, GET_LENDS, self.last_token)
 
     def collect(self):
         """Take what came asynchronously: what collect_arrived gives, and a list of notices (kind, flags, aux, object,
@@ -607,10 +619,18 @@ cdef class Client:
         raise NotImplementedError
 
     cdef Mapping* mapping(self, uint32_t segment, bint writable) except NULL:
-        """This process's view of a segment, read-only unless this client is its one writer."""
-        cdef Mapping* m = &self.mappings[segment]
+        """This process's view of a segment, read-only unless this client is its one writer; see leave_mapping."""
+        cdef Mapping* m
+        cdef uint64_t size = 0
+        cdef int fd = -1
+        if self.mappings.count(segment) == 0:
+            fd = self.fetch_segment(segment, &size)
+        m = &self.mappings[segment]
         if m.size == 0:
-            m.fd = self.fetch_segment(segment, &m.size)
+            m.fd = fd
+            m.size = size
+        elif fd >= 0:
+            close(fd)             # another thread was faster
         if writable and m.writable == NULL:
             m.writable = map_shared(m.fd, 0, m.size, True)
             if m.writable == NULL:
@@ -619,21 +639,34 @@ cdef class Client:
             m.readable = map_shared(m.fd, 0, m.size, False)
             if m.readable == NULL:
                 raise MemoryError("an arena segment cannot be mapped")
+        m.n_users += 1
         return m
 
-    def drop_mapping(self, uint32_t segment):
-        """The segment is gone: unmap it."""
-        cdef Mapping m
-        it = self.mappings.find(segment)
-        if it != self.mappings.end():
-            m = deref(it).second
-            self.mappings.erase(it)
-            unmap(m.readable, m.size)
-            unmap(m.writable, m.size)
-            self.close_segment(m.fd)
+    cdef void leave_mapping(self, uint32_t segment):
+        """One user of a mapping fewer."""
+        cdef Mapping* m
+        if self.mappings.count(segment):
+            m = &self.mappings[segment]
+            m.n_users = m.n_users - 1
+            if m.dropped and m.n_users == 0:
+                unmap(m.readable, m.size)
+                unmap(m.writable, m.size)
+                self.mappings.erase(segment)
 
-    def close_segment(self, int fd):
-        close(fd)
+    def drop_mapping(self, uint32_t segment):
+        """The segment is gone: unmap it, at once or with the last view of a value in it."""
+        cdef Mapping* m
+        if self.mappings.count(segment) and not self.mappings[segment].dropped:
+            m = &self.mappings[segment]
+            close(m.fd)
+            m.dropped = True
+            m.n_users += 1
+            self.leave_mapping(segment)
+
+    def drop_mappings(self):
+        """The node is gone, and all segments with it."""
+        for segment in [m.first for m in self.mappings]:
+            self.drop_mapping(segment)
 
     cdef bytes place(self, Packed packed, bint may_inline):
         """A ValueRecord for a packed value: itself inline, or written into a block of the arena leased for it."""
@@ -670,7 +703,10 @@ cdef class Client:
                                        "object_store_memory to init")
         try:
             segment = self.mapping(where.segment, True)
-            packed.write(segment.writable + where.offset)
+            try:
+                packed.write(segment.writable + where.offset)
+            finally:
+                self.leave_mapping(where.segment)
         except BaseException:
             memset(&m, 0, sizeof(Message))
             m.kind = EV_RETURN
@@ -822,17 +858,19 @@ cdef class Client:
     # ---- running (workers) -------------------------------------------------------------------------------------
 
     def next_run(self):
-        """Wait for a task to run; None when the node is gone. Interrupted by signals."""
+        """Wait for a task to run (a Run), or for a notice to take (False); None when the node is gone. Interrupted by
+        signals. A Run that is `declined` was taken back: it brings a function, and is not to be run."""
         cdef Run run
         cdef Blob* task
-        cdef bint closed
+        cdef bint closed, noticed
         while True:
             task = NULL
             with nogil:
                 pthread_mutex_lock(&self.pump.lock)
-                if self.inbox.runs.empty() and not self.inbox.closed:
-                    pump_wait(self.pump, has_runs, self.inbox, -1, True)
+                if not has_work(self.inbox):
+                    pump_wait(self.pump, has_work, self.inbox, -1, True)
                 closed = self.inbox.closed
+                noticed = not self.inbox.notices.empty()
                 if not self.inbox.runs.empty() and not closed:
                     task = self.inbox.runs.front()
                     self.inbox.runs.pop_front()
@@ -841,12 +879,15 @@ cdef class Client:
                 return None
             if task == NULL:
                 PyErr_CheckSignals()
+                if noticed:
+                    return False
                 continue
             run = Run.__new__(Run)
             run.client = self
             run.blob = task
-            if self.begin(run.message()):
-                run.parse()
+            run.parse()
+            run.declined = not self.begin(run.message())
+            if not run.declined or run.function_size:
                 return run
 
     cdef bint begin(self, Message* m):

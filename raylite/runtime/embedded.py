@@ -70,9 +70,10 @@ class EmbeddedRuntime:
         self.stopping = True
         try:
             self.host.close_calls()
-            self.host.hang_up()
         finally:  # a Ctrl-C now must not leave processes behind
             with self.zygote_changes:
+                self.host.hang_up()
                 self.zygote.end()
         self.monitor.stop()
+        self.client.drop_mappings()
         self.host.stop()

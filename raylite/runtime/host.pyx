@@ -20,7 +20,7 @@ from raylite._core.story cimport Story
 from raylite.runtime.channel cimport BELL_AWAKE, BELL_THREAD, BELL_WAITER, CHANNEL_BYTES, PAGE, channel_map, \
     channel_unmap, ring_has, ring_read, ring_write
 from raylite.runtime.client cimport TaskContext
-from raylite.runtime.inbox cimport inbox_close, inbox_deliver, inbox_flush
+from raylite.runtime.inbox cimport inbox_close, inbox_deliver, inbox_flush, inbox_free
 from raylite.runtime.native cimport SIGKILL, append_to, close, current_cpu_count, dup, epoll_unwatch, epoll_watch, \
     errno, event_new, event_set, file_size, full_fence, getpid, hang_up, kill, killpg, load_seq, map_shared, \
     memory_file, monotonic_ns, not_in_forks, open_pidfd, packet_pair, pthread_mutex_lock, pthread_mutex_unlock, \
@@ -48,7 +48,6 @@ cdef extern from *:
     Inbox* raylite_host_new(Inbox*) nogil
     void raylite_host_delete(Host*) nogil
     void raylite_host_delete(Peer*) nogil
-    void raylite_host_delete(Inbox*) nogil
 
 
 # ---- peers -----------------------------------------------------------------------------------------------------
@@ -625,6 +624,10 @@ cdef void list_outputs(Host* h, vector[Finished]* out) noexcept nogil:
 cdef class LocalClient(Client):
     """The driver's client, in the node's own process."""
 
+    def __dealloc__(self):
+        if self.inbox != NULL and self.inbox.closed:
+            inbox_free(self.inbox)    # here, as references and views look into it until the last is gone
+
     cdef int fetch_segment(self, uint32_t segment, uint64_t* size) except -1:
         cdef int fd
         with nogil:
@@ -642,6 +645,10 @@ cdef class EmbeddedHost:
 
     def __cinit__(self):
         self.host = NULL
+
+    def __dealloc__(self):
+        if self.host != NULL and self.host.node == NULL:
+            raylite_host_delete(self.host)
 
     def __init__(self, Node node not None):
         cdef Host* h = raylite_host_new(<Host*> NULL)
@@ -838,3 +845,5 @@ cdef class EmbeddedHost:
         h.local.notice_event = -1
         unmap(<char*> h.bell, PAGE)
         h.bell = NULL
+        h.node = NULL
+        self.node = None          # its tables may be large, and references to us outlive the runtime

@@ -25,6 +25,7 @@ cdef extern from *:
     """
     Call* raylite_make(Call*) nogil
     void raylite_unmake(Call*) nogil
+    void raylite_unmake(Inbox*) nogil
 
 
 cdef Blob* whole(const Message* m, const char* payload) noexcept nogil:
@@ -242,3 +243,25 @@ cdef void inbox_close(Inbox* b) noexcept nogil:
     notify(b)
     if b.pump != NULL:
         pump_nudge(b.pump)
+
+
+cdef void inbox_free(Inbox* b) noexcept nogil:
+    """Free an inbox that nobody uses any more, and all that is left in it."""
+    cdef unordered_map[uint64_t, Call*].iterator it = b.calls.begin()
+    cdef Release* r
+    cdef size_t i
+    take_releases(b)
+    while b.unsaid != NULL:
+        r = b.unsaid
+        b.unsaid = r.next
+        free(r)
+    while it != b.calls.end():
+        for i in range(deref(it).second.in_place.size()):
+            blob_drop(deref(it).second.in_place[i])
+        inbox_free_call(deref(it).second)
+        preincrement(it)
+    for i in range(b.runs.size()):
+        blob_drop(b.runs[i])
+    for i in range(b.notices.size()):
+        blob_drop(b.notices[i])
+    raylite_unmake(b)

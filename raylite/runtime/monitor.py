@@ -39,7 +39,7 @@ class Monitor:
         self.thread = get_ident()
         poll = select.poll()
         poll.register(self.host.notice_event(), select.POLLIN)
-        timeout_ms = IDLE_PERIOD_MS
+        timeout_ms = OUTPUT_PERIOD_MS
         try:
             while not self.stopping:
                 poll.poll(timeout_ms)

@@ -77,16 +77,15 @@ cdef uint64_t room(Link* l) noexcept nogil:
 cdef void link_poll(void* owner) noexcept nogil:
     cdef Link* l = <Link*> owner
     cdef Message* m
-    cdef bint any_read = False
+    cdef uint64_t head = l.channel.into.head
     while ring_read(&l.channel.into):
-        any_read = True
         m = <Message*> l.channel.into.message.data()
         if m.kind == CMD_STOP:
             inbox_close(l.inbox)
         else:
             inbox_deliver(l.inbox, m, l.channel.into.message.data() + sizeof(Message), NULL)
         l.channel.into.message.clear()
-    if any_read and load_seq(&l.channel.node.wants_space):
+    if l.channel.into.head != head and load_seq(&l.channel.node.wants_space):   # be it for a part of a message
         event_set(l.node_thread_event)
     inbox_flush(l.inbox, False)
 

@@ -11,7 +11,7 @@ import sys
 from time import monotonic_ns
 from types import GeneratorType
 
-from raylite.runtime import client as clients
+from raylite.runtime import client as clients, processes
 from raylite.runtime.ring_client import RingClient
 from raylite.serialization import pack
 
@@ -33,6 +33,7 @@ class Worker:
     def __init__(self, client, settings):
         self.client = client
         self.settings = settings
+        self.process = os.getpid()
         self.functions = {}  # id -> functions.Loaded
         self.output_name = None
         self.running = []  # task ids, outermost first
@@ -47,9 +48,14 @@ class Worker:
                 continue  # meant for a task that has just ended
             if run is None:
                 return
-            self.perform(run)
-            if self.client.has_notices():
+            if not run:
                 self.take_notices()
+            elif run.declined:
+                self.function_of(run)  # the node takes it for known here
+            else:
+                self.perform(run)
+                if self.client.has_notices():
+                    self.take_notices()
 
     def perform_in_place(self, run):
         """Run a task on top of the one that waits for it; its frames come on top of that one's."""
@@ -66,19 +72,23 @@ class Worker:
         n_outer = len(self.running)
         function = self.function_of(run)
         name = run.name or function.name
+        packed = []  # what is sent, kept until it is: we hold the references inside it until the node does
         try:
-            records, flags, n_yielded = self.attempt(run, function, name)
+            flags, n_yielded = self.attempt(run, function, name, packed)
+            self.end_if_forked()
+            records = [self.client.record(value) for value in packed]
         except SystemExit:
             raise
         except BaseException as error:
+            self.end_if_forked(error)
             del self.running[n_outer:]
-            record, flags = self.failure(error, run, function, name)
-            records, n_yielded = [record] * max(run.n_returns, 1 if run.n_returns == STREAMING else 0), 0
+            failed, flags = self.failure(error, run, function, name)
+            records, n_yielded = [self.client.record(failed)] * n_records(run), 0
         flush_output()
         self.client.finish(run, records, start_ns, monotonic_ns(), flags, n_yielded)
 
-    def attempt(self, run, function, name):
-        """Call the function. Returns what finish() takes: records, flags, number of items yielded."""
+    def attempt(self, run, function, name, packed):
+        """Call the function and pack what it returns. Returns flags and the number of items yielded."""
         context = clients.TaskContext.of(run.task_id, name, run.attempt, run.gpus)
         token = context.enter()
         try:
@@ -88,8 +98,9 @@ class Worker:
             result = function.call(*args, **kwargs)
             del args, kwargs
             if run.n_returns == STREAMING:
-                return self.stream(run, function, name, result)
-            return self.records(result, run.n_returns, name), 0, 0
+                return self.stream(run, function, name, result, packed)
+            pack_returns(result, run.n_returns, name, packed)
+            return 0, 0
         finally:
             self.running.pop()
             context.leave(token)
@@ -104,55 +115,34 @@ class Worker:
             self.functions[run.function_id] = load(data)
         return self.functions[run.function_id]
 
-    def records(self, result, n_returns, name):
-        """The result as one record for each return."""
-        if n_returns == 0:
-            return []
-        if n_returns == 1 and not isinstance(result, GeneratorType):
-            return [self.record(result, f"the result of {name}")]
-        if not hasattr(result, "__iter__"):
-            raise TypeError(f"{name} has num_returns={n_returns}, and it returned one {type(result).__name__}")
-        values = list(result)
-        if len(values) != n_returns:
-            count = f"{len(values)} value{'s' if len(values) != 1 else ''}"
-            raise ValueError(f"{name} has num_returns={n_returns}, and it returned {count}")
-        return [self.record(value, f"return {i} of {name}") for i, value in enumerate(values)]
-
-    def record(self, value, what):
-        """A value as a record. Raises TypeError naming what in it cannot be pickled."""
-        try:
-            packed = pack(value)
-        except Exception as error:
-            from raylite.pickling_errors import explain
-
-            raise TypeError(f"Could not serialize {what}: {explain(value, error)}") from error
-        return self.client.record(packed)
-
-    def stream(self, run, function, name, generator):
+    def stream(self, run, function, name, generator, packed):
         """Report each item as it is made. An exception is the last item, as in Ray, and the stream ends."""
         index = flags = 0
         if not hasattr(generator, "__next__"):
             raise TypeError(f'{name} has num_returns="streaming", and it returned one {type(generator).__name__}')
-        while True:
+        while not flags:
             try:
-                record = self.record(next(generator), f"item {index} of {name}")
+                item = pack_part(next(generator), f"item {index} of {name}")
+                self.end_if_forked()
+                record = self.client.record(item)
             except StopIteration:
                 break
             except SystemExit:
                 raise
             except BaseException as error:
-                record, flags = self.failure(error, run, function, name)
+                self.end_if_forked(error)
+                item, flags = self.failure(error, run, function, name)
                 if flags & FINISHED_RETRYABLE:
-                    return [record], flags, index
-                index += 1
-                self.client.yielded(run, index, record)
-                break
+                    packed.append(item)
+                    return flags, index
+                record = self.client.record(item)
             index += 1
             self.client.yielded(run, index, record)
-        return [self.client.record(pack(None))], flags & ~FINISHED_USER_ERROR, index
+        packed.append(pack(None))
+        return flags & ~FINISHED_USER_ERROR, index
 
     def failure(self, error, run, function, name):
-        """What the task raised, as a record, and the flags that go with it."""
+        """What the task raised, packed, and the flags that go with it."""
         from raylite.task_failure import capture, error_payload
 
         failed = capture(error, name, os.getpid(), run.attempt, task_id=run.task_id.hex())
@@ -163,7 +153,7 @@ class Worker:
             flags |= FINISHED_CANCELLED
         elif run.retries_exceptions and (function.retry_on is None or isinstance(error, function.retry_on)):
             flags |= FINISHED_RETRYABLE
-        return self.client.record(packed), flags
+        return packed, flags
 
     def name_output(self, name):
         """Note in the output whose lines follow, if that changed."""
@@ -171,8 +161,19 @@ class Worker:
             return
         self.output_name = name
         mark = NAME_MARK + name.replace("\n", " ").encode("utf-8", "replace") + b"\n"
-        os.write(1, mark)
-        os.write(2, mark)
+        for fd in (1, 2):
+            try:
+                os.write(fd, mark)
+            except OSError:
+                pass  # a task has closed it
+
+    def end_if_forked(self, error=None):
+        """End here if this is a fork of the worker that comes out of the task's function: the task is its parent's."""
+        if os.getpid() != self.process:
+            if error is not None:
+                sys.excepthook(type(error), error, error.__traceback__)
+            flush_output()
+            os._exit(error is not None)
 
     def take_notices(self):
         """What the node tells workers besides tasks."""
@@ -197,6 +198,35 @@ class Worker:
             raise KeyboardInterrupt
 
 
+def n_records(run):
+    """How many values the node wants of a task: one for each return; for a stream, one for its end."""
+    return 1 if run.n_returns == STREAMING else run.n_returns
+
+
+def pack_returns(result, n_returns, name, packed):
+    """Append what the function returned to `packed`: one Packed for each return."""
+    if n_returns == 1 and not isinstance(result, GeneratorType):
+        packed.append(pack_part(result, f"the result of {name}"))
+    elif n_returns:
+        if not hasattr(result, "__iter__"):
+            raise TypeError(f"{name} has num_returns={n_returns}, and it returned one {type(result).__name__}")
+        values = list(result)
+        if len(values) != n_returns:
+            count = f"{len(values)} value{'s' if len(values) != 1 else ''}"
+            raise ValueError(f"{name} has num_returns={n_returns}, and it returned {count}")
+        packed.extend(pack_part(value, f"return {i} of {name}") for i, value in enumerate(values))
+
+
+def pack_part(value, what):
+    """A value packed. Raises TypeError naming what in it cannot be pickled."""
+    try:
+        return pack(value)
+    except Exception as error:
+        from raylite.pickling_errors import explain
+
+        raise TypeError(f"Could not serialize {what}: {explain(value, error)}") from error
+
+
 def dumps_by_cloudpickle(value):
     """Pickle an exception and all it refers to."""
     import cloudpickle
@@ -205,12 +235,32 @@ def dumps_by_cloudpickle(value):
 
 
 def flush_output():
-    """Write out what Python still buffers."""
+    """Write out what Python and C still buffer."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except (AttributeError, OSError, ValueError):
             pass
+    processes.flush_c_stdout()
+
+
+def write_to(out, err):
+    """Make these files the standard output and error of this process, line by line; input it has none."""
+    os.dup2(out, 1)
+    os.dup2(err, 2)
+    os.close(out)
+    os.close(err)
+    sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape", line_buffering=True)
+    sys.stderr.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
+    processes.buffer_c_stdout_by_lines()
+
+
+def after_fork():
+    """In a child that a task forked: it is no worker."""
+    from raylite.runtime.forks import forget_parent
+
+    forget_parent()
+    _signal.signal(_signal.SIGINT, _signal.default_int_handler)
 
 
 def main(client_number, fds, gpus, settings):
@@ -219,14 +269,7 @@ def main(client_number, fds, gpus, settings):
     Args: client_number, fds: see ring_client; gpus: numbers of the GPUs it may see; settings: "path" (sys.path), "cwd",
     "argv", "job", "gpu_ids" (as in the user's mask), "log_to_driver", "variables" to set in the environment.
     """
-    out, err = fds[8], fds[9]
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(out, 1)
-    os.dup2(err, 2)
-    os.close(out)
-    os.close(err)
-    sys.stdout.reconfigure(line_buffering=True)
-    sys.stderr.reconfigure(line_buffering=True)
+    write_to(*fds[8:])
     sys.path[:] = settings["path"]
     sys.argv[:] = settings["argv"]
     try:
@@ -242,6 +285,7 @@ def main(client_number, fds, gpus, settings):
     client.run_task = worker.perform_in_place
     clients.set_current_client(client)
     _signal.signal(_signal.SIGINT, worker.on_interrupt)
+    os.register_at_fork(after_in_child=after_fork)
     try:
         worker.serve()
     except SystemExit as error:

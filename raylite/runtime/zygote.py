@@ -38,6 +38,7 @@ class Zygote:
         self.wakeup, self.wakeup_writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self.process = os.getpid()
         self.inherited = {number: _signal.signal(number, _signal.SIG_IGN) for number in IGNORED}
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, ())  # the driver had them blocked for the time before
 
     def run(self):
         """Serve until the driver ends or hangs up."""

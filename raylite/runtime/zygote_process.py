@@ -6,14 +6,13 @@ All below a zygote bears a mark in its environment. Should the zygote not get to
 import marshal
 import os
 import sys
-from _signal import pidfd_send_signal
+from _signal import SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, pidfd_send_signal
 from _socket import AF_UNIX, SCM_RIGHTS, SOCK_SEQPACKET, SOL_SOCKET, socketpair
 
 CODE = "import sys; sys.path[:] = [sys.argv[1], *filter(None, sys.path)]; " \
     "from raylite.runtime.zygote import main; main()"
 CONTROL_FD = 3
 END_S = 1.5
-SIGKILL = 9
 MARK = "_RAYLITE_MARK"
 
 
@@ -43,7 +42,7 @@ class ZygoteProcess:
                 self.environment,
                 file_actions=[(os.POSIX_SPAWN_DUP2, theirs.fileno(), CONTROL_FD), *standard_streams()],
                 setpgroup=0,
-                setsigmask=(),
+                setsigmask=(SIGINT, SIGTERM, SIGHUP, SIGQUIT),  # until it ignores them
             )
         except BaseException:
             self.control.close()

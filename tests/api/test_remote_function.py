@@ -106,7 +106,6 @@ CALLABLES = {
     "callable object": make_callable_object,
     "wrapped": make_wrapped,
     "static method": make_static_method,
-    "cached": lambda: functools.lru_cache(lambda x: x + 10),
     "ufunc": lambda: functools.partial(np.add, 10),
 }
 

@@ -85,10 +85,19 @@ def test_nothing_is_left_after_shutdown(start):
     """The driver itself goes on, as if it had never used raylite."""
     code = """
 import os, sys
+import numpy  # starts threads of its own
+
 def ours():
-    fds = sorted(os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{fd}"))
+    fds = []
+    for fd in os.listdir("/proc/self/fd"):
+        try:
+            fds.append(os.readlink(f"/proc/self/fd/{fd}"))
+        except OSError:
+            pass  # the one that listed the folder
     maps = [line for line in open("/proc/self/maps") if "memfd" in line]
-    return fds, maps, len(os.listdir("/proc/self/task"))
+    children = open(f"/proc/self/task/{os.getpid()}/children").read()
+    return sorted(fds), maps, children, len(os.listdir("/proc/self/task"))
+
 before = ours()
 FAMILY
 del kept, arrays
@@ -99,8 +108,6 @@ print("down", flush=True)
 sys.stdin.readline()
 after = ours()
 assert after == before, (before, after)
-print(os.listdir(f"/proc/self/task/{os.getpid()}/children"), flush=True) if 0 else None
-assert not open(f"/proc/self/task/{os.getpid()}/children").read()
 """.replace("FAMILY", FAMILY)
     driver = start(code)
     driver.expect("ready")
@@ -111,3 +118,24 @@ assert not open(f"/proc/self/task/{os.getpid()}/children").read()
     driver.assert_nothing_left(alive=True)
     driver.tell()
     driver.succeed()
+
+
+def test_arrays_outlive_the_runtime_and_their_memory_does_not_outlive_them(start):
+    code = """
+import numpy as np
+import raylite
+
+def arenas():
+    return [line for line in open("/proc/self/maps") if "raylite-arena" in line]
+
+raylite.init(num_cpus=1)
+array = raylite.get(raylite.put(np.arange(1 << 20)))
+raylite.shutdown()
+assert array.sum() == (1 << 20) * ((1 << 20) - 1) // 2 and arenas()
+part = array[5:10]
+del array
+assert part.tolist() == [5, 6, 7, 8, 9] and arenas()
+del part
+assert not arenas()
+"""
+    start(code).succeed()

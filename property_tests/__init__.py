@@ -1,0 +1,1 @@
+"""Property tests: Hypothesis drives the core through what no literal test lists."""

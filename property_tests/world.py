@@ -1,0 +1,628 @@
+"""A virtual world around one node: drivers, workers and a host that behave as the real ones do, and a model of results.
+
+Workers read their ring late and are heard late; the host answers recalls by what a worker has begun at that moment;
+memory is a table of what was last written where. The model knows what each object may turn out to be: its value, which
+is a function of its name, or an error for which there was a cause.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+
+from raylite._core.node import Node
+from tests.core import protocol as p
+
+FUNCTION = p.function_id("f()")
+LOST, CRASHED, CANCELLED = "lost!", "crashed!", "cancelled!"
+ERROR_NAMES = {p.ERROR_OBJECT_LOST: LOST, p.ERROR_WORKER_CRASHED: CRASHED, p.ERROR_TASK_CANCELLED: CANCELLED}
+
+
+@dataclass
+class Task:
+    """What a task was submitted with, what its function does, and what befell it."""
+
+    name: str
+    parent: str
+    refs: tuple[str, ...]
+    nested: tuple[str, ...]
+    n_returns: int
+    n_items: int  # of a stream
+    needs: dict[str, float]
+    max_retries: int
+    n_failures: int  # attempts that raise, of one that retries; of another, whether it raises
+    retries_exceptions: bool
+    in_arena: bool  # its results
+    n_crashes: int = 0
+    cancelled: bool = False
+    n_children: int = 0
+
+    @property
+    def is_stream(self) -> bool:
+        return self.n_returns == p.STREAMING
+
+    def raises(self, attempt: int) -> bool:
+        return attempt < self.n_failures if self.retries_exceptions else self.n_failures > 0
+
+    def results(self) -> list[str]:
+        """The references that who submits it gets."""
+        return [self.name, *(f"{self.name}.{i}" for i in range(1, self.n_returns))][: 1 if self.is_stream else self.n_returns]
+
+    def submission(self) -> bytes:
+        args = p.envelope(b"args", kind=p.KIND_ARGUMENTS, refs=[object_of(name) for name in self.nested])
+        return p.submit(
+            FUNCTION, parent=task_of(self.parent), digest=hash_of(self.name), n_returns=self.n_returns,
+            max_retries=self.max_retries, flags=p.SUBMIT_RETRY_EXCEPTIONS if self.retries_exceptions else 0,
+            refs=[object_of(name) for name in self.refs], demand=p.demand(self.needs), args=args,
+        )  # fmt: skip
+
+
+@dataclass
+class Call:
+    """A request that a client has open."""
+
+    kind: int
+    names: tuple[str, ...]
+    count: int = 0  # of a wait
+    missing: set[int] = field(default_factory=set)
+    answered: bool = False
+    in_place: list = field(default_factory=list)  # runs that came for it
+
+
+@dataclass
+class Client:
+    id: int
+    held: Counter = field(default_factory=Counter)  # references by name
+    pins: Counter = field(default_factory=Counter)
+    calls: dict[int, Call] = field(default_factory=dict)
+    streams: dict[str, int] = field(default_factory=dict)  # being read: the next item
+    n_requests: int = 0
+
+    def asks_for(self, name: str) -> bool:
+        return any(name in call.names for call in self.calls.values())
+
+    def asks_for_item(self, stream: str) -> bool:
+        return any(call.kind == p.EV_NEXT and creator_of(call.names[0]) == stream for call in self.calls.values())
+
+
+@dataclass
+class Frame:
+    """A task as a worker runs it."""
+
+    task: Task
+    attempt: int
+    position: int
+    references: list[str] = field(default_factory=list)  # that it holds, until it ends
+    pinned: list[str] = field(default_factory=list)
+    n_submitted: int = 0
+    n_put: int = 0
+    n_given: int = 0
+    call: int = 0  # number of the request in which it waits
+
+    @property
+    def n_left(self) -> int:
+        """Items that it has to give yet."""
+        return self.task.n_items - self.n_given
+
+
+@dataclass
+class Worker(Client):
+    inbox: deque = field(default_factory=deque)  # written by the node, not read yet
+    outbox: deque = field(default_factory=deque)  # written, not read by the node yet
+    runs: deque = field(default_factory=deque)
+    stack: list[Frame] = field(default_factory=list)
+    functions: set[bytes] = field(default_factory=set)
+    interrupts: set[tuple[bytes, int]] = field(default_factory=set)
+    attached: bool = False
+    last_position: int = 0  # sent to it
+    started: int = 0
+    recall: range = range(0)
+    stopping: bool = False
+    doomed: bool = False
+
+
+def task_of(name: str) -> bytes:
+    return p.ROOT if name == "root" else p.named_task(name)
+
+
+def object_of(name: str) -> bytes:
+    if "!" in name:
+        task, index = name.split("!")
+        return p.object_id(task_of(task), p.PUT_INDEX | int(index))
+    task, _, index = name.partition(".")
+    return p.object_id(task_of(task), int(index or 0))
+
+
+def creator_of(name: str) -> str:
+    return name.split("!")[0].split(".")[0]
+
+
+def hash_of(text: str) -> int:
+    return int.from_bytes(p.content_hash(text.encode())[:8], "little")
+
+
+class World:
+    """Args: resources: name to whole units; the rest goes to Node."""
+
+    def __init__(self, resources: dict[str, float], **options) -> None:
+        self.node = Node({name: round(amount * p.UNIT) for name, amount in resources.items()}, debug=True, **options)
+        self.now_ns = 0
+        self.tasks: dict[str, Task] = {}
+        self.names: dict[bytes, str] = {}
+        self.clients: dict[int, Client] = {}
+        self.memory: dict[tuple[int, int], str] = {}  # what lies where
+        self.in_arena: dict[str, tuple[int, int]] = {}  # where the last known copy of an object is
+        self.commits: list[int] = []
+        self.any_lost = False
+        self.n_spawns_failed = 0
+        self.commands: deque = deque()
+        self.attach_driver(1)
+        body = p.envelope(b"f", kind=p.KIND_FUNCTION)
+        self.send(p.EV_FUNCTION, 1, object=FUNCTION, payload=p.function_payload(body, "f"))
+
+    # ---- the host ----------------------------------------------------------------------------------------------
+
+    def send(self, kind: int, client: int = 0, **fields) -> None:
+        """An event, and all that it leads to at once."""
+        self.commands.extend(self.node.handle(self.now_ns, kind, client, **fields))
+        while self.commands:
+            self.perform(self.commands.popleft())
+
+    def perform(self, command: dict) -> None:
+        kind, client = command["kind"], self.clients.get(command["client"])
+        assert kind != p.CMD_REJECT, f"rejected event {command['aux']} of {command['client']}"
+        if kind == p.CMD_SPAWN:
+            self.clients[command["client"]] = Worker(command["client"])
+        elif kind == p.CMD_SEGMENT:
+            self.send(p.EV_SEGMENT, object=command["object"])
+        elif kind == p.CMD_RECALL:
+            client.recall = range(client.started + 1, client.last_position + 1)
+            self.send(p.EV_RECALLED, client.id, request=client.started)
+        elif kind == p.CMD_COMMIT:
+            self.commits.append(command["request"])
+        elif kind == p.CMD_STOP and client is not None:
+            client.doomed |= bool(command["flags"] & p.STOP_KILL)
+            client.stopping = True
+        elif kind == p.CMD_INTERRUPT and client is not None:
+            client.interrupts.add((command["object"][:16], command["attempt"]))
+        elif isinstance(client, Worker):
+            client.inbox.append(command)
+            if kind == p.CMD_RUN:
+                client.last_position = max(client.last_position, command["request"])
+        elif client is not None:
+            self.receive(client, command)
+
+    def workers(self) -> list[Worker]:
+        return [client for client in self.clients.values() if isinstance(client, Worker)]
+
+    def drivers(self) -> list[Client]:
+        return [client for client in self.clients.values() if not isinstance(client, Worker)]
+
+    def attach_driver(self, client: int) -> None:
+        self.clients[client] = Client(client)
+        self.send(p.EV_ATTACH, client, flags=p.CLIENT_DRIVER)
+
+    def attach_worker(self, worker: Worker) -> None:
+        worker.attached = True
+        self.n_spawns_failed = 0
+        self.send(p.EV_ATTACH, worker.id, flags=p.CLIENT_WORKER)
+
+    def end_client(self, client: Client, why: str = "signal 9") -> None:
+        """A process ends: what it wrote is read, then it is gone."""
+        started = 0
+        if isinstance(client, Worker):
+            self.hear(client)
+            started = client.started
+            for frame in client.stack:
+                frame.task.n_crashes += 1
+            waiting = [run for call in client.calls.values() for run in call.in_place]
+            unread = [each for each in client.inbox if each["kind"] == p.CMD_RUN]
+            for run in [*client.runs, *waiting, *unread]:
+                if run["request"] == 0:  # to be run in place: the node cannot know whether it was begun
+                    self.tasks[self.names[run["object"][:16]]].n_crashes += 1
+        del self.clients[client.id]
+        self.send(p.EV_DETACH, client.id, request=started, payload=why.encode())
+
+    def tick(self, after_ns: int) -> None:
+        self.now_ns += after_ns
+        self.send(p.EV_TICK)
+
+    def acknowledge(self) -> None:
+        self.send(p.EV_COMMITTED, request=self.commits.pop(0))
+
+    # ---- any client --------------------------------------------------------------------------------------------
+
+    def say(self, client: Client, kind: int, **fields) -> None:
+        """A client writes to its ring; what a worker writes is read when the world turns to it."""
+        if isinstance(client, Worker):
+            client.outbox.append((kind, fields))
+        else:
+            self.send(kind, client.id, **fields)
+
+    def hear(self, worker: Worker, count: int = 1 << 30) -> None:
+        """Read what a worker has written."""
+        while worker.outbox and count and worker.id in self.clients:
+            kind, fields = worker.outbox.popleft()
+            self.send(kind, worker.id, **fields)
+            count -= 1
+
+    def hold(self, client: Client, name: str, told: bool = True) -> None:
+        """One reference more in a client; told: the node learns of it by another message."""
+        client.held[name] += 1
+        if client.held[name] == 1 and not told:
+            self.say(client, p.EV_HOLD, object=object_of(name))
+
+    def drop(self, client: Client, name: str) -> None:
+        client.held[name] -= 1
+        if client.held[name] == 0:
+            del client.held[name]
+            self.say(client, p.EV_RELEASE, object=object_of(name))
+
+    def unpin(self, client: Client, name: str) -> None:
+        client.pins[name] -= 1
+        if client.pins[name] == 0:
+            del client.pins[name]
+        self.say(client, p.EV_UNPIN, object=object_of(name))
+
+    def submit(self, client: Client, task: Task, confirm: bool = False) -> None:
+        self.tasks.setdefault(task.name, task)
+        self.names[task_of(task.name)] = task.name
+        for name in task.results():
+            self.hold(client, name)
+        request = 0
+        if confirm:
+            client.n_requests += 1
+            request = client.n_requests
+        self.say(client, p.EV_SUBMIT, object=object_of(task.name), payload=task.submission(), request=request,
+                 flags=p.SUBMIT_CONFIRM if confirm else 0)  # fmt: skip
+
+    def record(self, client: Client, name: str, in_arena: bool, refs: tuple[str, ...] = ()) -> bytes:
+        """The value of an object, written to memory or into the message."""
+        ids = [object_of(ref) for ref in refs]
+        if in_arena:
+            where = self.lease(client, 100)
+            if where is not None:
+                self.memory[where[:2]] = name
+                self.in_arena[name] = where[:2]
+                return p.arena_value(where, refs=ids)
+        return p.inline_value(p.envelope(name.encode(), refs=ids))
+
+    def lease(self, client: Client, size: int) -> p.Location | None:
+        """A block, or None if the store is full. The client waits for the answer, so all it wrote before is read."""
+        if isinstance(client, Worker):
+            self.hear(client)
+        client.n_requests += 1
+        request = client.n_requests
+        said = self.node.handle(self.now_ns, p.EV_LEASE, client.id, request=request, payload=size.to_bytes(8, "little"))
+        if said[0]["kind"] == p.CMD_SEGMENT:
+            said = self.node.handle(self.now_ns, p.EV_SEGMENT, object=said[0]["object"])
+        [answer] = [each for each in said if each["kind"] == p.CMD_LEASED and each["request"] == request]
+        self.commands.extend(each for each in said if each is not answer)
+        where = p.read_location(answer["payload"])
+        return where if where.size else None
+
+    def put(self, client: Client, name: str, in_arena: bool) -> None:
+        self.names[object_of(name)[:16]] = creator_of(name)
+        record = self.record(client, name, in_arena)
+        self.hold(client, name)
+        self.say(client, p.EV_PUT, object=object_of(name), payload=record)
+
+    def ask(self, client: Client, kind: int, names: tuple[str, ...], *, task: str = "root", count: int = 0,
+            flags: int = 0) -> int:  # fmt: skip
+        client.n_requests += 1
+        client.calls[client.n_requests] = Call(kind, names, count, set(range(len(names))))
+        request = client.n_requests
+        if kind == p.EV_NEXT:
+            self.say(client, kind, request=request, object=object_of(names[0]), flags=flags)
+        else:
+            payload = p.on_wire(*(object_of(name) for name in names))
+            self.say(client, kind, request=request, object=p.object_id(task_of(task)), aux=count, flags=flags,
+                     payload=payload)  # fmt: skip
+        return request
+
+    def forget(self, client: Client, request: int) -> None:
+        call = client.calls.pop(request)
+        for run in call.in_place:  # nobody will run them here now
+            self.decline(client, run)
+        self.say(client, p.EV_FORGET, request=request)
+
+    # ---- what clients are told ---------------------------------------------------------------------------------
+
+    def receive(self, client: Client, command: dict) -> None:
+        kind, request = command["kind"], command["request"]
+        if kind == p.CMD_RUN:
+            call = client.calls.get(command["aux"]) if command["flags"] & p.RUN_IN_PLACE else None
+            if call is not None:
+                call.in_place.append(command)
+            elif command["flags"] & p.RUN_IN_PLACE:
+                self.decline(client, command)
+            else:
+                client.runs.append(command)
+        elif kind == p.CMD_VALUE:
+            self.receive_value(client, command)
+        elif kind == p.CMD_READY:
+            self.receive_ready(client, client.calls.get(request), command)
+        elif kind == p.CMD_FORGET_FUNCTION:
+            client.functions.discard(command["object"])
+        else:
+            assert kind in (p.CMD_WARN, p.CMD_EXPOSED), kind
+
+    def receive_value(self, client: Client, command: dict) -> None:
+        call = client.calls.get(command["request"])
+        if command["flags"] & p.VALUE_IN_ARENA:
+            name = call.names[command["aux"]] if call is not None else self.name_of(command["object"])
+            self.check_memory(name, p.read_location(command["payload"]))
+            client.pins[name] += 1
+            self.unpin(client, name)
+        elif call is not None:
+            envelope = p.read_envelope(command["payload"])
+            self.check_value(call.names[command["aux"]], envelope)
+            for ref in map(self.name_of, envelope.refs):
+                self.hold(client, ref, told=False)
+                if isinstance(client, Worker):
+                    client.stack[-1].references.append(ref)
+        if call is not None:
+            call.missing.discard(command["aux"])
+            call.answered = not call.missing
+            if call.answered and not isinstance(client, Worker):
+                del client.calls[command["request"]]
+
+    def receive_ready(self, client: Client, call: Call | None, command: dict) -> None:
+        if call is None:
+            return
+        call.answered = True
+        if call.kind == p.EV_WAIT:
+            ready = p.read_indices(command["payload"])
+            assert ready == sorted(set(ready))
+            assert len(ready) == min(call.count, len(call.names))
+        elif command["flags"] & p.READY_END:
+            [item] = call.names
+            stream = self.tasks[creator_of(item)]
+            n_read = int(item.partition(".")[2]) - 1
+            assert n_read == stream.n_items and not stream.raises(1 << 20), f"{item} is said to be beyond the end"
+            client.streams.pop(stream.name, None)
+        else:
+            self.hold(client, call.names[0])
+            if command["aux"]:
+                client.streams.pop(creator_of(call.names[0]), None)
+        if not isinstance(client, Worker):
+            del client.calls[command["request"]]
+
+    def name_of(self, object: bytes) -> str:
+        task, index = self.names.get(object[:16], "root"), int.from_bytes(object[16:], "little")
+        if index & p.PUT_INDEX:
+            return f"{task}!{index & ~p.PUT_INDEX}"
+        return f"{task}.{index}" if index else task
+
+    # ---- the model ---------------------------------------------------------------------------------------------
+
+    def check_memory(self, name: str, where: p.Location) -> None:
+        """What is read is what was written for this object: its block was not given to another."""
+        assert self.memory[where[:2]] == name, f"{name} was to be read where {self.memory[where[:2]]} lies"
+        assert name in self.may_be(name)
+
+    def check_value(self, name: str, envelope: p.Envelope) -> None:
+        if envelope.kind == p.KIND_SYSTEM_ERROR:
+            text = ERROR_NAMES[envelope.error[0]]
+        else:
+            text = envelope.pickle.decode() + ("!" if envelope.kind == p.KIND_USER_ERROR else "")
+        assert text in self.may_be(name), f"{name} is {text}, and may be {self.may_be(name)}"
+
+    def may_be(self, name: str) -> set[str]:
+        """What an object may turn out to be."""
+        out: set[str] = set()
+        if "!" in name:
+            return {name, LOST} if self.any_lost else {name}
+        task = self.tasks[creator_of(name)]
+        index = int(name.partition(".")[2] or 0)
+        last = 1 << 20
+        if not task.raises(last) and (not task.is_stream or index <= task.n_items):
+            out.add(name)
+        if task.is_stream and 0 < index <= task.n_items:
+            out.add(name)
+        if task.is_stream and self.any_lost:
+            out.add(LOST)
+        if task.n_failures:
+            out.add(f"{task.name}!")
+        if task.n_crashes > task.max_retries:
+            out.add(CRASHED)
+        if task.cancelled:
+            out.add(CANCELLED)
+        for ref in task.refs:
+            out |= {text for text in self.may_be(ref) if text.endswith("!")}
+        return out
+
+    def is_viewed(self, name: str) -> bool:
+        """Whether some client reads it, or was told where it lies."""
+        object, where = object_of(name), self.in_arena[name]
+        for client in self.clients.values():
+            if client.pins[name]:
+                return True
+            if not isinstance(client, Worker):
+                continue
+            waiting = [run for call in client.calls.values() for run in call.in_place]
+            for command in [*client.inbox, *client.runs, *waiting]:
+                if command["kind"] == p.CMD_VALUE and command["object"] == object:
+                    return True
+                if command["kind"] == p.CMD_RUN and any(v.where and v.where[:2] == where for v in p.read_run(command["payload"]).values):
+                    return True
+        return False
+
+    # ---- workers -----------------------------------------------------------------------------------------------
+
+    def read(self, worker: Worker) -> None:
+        """A worker takes in what the node has written."""
+        while worker.inbox:
+            self.receive(worker, worker.inbox.popleft())
+
+    def decline(self, worker: Worker, run: dict) -> None:
+        """Leave a task that was taken back; the function that came with it is kept for those that follow."""
+        self.learn(worker, run)
+        self.say(worker, p.EV_DECLINED, object=run["object"], attempt=run["attempt"], request=run["request"])
+
+    def learn(self, worker: Worker, run: dict) -> None:
+        if run["flags"] & p.RUN_HAS_FUNCTION:
+            worker.functions.add(p.read_run(run["payload"]).function)
+
+    def begin(self, worker: Worker, run: dict) -> None:
+        """Begin a task, unless it was taken back."""
+        if run["request"]:
+            worker.started = run["request"]
+            if run["request"] in worker.recall:
+                self.decline(worker, run)
+                return
+        self.learn(worker, run)
+        message = p.read_run(run["payload"])
+        assert message.function in worker.functions, "a task came without its function"
+        task = self.tasks[self.names[run["object"][:16]]]
+        frame = Frame(task, run["attempt"], run["request"])
+        for name, value in zip(task.refs, message.values, strict=True):
+            if value.where is not None:
+                self.check_memory(name, value.where)
+                worker.pins[name] += 1
+                frame.pinned.append(name)
+            else:
+                self.check_value(name, p.read_envelope(value.body))
+                assert p.read_envelope(value.body).kind not in (p.KIND_USER_ERROR, p.KIND_SYSTEM_ERROR)
+        for name in task.nested:
+            self.hold(worker, name, told=False)
+            frame.references.append(name)
+        worker.stack.append(frame)
+        if (run["object"][:16], run["attempt"]) in worker.interrupts:
+            self.end_task(worker, cancelled=True)
+
+    def give_item(self, worker: Worker, in_arena: bool) -> None:
+        frame = worker.stack[-1]
+        frame.n_given += 1
+        name = f"{frame.task.name}.{frame.n_given}"
+        record = self.record(worker, name, in_arena)
+        self.say(worker, p.EV_YIELDED, object=object_of(name), attempt=frame.attempt, payload=record)
+
+    def end_task(self, worker: Worker, cancelled: bool = False, runtime_ns: int = 1000) -> None:
+        """The topmost task returns, raises, or stops because it was cancelled."""
+        frame = worker.stack.pop()
+        task, flags = frame.task, 0
+        results = [task.name] if task.is_stream else task.results()
+        if cancelled:
+            flags = p.FINISHED_CANCELLED
+            values = []
+        elif task.raises(frame.attempt):
+            flags = p.FINISHED_USER_ERROR | (p.FINISHED_RETRYABLE if task.retries_exceptions else 0)
+            error = p.envelope(task.name.encode(), kind=p.KIND_USER_ERROR)
+            values = [p.inline_value(error) for _ in results]
+        else:
+            values = [self.record(worker, name, task.in_arena and not task.is_stream, task.nested) for name in results]
+        payload = p.finished(*values, end_ns=runtime_ns, n_yielded=frame.n_given)
+        self.say(worker, p.EV_FINISHED, object=object_of(task.name), attempt=frame.attempt, flags=flags, payload=payload)
+        for name in frame.pinned:
+            self.unpin(worker, name)
+        for name in frame.references:
+            self.drop(worker, name)
+
+    def submit_child(self, worker: Worker, new: Task) -> None:
+        """The topmost task submits one; a task that runs again submits what it did before."""
+        frame = worker.stack[-1]
+        new.name = f"{frame.task.name}-{frame.n_submitted}"
+        frame.n_submitted += 1
+        child = self.tasks.get(new.name, new)
+        self.submit(worker, child, confirm=frame.attempt > 0)
+        frame.references += child.results()
+
+    def put_in_task(self, worker: Worker, in_arena: bool) -> None:
+        frame = worker.stack[-1]
+        frame.n_put += 1
+        name = f"{frame.task.name}!{frame.n_put}"
+        self.put(worker, name, in_arena)
+        frame.references.append(name)
+
+    def block(self, worker: Worker, kind: int, names: tuple[str, ...], in_place: bool) -> None:
+        """The topmost task waits."""
+        frame = worker.stack[-1]
+        flags = p.GET_LENDS | (p.GET_IN_PLACE if in_place and kind == p.EV_GET else 0)
+        frame.call = self.ask(worker, kind, names, task=frame.task.name, count=1, flags=flags)
+
+    def resume(self, worker: Worker) -> bool:
+        """The topmost task goes on if what it waits for has come; what came to be run in place is begun on top of it."""
+        frame = worker.stack[-1]
+        call = worker.calls[frame.call]
+        if call.answered:
+            del worker.calls[frame.call]
+            for run in call.in_place:
+                self.decline(worker, run)
+            frame.call = 0
+            return True
+        if call.in_place:
+            self.begin(worker, call.in_place.pop(0))
+            return True
+        return False
+
+    def give_up(self, worker: Worker) -> None:
+        """Time is up for what the topmost task waits for."""
+        frame = worker.stack[-1]
+        self.forget(worker, frame.call)
+        frame.call = 0
+
+    # ---- the end -----------------------------------------------------------------------------------------------
+
+    def advance(self, worker: Worker) -> bool:
+        """One step of a worker towards having nothing to do. False if it has nothing to do or waits."""
+        if worker.doomed:
+            self.end_client(worker)
+            return True
+        if not worker.attached:
+            self.attach_worker(worker)
+            return True
+        busy = bool(worker.outbox or worker.inbox)
+        self.hear(worker)
+        self.read(worker)
+        if worker.stack:
+            frame = worker.stack[-1]
+            if frame.call:
+                return self.resume(worker) or busy
+            if frame.task.is_stream and frame.n_left:
+                self.give_item(worker, False)
+            else:
+                self.end_task(worker)
+            return True
+        if worker.runs:
+            self.begin(worker, worker.runs.popleft())
+            return True
+        if worker.stopping:
+            self.end_client(worker, "exit code 0")
+            return True
+        return busy
+
+    def drain(self) -> None:
+        """No more faults: everything comes to its end."""
+        idle_rounds = 0
+        while idle_rounds < 3:
+            moved = False
+            for worker in self.workers():
+                while worker.id in self.clients and self.advance(worker):
+                    moved = True
+            while self.commits:
+                self.acknowledge()
+                moved = True
+            self.tick(p.STALL_NS)
+            idle_rounds = 0 if moved else idle_rounds + 1
+
+    def check_drained(self) -> None:
+        """Every task has ended, every call has been answered."""
+        self.node.check_invariants()
+        sizes = self.node.sizes()
+        for table in ("ready", "queued", "requests", "commits", "leases"):
+            assert sizes[table] == 0, (table, sizes, self.node.story()[-20:])
+        assert sizes["tasks"] == sizes["lineage"]
+        for total, available in self.node.resources().values():
+            assert total == available
+        for client in self.clients.values():
+            assert not client.calls
+
+    def release_all(self) -> None:
+        for client in list(self.clients.values()):
+            for name in list(client.held):
+                while name in client.held:
+                    self.drop(client, name)
+            if isinstance(client, Worker):
+                self.hear(client)
+        self.send(p.EV_RELEASE, 1, object=FUNCTION)

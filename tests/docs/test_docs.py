@@ -1,0 +1,117 @@
+"""The pages of text are true where that can be checked: names, signatures, options, modules, commands, links."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+import pytest
+
+import raylite
+from raylite.config import SETTINGS
+from raylite.options import TASK_OPTIONS
+from raylite.runtime_context import RuntimeContext
+from tests.docs.pages import PAGES, ROOT, code_spans, links, section, table_with, text_of
+from tests.source.tree import sources
+
+API = "docs/api.md"
+ARCHITECTURE = "docs/architecture.md"
+FUNCTIONS = [name for name in raylite.__all__ if inspect.isfunction(getattr(raylite, name))]
+CLASSES = [name for name in raylite.__all__ if inspect.isclass(getattr(raylite, name))]
+PARTS = {"raylite/_core": "raylite._core", "raylite/runtime": "raylite.runtime", "raylite": "raylite"}
+
+
+def headings(text):
+    """The code in headings of the second and third level."""
+    return re.findall(r"`([^`]+)`", "\n".join(re.findall(r"^##+ (.*)$", text, re.MULTILINE)))
+
+
+def members(cls):
+    return {name for name in vars(cls) if not name.startswith("_")}
+
+
+# ---- the reference ----
+
+
+def test_every_public_name_has_its_place_in_the_reference():
+    assert {heading.partition("(")[0] for heading in headings(text_of(API))} >= set(raylite.__all__)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_signature_in_the_reference_is_the_function_s(name):
+    [heading] = [heading for heading in headings(text_of(API)) if heading.partition("(")[0] == name]
+    assert heading == f"{name}{inspect.signature(getattr(raylite, name))}"
+
+
+@pytest.mark.parametrize(
+    "cls", [*(getattr(raylite, name) for name in CLASSES), RuntimeContext], ids=lambda c: c.__name__
+)
+def test_every_method_of_a_public_class_is_in_the_reference(cls):
+    mentioned = {re.split(r"\W", span)[0] for span in code_spans(text_of(API))}
+    assert members(cls) - {"SIZE"} <= mentioned
+
+
+def test_the_options_of_tasks_are_those_of_the_table():
+    rows = table_with(text_of(API), "option", "takes")
+    assert [row["option"].strip("`") for row in rows] and all(row["means"] for row in rows)
+    listed = {row["option"].strip("`"): (row["takes"], row["default"]) for row in rows}
+    assert listed == {name: (option.takes, repr(option.default)) for name, option in TASK_OPTIONS.items()}
+
+
+def test_the_options_of_init_are_those_of_the_table():
+    rows = table_with(text_of(API), "option", "variable")
+    listed = {row["option"].strip("`"): (row["variable"].strip("`"), row["takes"]) for row in rows}
+    assert listed == {name: (setting.variable, setting.option.takes) for name, setting in SETTINGS.items()}
+
+
+def test_the_exceptions_of_the_reference_exist():
+    names = [row["class"].strip("`") for row in table_with(section(API, "`exceptions`"), "class", "when")]
+    assert [
+        name for name in names if not issubclass(getattr(raylite.exceptions, name), raylite.exceptions.RayError)
+    ] == []
+
+
+# ---- the map ----
+
+
+@pytest.mark.parametrize("folder", PARTS)
+def test_the_map_has_every_module_and_no_other(folder):
+    listed = [row[f"`{folder}`"].strip("`") for row in table_with(text_of(ARCHITECTURE), f"`{folder}`", "knows")]
+    paths = [path for path in sources(folder, suffixes=(".py", ".pyx", ".pxd")) if path.parent.as_posix() == folder]
+    assert len(listed) == len(set(listed))
+    assert set(listed) == {path.stem for path in paths} - {"__init__"}
+
+
+def test_what_the_architecture_names_is_in_the_sources():
+    """A renamed function or field is renamed there too."""
+    words = set(re.findall(r"\w+", " ".join((ROOT / path).read_text() for path in sources("raylite", "tests/source"))))
+    names = [span for span in code_spans(text_of(ARCHITECTURE)) if re.fullmatch(r"[A-Za-z_]\w*(\.\w+)*", span)]
+    former = {"codec"}  # of the design, and not in the code
+    assert {name for name in names if not set(name.split(".")) <= words | former} == set()
+
+
+# ---- all pages ----
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_links_lead_to_files(page):
+    targets = [target.partition("#")[0] for target in links(text_of(page))]
+    assert [target for target in targets if not (ROOT / page.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_files_that_a_page_names_exist(page):
+    named = {
+        span for span in code_spans(text_of(page)) if re.fullmatch(r"[\w.-]+(/[\w.-]+)*/[\w-]+\.(py|pyx|pxd|md)", span)
+    }
+    assert {path for path in named if not (ROOT / path).exists()} == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_commands_of_make_that_a_page_names_exist(page):
+    named = set(re.findall(r"(?:^|`)make ([a-z][a-z-]*)", text_of(page), re.MULTILINE))
+    assert {name for name in named if not re.search(rf"^{name}\b[^=\n]*:", text_of("Makefile"), re.MULTILINE)} == set()
+
+
+def test_the_changelog_begins_with_this_version():
+    assert re.findall(r"^## \[([^\]]+)\]", text_of("CHANGELOG.md"), re.MULTILINE)[0] == raylite.__version__
