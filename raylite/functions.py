@@ -11,12 +11,10 @@ from types import CodeType, FunctionType, ModuleType
 
 from raylite import serialization
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 PLAIN_BYTES = 1 << 16  # a global larger than this is cloudpickle's business
 FUNCTION_BYTES_MOST = 1 << 30
+
+_first_path = list(sys.path)  # in a driver, from before its workers began
 
 
 def pack_function(function, name, retry_on=None):
@@ -28,9 +26,10 @@ def pack_function(function, name, retry_on=None):
     if retry_on is None:
         plain = as_code(function)
         if plain is not None:
-            return serialization.pack(("code", name, None, plain))
+            return serialization.pack(("code", name, None, changed_path(), plain))
     try:
-        packed = serialization.pack(("pickle", name, retry_on, Pickled(function)), by_cloudpickle=True)
+        parts = ("pickle", name, retry_on, changed_path(), Pickled(function))
+        packed = serialization.pack(parts, by_cloudpickle=True)
     except Exception as error:
         from raylite.pickling_errors import explain
 
@@ -41,6 +40,11 @@ def pack_function(function, name, retry_on=None):
             "with raylite.put, and capture the reference or pass it as an argument."
         )
     return packed
+
+
+def changed_path():
+    """Where modules are looked for, if that has changed since the workers began: a list of folders; or None."""
+    return None if sys.path == _first_path else [folder for folder in sys.path if isinstance(folder, str) and folder]
 
 
 class Pickled:
@@ -74,7 +78,9 @@ def load(data):
     """The Loaded that pack_function packed."""
     from _pickle import loads
 
-    form, name, retry_on, parts = loads(data)
+    form, name, retry_on, path, parts = loads(data)
+    if path is not None:
+        sys.path[:] = [*path, *(folder for folder in sys.path if folder not in path)]
     try:
         function = from_code(*parts) if form == "code" else loads(parts)
     except Exception as error:

@@ -6,10 +6,12 @@ process.
 """
 
 import _signal
+import gc
 import os
 import sys
 from time import monotonic_ns
 from types import GeneratorType
+from weakref import ref
 
 from raylite.runtime import client as clients, processes
 from raylite.runtime.ring_client import RingClient
@@ -182,11 +184,24 @@ class Worker:
             callback(values, error)
         for kind, _, _, object_id, _ in notices:
             if kind == CMD_FORGET_FUNCTION:
-                self.functions.pop(object_id, None)
+                self.forget_function(object_id)
             elif kind == CMD_UNSEGMENT:
                 self.client.drop_mapping(int.from_bytes(object_id[16:20], "little"))
             elif kind == CMD_INTERRUPT:
                 self.interrupted.add(object_id[:16])
+
+    def forget_function(self, function_id):
+        """Let go of a function, and of what it captures, be they in a circle (as of one that calls itself)."""
+        loaded = self.functions.pop(function_id, None)
+        if loaded is None:
+            return
+        try:
+            alive = ref(loaded.call)
+        except TypeError:
+            return
+        del loaded
+        if alive() is not None:
+            gc.collect()
 
     def on_interrupt(self, signum, frame):
         """SIGINT: the node wants a task cancelled; raise in it if it is the one that runs."""

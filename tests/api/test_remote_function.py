@@ -6,12 +6,14 @@ import collections.abc
 import concurrent.futures
 import copy
 import functools
+import gc
 import inspect
 import operator
 import os.path as paths
 import sys
 import textwrap
 import xml.etree.ElementTree
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -27,6 +29,17 @@ FUNCTION_GLOBAL = operator.itemgetter(1)
 def module_function(x: int, y: int = 2) -> int:
     """Adds."""
     return x + y
+
+
+@pytest.fixture
+def no_functions(node_sizes, wait_until):
+    """A function that returns once the node knows no function."""
+
+    def wait():
+        gc.collect()
+        wait_until(lambda: node_sizes()["functions"] == 0, what="that functions nobody has are forgotten")
+
+    return wait
 
 
 # ---- the object ----
@@ -177,8 +190,8 @@ def test_functions_that_refer_to_each_other():
     assert raylite.get([is_even.remote(5), is_odd.remote(5)]) == [False, True]
 
 
-def test_one_function_is_sent_once(node_sizes, wait_until):
-    before = node_sizes()["functions"]
+def test_one_function_is_sent_once(node_sizes, no_functions):
+    no_functions()
 
     @raylite.remote
     def f(x):
@@ -186,19 +199,41 @@ def test_one_function_is_sent_once(node_sizes, wait_until):
 
     assert raylite.get([f.remote(i) for i in range(100)]) == list(range(100))
     assert raylite.get([f.options(num_returns=1).remote(i) for i in range(5)]) == list(range(5))
-    assert node_sizes()["functions"] == before + 1
+    assert node_sizes()["functions"] == 1
     del f
-    wait_until(lambda: node_sizes()["functions"] == before)
+    no_functions()
 
 
-def test_a_function_forgotten_and_made_again(node_sizes, wait_until):
+def test_a_function_forgotten_and_made_again(no_functions):
     """The same function comes back under the same id; workers that were told to forget it get it anew."""
 
     def make():
         return raylite.remote(lambda x: x * 3)
 
+    no_functions()
     for i in range(50):
         assert raylite.get(make().remote(i)) == i * 3
+
+
+def test_functions_in_circles_are_forgotten(no_functions, all_freed):
+    """Here and in the workers, with what they capture."""
+
+    def run():
+        captured = raylite.put("captured")
+
+        @raylite.remote
+        def ping(n):
+            return raylite.get(captured) if n == 0 else raylite.get(pong.remote(n - 1))
+
+        @raylite.remote
+        def pong(n):
+            return raylite.get(ping.remote(n))
+
+        assert raylite.get([ping.remote(2) for _ in range(10)]) == ["captured"] * 10
+
+    run()
+    no_functions()
+    all_freed()
 
 
 # ---- the world that the function sees ----
@@ -301,18 +336,25 @@ def test_functions_of_a_package_found_after_the_start(package):
     assert raylite.get(package.thing.remote(package.Thing(1), 2)).x == 3
 
 
-def test_modules_that_are_to_be_sent_by_value(package):
+unimportable = ModuleType("unimportable")
+
+
+def test_modules_that_are_to_be_sent_by_value(monkeypatch):
     """For a module that workers cannot import: cloudpickle's own switch is heeded."""
     import cloudpickle
 
     def uses():
-        return package.helper.help(2)
+        return unimportable.level + 1
 
-    cloudpickle.register_pickle_by_value(package.helper)
+    monkeypatch.setitem(sys.modules, "unimportable", unimportable)
+    unimportable.level = 6
+    with pytest.raises(RuntimeError, match="unimportable"):
+        raylite.get(raylite.remote(uses).remote())
+    cloudpickle.register_pickle_by_value(unimportable)
     try:
-        assert raylite.get(raylite.remote(uses).remote()) == 200
+        assert raylite.get(raylite.remote(uses).remote()) == 7
     finally:
-        cloudpickle.unregister_pickle_by_value(package.helper)
+        cloudpickle.unregister_pickle_by_value(unimportable)
 
 
 def test_a_function_that_cannot_be_loaded_says_so_each_time():
@@ -332,8 +374,6 @@ def test_a_function_that_cannot_be_loaded_says_so_each_time():
 
 
 def test_a_module_that_workers_cannot_import(monkeypatch):
-    from types import ModuleType
-
     module = ModuleType("only_in_the_driver")
     monkeypatch.setitem(sys.modules, "only_in_the_driver", module)
 

@@ -421,7 +421,8 @@ def test_classes_of_main_and_their_instances(tmp_path):
             """
         )
     )
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=30)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=30, env=environment)
     assert (done.stdout, done.returncode) == ("as expected\n", 0), done.stderr
 
 

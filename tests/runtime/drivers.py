@@ -23,6 +23,15 @@ from tests.leaks import GRACE_S, describe
 ROOT = Path(__file__).resolve().parents[2]
 MARK = "PYTEST_DRIVER_MARK"
 PATIENCE_S = 20.0  # for what has no promised time: a loaded machine is slow
+PREAMBLE = """
+import os, signal, subprocess, sys, time
+import raylite
+
+def say(*words):
+    sys.stdout.write(" ".join(map(str, words)) + "\\n")  # one write: other threads write there, too
+    sys.stdout.flush()
+
+"""
 
 
 class Driver:
@@ -52,6 +61,11 @@ class Driver:
         return self.stderr_path.read_text(errors="replace")
 
     # ---- talking ----
+
+    def hear(self, start: str) -> str:
+        """As `expect`, but the line may have come before one that was expected."""
+        said = [line for line in self.lines if line.startswith(start)]
+        return said[0][len(start) :].strip() if said else self.expect(start)
 
     def expect(self, start: str, timeout_s: float = PATIENCE_S) -> str:
         """What follows `start` on the next line of its output that begins so; other lines are kept in `lines`."""
@@ -101,7 +115,7 @@ class Driver:
     def story(self) -> str:
         """What is known about it, for a message."""
         processes = "; ".join(describe(pid) for pid in sorted(self.tree())) or "none"
-        said = "\n".join(self.lines[-20:])
+        said = "\n".join(line[:200] for line in self.lines[-20:])
         return f"status {self.process.poll()}, processes: {processes}\nstdout: {said}\nstderr: {self.stderr[-4000:]}"
 
     # ---- its processes ----
@@ -167,12 +181,12 @@ class Driver:
 
 
 def start(code: str, folder: Path, *, arguments=(), python=(), **options) -> Driver:
-    """A driver that runs `code` from a file."""
+    """A driver that runs PREAMBLE and `code` from a file."""
     mark = uuid.uuid4().hex
     home = folder / mark
     home.mkdir()
     script = folder / f"{mark}.py"
-    script.write_text(code)
+    script.write_text(PREAMBLE + code)
     return Driver([sys.executable, *python, str(script), *arguments], home, mark, **options)
 
 

@@ -8,9 +8,6 @@ import signal
 from tests.runtime import drivers
 
 COMMON = """
-import os, sys, time
-import raylite
-
 @raylite.remote
 def pid():
     return os.getpid()
@@ -28,9 +25,6 @@ def first_time_waits(folder):
 @raylite.remote
 def square(x):
     return x * x
-
-def say(*what):
-    print(*what, flush=True)
 """
 
 
@@ -161,8 +155,6 @@ sys.stdin.readline()
 
 def test_what_tasks_started_goes_with_a_killed_zygote(start):
     driver = start(COMMON + """
-import subprocess
-
 @raylite.remote
 def starts_daemon():
     subprocess.Popen(["setsid", "sh", "-c", "(exec sleep 1005) & exit"]).wait()
@@ -185,8 +177,6 @@ sys.stdin.readline()
 def test_the_zygote_killed_while_the_driver_ends(start):
     """Then nobody adopts the daemons; they are found by their mark."""
     driver = start(COMMON + """
-import signal, subprocess
-
 @raylite.remote
 def starts_daemon():
     subprocess.Popen(["setsid", "sh", "-c", "(exec sleep 1007) & exit"]).wait()
@@ -209,8 +199,6 @@ sys.stdin.readline()
 
 def test_a_stopped_zygote_does_not_keep_the_driver_from_ending(start):
     driver = start(COMMON + """
-import subprocess
-
 @raylite.remote
 def starts_daemon():
     subprocess.Popen(["setsid", "sh", "-c", "(exec sleep 1008) & exit"]).wait()

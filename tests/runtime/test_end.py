@@ -15,9 +15,7 @@ import pytest
 from tests.runtime import drivers
 
 FAMILY = """
-import os, signal, subprocess, sys, time
 import numpy as np
-import raylite
 
 IGNORES_ALL = "import signal\\nfor s in signal.valid_signals() - {9, 19}: signal.signal(s, signal.SIG_IGN)\\n" \\
     "while True: signal.pause()"
@@ -60,7 +58,7 @@ WAYS = {
 
 
 def start_family(start, rest):
-    driver = start(f"{FAMILY}\nprint('ready', flush=True)\nsys.stdin.readline()\n{rest}\n")
+    driver = start(f"{FAMILY}\nsay('ready')\nsys.stdin.readline()\n{rest}\n")
     driver.expect("ready")
     for command in SLEEPERS:
         driver.until(lambda command=command: driver.running(*command), f"{command} runs")
@@ -84,7 +82,6 @@ def test_nothing_is_left_of_a_driver(start, way):
 def test_nothing_is_left_after_shutdown(start):
     """The driver itself goes on, as if it had never used raylite."""
     code = """
-import os, sys
 import numpy  # starts threads of its own
 
 def ours():
@@ -101,10 +98,10 @@ def ours():
 before = ours()
 FAMILY
 del kept, arrays
-print("ready", flush=True)
+say("ready")
 sys.stdin.readline()
 raylite.shutdown()
-print("down", flush=True)
+say("down")
 sys.stdin.readline()
 after = ours()
 assert after == before, (before, after)
@@ -123,7 +120,6 @@ assert after == before, (before, after)
 def test_arrays_outlive_the_runtime_and_their_memory_does_not_outlive_them(start):
     code = """
 import numpy as np
-import raylite
 
 def arenas():
     return [line for line in open("/proc/self/maps") if "raylite-arena" in line]

@@ -31,8 +31,7 @@ INTERRUPTED_IN = {
     "sleep": "time.sleep(1000)",
 }
 CODE = """
-import asyncio, os, signal, subprocess, sys, threading, time
-import raylite
+import asyncio, threading
 
 @raylite.remote
 def forever():
@@ -53,12 +52,12 @@ async def waiting():
 raylite.init(num_cpus=2, resources={"square": 1})
 raylite.get(square.remote(1))
 try:
-    print("waits", flush=True)
+    say("waits")
     WHAT
 except KeyboardInterrupt:
-    print("interrupted", flush=True)
-print(raylite.get([square.options(num_cpus=0).remote(i) for i in range(4)]), flush=True)
-print("again", flush=True)
+    say("interrupted")
+say(raylite.get([square.options(num_cpus=0).remote(i) for i in range(4)]))
+say("again")
 WHAT
 """
 
@@ -86,11 +85,9 @@ def test_interrupt_returns_at_once_and_a_second_one_ends_everything(start, what)
 def test_a_task_does_not_hear_of_the_drivers_interrupt(start, tmp_path):
     end = tmp_path / "end"
     driver = start("""
-import os, raylite, sys
-
 @raylite.remote
 def task():
-    print("runs", flush=True)
+    say("runs")
     while not os.path.exists("END"):
         pass
     return "finished"
@@ -100,8 +97,8 @@ ref = task.remote()
 try:
     raylite.get(ref)
 except KeyboardInterrupt:
-    print("interrupted", flush=True)
-print(raylite.get(ref), flush=True)
+    say("interrupted")
+say(raylite.get(ref))
 """.replace("END", str(end)))
     driver.expect("(task")
     interrupt(driver)
@@ -114,7 +111,7 @@ print(raylite.get(ref), flush=True)
 def test_interrupts_at_any_moment_are_heard(start):
     """Also one that comes just before the wait begins, when there is nothing yet that it could end."""
     driver = start("""
-import os, raylite, signal, sys, threading, time
+import threading
 
 @raylite.remote
 def forever():
@@ -137,7 +134,7 @@ for i in range(60):
     except KeyboardInterrupt:
         pass
     thread.join()
-print("all heard", flush=True)
+say("all heard")
 """)
     driver.expect("all heard", 60)
     driver.succeed()
@@ -145,7 +142,7 @@ print("all heard", flush=True)
 
 def test_interrupt_during_shutdown_leaves_nothing(start):
     driver = start("""
-import os, raylite, signal, threading
+import threading
 
 @raylite.remote
 def forever():
@@ -158,11 +155,11 @@ try:
     raylite.shutdown()
     signal.pause()
 except KeyboardInterrupt:
-    print("interrupted", flush=True)
+    say("interrupted")
 assert not raylite.is_initialized()
 with raylite.init(num_cpus=1):
     assert raylite.get(raylite.put(5)) == 5
-print("again", flush=True)
+say("again")
 """)
     driver.expect("interrupted")
     driver.expect("again")
