@@ -32,6 +32,8 @@ EXTENSIONS = (
     "raylite._core.references",
     "raylite._core.requests",
     "raylite._core.execution",
+    "raylite._core.placement",
+    "raylite._core.recovery",
     "raylite._core.lineage",
     "raylite._core.invariants",
     "raylite._core.node",

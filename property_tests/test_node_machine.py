@@ -293,7 +293,7 @@ class NodeMachine(RuleBasedStateMachine):
             self.world.node.check_invariants()
 
     def teardown(self):
-        if not hasattr(self, "world"):
+        if not hasattr(self, "world") or self.world.n_events_begun:
             return
         self.world.drain()
         self.world.check_drained()

@@ -144,8 +144,11 @@ def hash_of(text: str) -> int:
 class World:
     """Args: resources: name to whole units; the rest goes to Node."""
 
-    def __init__(self, resources: dict[str, float], **options) -> None:
-        self.node = Node({name: round(amount * p.UNIT) for name, amount in resources.items()}, debug=True, **options)
+    def __init__(self, resources: dict[str, float], *, lineage_cap: int = 1 << 30, **options) -> None:
+        units = {name: round(amount * p.UNIT) for name, amount in resources.items()}
+        self.node = Node(units, debug=True, lineage_cap=lineage_cap, **options)
+        self.forgets = lineage_cap < 1000  # finished tasks, so that their results cannot be made again
+        self.n_events_begun = 0  # and not ended: above zero once a check has failed
         self.now_ns = 0
         self.tasks: dict[str, Task] = {}
         self.names: dict[bytes, str] = {}
@@ -164,9 +167,11 @@ class World:
 
     def send(self, kind: int, client: int = 0, **fields) -> None:
         """An event, and all that it leads to at once."""
+        self.n_events_begun += 1
         self.commands.extend(self.node.handle(self.now_ns, kind, client, **fields))
         while self.commands:
             self.perform(self.commands.popleft())
+        self.n_events_begun -= 1
 
     def perform(self, command: dict) -> None:
         kind, client = command["kind"], self.clients.get(command["client"])
@@ -420,7 +425,7 @@ class World:
             out.add(name)
         if task.is_stream and 0 < index <= task.n_items:
             out.add(name)
-        if task.is_stream and self.any_lost:
+        if self.any_lost and (task.is_stream or self.forgets):
             out.add(LOST)
         if task.n_failures:
             out.add(f"{task.name}!")

@@ -209,7 +209,7 @@ def nodes():
             "NodeManagerHostname": socket.gethostname(),
             "alive": True,
             "Resources": amounts,
-            "Labels": dict(lifecycle.config().labels) if lifecycle.config() else {},
+            "Labels": dict(lifecycle.setting("labels") or {}),
         }
     ]
 
@@ -238,7 +238,7 @@ def timeline(filename=None):
     runtime = lifecycle.runtime()
     if runtime is None:
         raise exceptions.RaySystemError("timeline() is for the driver, while raylite is running")
-    from raylite.timeline import trace_events
+    from raylite.trace_events import trace_events
 
     events = trace_events(runtime)
     if filename is None:

@@ -69,6 +69,9 @@ def start_simulated(config):
 
 
 def start_embedded(config):
+    later = sorted(set(config.runtime_env) - {"env_vars"})
+    if later:
+        raise ValueError(f"runtime_env: {', '.join(later)} is not there yet; env_vars is")
     from raylite.runtime.zygote_process import ZygoteProcess
 
     zygote = ZygoteProcess(config)
@@ -159,4 +162,12 @@ def config():
 
 def namespace():
     """The namespace of this job's named actors."""
-    return (config().namespace if config() else None) or "anonymous"
+    return setting("namespace") or "anonymous"
+
+
+def setting(name):
+    """A setting of the runtime that this process started, or works for; None without one."""
+    if _runtime is not None:
+        return getattr(_runtime.config, name)
+    worker = sys.modules.get("raylite.runtime.worker")
+    return worker.current.settings[name] if worker is not None and worker.current is not None else None

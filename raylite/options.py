@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 UNITS_PER_ONE = 10_000
 MAX_UNITS = 1 << 60  # of one quantity: sums of several still fit in 64 bits with a sign
 MAX_COUNT = (1 << 31) - 1
-MAX_RETURNS = 1 << 24
+MAX_RETURNS = 1 << 20
 DEFAULT_MAX_RETRIES = 3
 ACCELERATOR_UNITS = 10  # what `accelerator_type` takes of the resource of that name, as in Ray
 

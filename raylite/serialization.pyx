@@ -4,12 +4,12 @@ pickle protocol 5 with out-of-band buffers; plain data and numeric arrays go thr
 through cloudpickle, which also carries functions and classes of `__main__` by value. References met on the way are
 noted in the envelope (DESIGN 4.1). Reading copies nothing: buffers are read-only views of the memory they lie in.
 """
-from cpython.buffer cimport PyBUF_CONTIG_RO, PyBuffer_FillInfo, PyBUF_READ, PyObject_GetBuffer, PyBuffer_Release
+from cpython.buffer cimport PyBUF_CONTIG_RO, PyBUF_READ, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.string cimport memcpy, memset
-from raylite._core.envelope cimport BUFFER_ALIGNMENT, BufferSpan, ENVELOPE_VERSION, EnvelopeHeader, KIND_VALUE, \
-    blob_data, blob_drop, blob_keep, envelope_pickle, envelope_spans
+from raylite._core.envelope cimport blob_data, blob_drop, blob_keep, BUFFER_ALIGNMENT, BufferSpan, envelope_pickle, \
+    envelope_spans, ENVELOPE_VERSION, EnvelopeHeader, KIND_VALUE
 from raylite._core.ids cimport ObjectId
 
 import _pickle

@@ -29,5 +29,5 @@ def worker_crashed(text):
     kind, _, number = how.rpartition(" ")
     known = {"signal": "signal", "exit code": "exit_code"}.get(kind)
     fields = {known: int(number)} if known else {}
-    lines = [line for line in "".join(stderr).splitlines() if not line.startswith("\x1e")]
+    lines = [line for line in "".join(stderr).split("\n") if not line.startswith("\x1e")]
     return exceptions.WorkerCrashedError(function_name=function_name, attempt=int(attempt), stderr=lines, **fields)

@@ -1,8 +1,9 @@
 """Where large values lie: segments, the blocks leased in them, and who may write each.
 
 A segment is written by one client only; all others map it read-only, so a wild write harms nobody else's values. The
-state is here, never in the shared memory. Blocks are found by best fit, ties to the oldest segment and lowest offset, so
-a block of the same size comes back to the pages already touched. Freed segments are kept while the arena's reservation allows.
+state is here, never in the shared memory. Blocks are found by best fit, ties to the oldest segment and lowest offset,
+so a block of the same size comes back to the pages already touched. Freed segments are kept while the arena's
+reservation allows.
 """
 from cython.operator cimport dereference as deref, predecrement, preincrement
 

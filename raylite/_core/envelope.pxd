@@ -8,7 +8,7 @@ cdef extern from *:
     #include <cstdint>
     #include <cstdlib>
     #include <cstring>
-    /* An immutable byte buffer with a count of owners. The count is atomic because a host may keep a buffer past its lock. */
+    /* An immutable byte buffer with a count of owners, which is atomic: a host may keep a buffer past its lock. */
     struct Blob { uint64_t size; int32_t owners; int32_t offset; };  /* offset: from here to the data */
     static inline char *blob_data(Blob *b) { return (char *)b + b->offset; }
     #ifdef RAYLITE_DEBUG

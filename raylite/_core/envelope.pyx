@@ -38,7 +38,6 @@ def live_blobs():
     return n_live_blobs if RAYLITE_COUNTS_BLOBS else None
 
 
-
 cdef bint envelope_valid(const char* data, uint64_t size) noexcept nogil:
     """Whether `data` is a whole envelope: header, lists, pickle and aligned buffers follow each other and fill it."""
     cdef const EnvelopeHeader* h = <const EnvelopeHeader*> data

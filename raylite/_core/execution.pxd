@@ -1,4 +1,6 @@
-from libc.stdint cimport uint32_t
+from libcpp.string cimport string
+from raylite._core.envelope cimport Blob
+from raylite._core.local_scheduler cimport Worker
 from raylite._core.message cimport Message
 from raylite._core.state cimport NodeState
 from raylite._core.task_table cimport TaskRow
@@ -6,13 +8,13 @@ from raylite._core.task_table cimport TaskRow
 cdef bint on_submit(NodeState* n, const Message* m, const char* payload) noexcept nogil
 cdef bint on_finished(NodeState* n, const Message* m, const char* payload) noexcept nogil
 cdef bint on_yielded(NodeState* n, const Message* m, const char* payload) noexcept nogil
-cdef void on_recalled(NodeState* n, const Message* m) noexcept nogil
-cdef void on_declined(NodeState* n, const Message* m) noexcept nogil
-cdef void on_cancel(NodeState* n, const Message* m) noexcept nogil
-cdef void on_worker_gone(NodeState* n, const Message* m, const char* payload) noexcept nogil
 cdef void announce_arrivals(NodeState* n) noexcept nogil
 cdef void resolve(NodeState* n, TaskRow* row) noexcept nogil
-cdef void dispatch(NodeState* n) noexcept nogil
-cdef uint32_t start_worker(NodeState* n, uint32_t shape) noexcept nogil
 cdef void run_again(NodeState* n, TaskRow* row) noexcept nogil
-cdef void stop_idle_worker(NodeState* n, uint32_t client) noexcept nogil
+cdef void retry(NodeState* n, TaskRow* row) noexcept nogil
+cdef void fail_task(NodeState* n, TaskRow* row, Blob* error, unsigned char state) noexcept nogil
+cdef void release_worker_slot(NodeState* n, Worker* w, TaskRow* row) noexcept nogil
+cdef const string* function_name(NodeState* n, const TaskRow* row, string* out) noexcept nogil
+cdef void drop_argument_waiters(NodeState* n, TaskRow* row, size_t count) noexcept nogil
+cdef void stop_running(NodeState* n, const TaskRow* row) noexcept nogil
+cdef bint arguments_usable(NodeState* n, const TaskRow* row) noexcept nogil

@@ -1,46 +1,35 @@
-"""The life of a task on its node: accepted, arguments resolved, placed, run, its results stored, retried when lost.
+"""The life of a task on its node: accepted, arguments resolved, its results stored, its end.
 
 The path follows the Ray paper (4.2.2, figure 7): a submission makes the task's row and its results' rows; when the
-last argument is there the task is ready; dispatch() gives ready tasks to workers as far as resources allow; a finished
-task's values make others ready. A worker that dies gives its tasks back: those it had begun have used up an attempt.
+last argument is there the task is ready, and placement.pyx gives it to a worker; a finished task's values make others
+ready. What happens when a worker dies or a task is cancelled is in recovery.pyx.
 """
-from cython.operator cimport dereference as deref, preincrement
-from libc.stdint cimport int32_t, uint64_t
+from cython.operator cimport dereference as deref
+from libc.stdint cimport uint32_t, uint64_t
 from libc.stdio cimport snprintf
-from libc.string cimport memcpy, memset
-from libcpp.deque cimport deque
-from libcpp.map cimport map as ordered_map
-from libcpp.pair cimport pair
-from libcpp.set cimport set as ordered_set
+from libc.string cimport memset
 from libcpp.string cimport string
-from libcpp.unordered_map cimport unordered_map
-from libcpp.unordered_set cimport unordered_set
 from libcpp.vector cimport vector
-from raylite._core.envelope cimport Blob, KIND_FUNCTION, KIND_SYSTEM_ERROR, KIND_USER_ERROR, align8, blob_copy, \
-    blob_data, blob_drop, blob_keep, blob_new, envelope_valid, system_error
-from raylite._core.ids cimport ObjectId, TaskId, object_id, same_task
-from raylite._core.local_scheduler cimport Place, PLACE_IDLE, PLACE_NONE, PLACE_NO_PROCESS, PLACE_QUEUE, PLACE_SPAWN, \
-    Queued, Run, Worker, find_place, idle_remove, ready_push, ready_remove, worker_add, worker_begin, worker_end, \
-    worker_find, worker_run
-from raylite._core.message cimport CANCEL_FORCE, CANCEL_RECURSIVE, CMD_INTERRUPT, CMD_READY, CMD_RUN, CMD_SPAWN, CMD_STOP, Cursor, \
-    EV_GET, FINISHED_CANCELLED, FINISHED_RETRYABLE, FINISHED_USER_ERROR, FinishedHeader, RUN_ARGS_OBJECT, \
-    RUN_HAS_FUNCTION, RUN_IN_PLACE, RUN_RETRY_EXCEPTIONS, RunHeader, STOP_KILL, STREAMING, SUBMIT_ARGS_OBJECT, SUBMIT_CONFIRM, \
-    SUBMIT_RETRY_EXCEPTIONS, SubmitHeader, ValueRecord, take, take_padded, take_value
-from raylite._core.objects cimport OBJECT_INLINE, OBJECT_IN_ARENA, OBJECT_PENDING, OBJECT_RELEASED, ObjectRow, Waiter, \
-    object_hold, object_in_scope, object_pin, object_ready, object_unpin, objects_add, objects_find
+from raylite._core.envelope cimport Blob, blob_copy, blob_data, blob_drop, blob_keep, envelope_valid, KIND_FUNCTION, \
+    KIND_SYSTEM_ERROR, KIND_USER_ERROR, system_error
+from raylite._core.ids cimport object_id, ObjectId, same_task, TaskId
+from raylite._core.local_scheduler cimport Queued, ready_push, Worker, worker_begin, worker_end, worker_find
+from raylite._core.message cimport CMD_INTERRUPT, CMD_READY, CMD_STOP, Cursor, FINISHED_CANCELLED, FINISHED_RETRYABLE, \
+    FINISHED_USER_ERROR, FinishedHeader, STOP_KILL, STREAMING, SUBMIT_ARGS_OBJECT, SUBMIT_CONFIRM, SubmitHeader, take, \
+    take_padded, take_value, ValueRecord
+from raylite._core.objects cimport object_hold, OBJECT_IN_ARENA, object_in_scope, OBJECT_INLINE, OBJECT_PENDING, \
+    object_ready, OBJECT_RELEASED, ObjectRow, objects_add, objects_find, Waiter
 from raylite._core.references cimport hold_arguments, keep_as_lineage, lineage_to_arguments, refuse_value, \
-    require_object, retire_task, store_blob, store_value
+    retire_task, store_blob, store_value
 from raylite._core.requests cimport request_arrived
-from raylite._core.resources cimport resources_acquire, resources_fit, resources_intern, resources_lacking
-from raylite._core.state cimport ERROR_SPAWN_FAILED, ERROR_TASK_CANCELLED, ERROR_WORKER_CRASHED, Request, \
-    call_back_queue, emit, request_key, set_state, warn
-from raylite._core.task_table cimport CANCEL_INTERRUPTS, CANCEL_KILLS, CANCEL_NOT, TASK_BLOCKED, TASK_CANCELLED, TASK_FAILED, TASK_FINISHED, TASK_PLACED, \
-    TASK_READY, TASK_RUNNING, TASK_WAITING, tasks_add, tasks_find
+from raylite._core.resources cimport resources_acquire, resources_intern, resources_lacking
+from raylite._core.state cimport emit, ERROR_TASK_CANCELLED, set_state, warn
+from raylite._core.task_table cimport CANCEL_KILLS, CANCEL_NOT, TASK_BLOCKED, TASK_CANCELLED, TASK_FAILED, \
+    TASK_FINISHED, TASK_READY, TASK_RUNNING, TASK_WAITING, tasks_add, tasks_find
 
 
 cdef enum:
     RETURNS_MOST = 1 << 20        # of one task
-    SPAWNS_MOST = 3               # workers in a row that never came, before their tasks fail
 
 
 # ---- accepting -------------------------------------------------------------------------------------------------
@@ -339,7 +328,7 @@ cdef void fail_task(NodeState* n, TaskRow* row, Blob* error, unsigned char state
 
 
 cdef void run_again(NodeState* n, TaskRow* row) noexcept nogil:
-    """A task that had finished runs again: some result of it is needed and gone. Results that live stay (DESIGN 4.4)."""
+    """A task that had finished runs again: a result of it is needed and gone. Results that live stay (DESIGN 4.4)."""
     cdef uint32_t i
     cdef ObjectRow* result
     lineage_to_arguments(n, row)
@@ -384,6 +373,17 @@ cdef void release_worker_slot(NodeState* n, Worker* w, TaskRow* row) noexcept no
         stop_running(n, task)
 
 
+cdef void stop_running(NodeState* n, const TaskRow* row) noexcept nogil:
+    cdef Message* stop
+    if row.cancelled == CANCEL_KILLS:
+        stop = emit(n, CMD_STOP, row.worker, NULL)
+        stop.flags = STOP_KILL
+    else:
+        stop = emit(n, CMD_INTERRUPT, row.worker, NULL)
+        stop.object = object_id(row.id, 0)
+        stop.attempt = row.attempt
+
+
 cdef void learn_duration(NodeState* n, const TaskRow* row, uint64_t duration_ns) noexcept nogil:
     """Exponential mean of a function's run time (Ray paper 4.2.2), quick to believe that it became long."""
     it = n.functions.find(row.function)
@@ -406,7 +406,7 @@ cdef bint values_valid(Cursor c, uint32_t n_values) noexcept nogil:
     """Whether so many values follow."""
     cdef const char* body = NULL
     cdef uint32_t i
-    for i in range(n_values):
+    for _ in range(n_values):
         if take_value(&c, &body) == NULL:
             return False
     return True
@@ -485,25 +485,6 @@ cdef bint on_yielded(NodeState* n, const Message* m, const char* payload) noexce
     return True
 
 
-# ---- losing and giving back ------------------------------------------------------------------------------------
-
-cdef void back_to_ready(NodeState* n, TaskRow* row) noexcept nogil:
-    """The task was placed and has not begun: it queues again where it was, and views of its arguments end."""
-    cdef ObjectRow* argument
-    cdef size_t i
-    for i in range(row.refs.size()):
-        argument = objects_find(&n.objects, row.refs[i])
-        if argument != NULL and argument.state == OBJECT_IN_ARENA:
-            object_unpin(argument, row.worker, False)
-    if row.cancelled:
-        fail_task(n, row, system_error(ERROR_TASK_CANCELLED, b"cancelled", 9), TASK_CANCELLED)
-        return
-    row.worker = 0
-    set_state(n, row, TASK_READY, 0)
-    ready_push(&n.scheduler, row, True)
-    n.dispatch_wanted = True
-
-
 cdef void retry(NodeState* n, TaskRow* row) noexcept nogil:
     """The task runs once more; this uses up a retry."""
     if row.retries_left > 0:
@@ -512,464 +493,3 @@ cdef void retry(NodeState* n, TaskRow* row) noexcept nogil:
     row.worker = 0
     set_state(n, row, TASK_WAITING, 0)
     resolve(n, row)
-
-
-cdef void task_lost(NodeState* n, TaskRow* row, const char* why, uint64_t why_size) noexcept nogil:
-    """A worker died while it ran this task."""
-    cdef string text, name
-    cdef char attempt[16]
-    if row.cancelled:
-        fail_task(n, row, system_error(ERROR_TASK_CANCELLED, b"cancelled", 9), TASK_CANCELLED)
-    elif row.retries_left:
-        retry(n, row)
-    else:
-        snprintf(attempt, 16, "%u", row.attempt)
-        text.assign(deref(function_name(n, row, &name)))
-        text.append(b"\x1f")
-        text.append(<const char*> attempt)
-        text.append(b"\x1f")
-        text.append(string(why, why_size))
-        fail_task(n, row, system_error(ERROR_WORKER_CRASHED, text.data(), text.size()), TASK_FAILED)
-
-
-cdef void on_worker_gone(NodeState* n, const Message* m, const char* payload) noexcept nogil:
-    """request: how many queued messages it had begun. What it had not begun goes elsewhere, at no cost."""
-    cdef Worker* w = worker_find(&n.scheduler, m.client)
-    cdef vector[Run] running
-    cdef deque[Queued] queue
-    cdef TaskRow* row
-    cdef bint came
-    cdef size_t i
-    if w == NULL:
-        return
-    came = w.attached
-    running = w.running
-    queue = w.queue
-    for i in range(running.size()):
-        worker_end(&n.scheduler, w, running[i].task)
-    n.scheduler.n_queued -= <uint32_t> queue.size()
-    idle_remove(&n.scheduler, m.client)
-    n.scheduler.workers.erase(m.client)
-    for i in range(queue.size()):
-        row = tasks_find(&n.tasks, queue[i].task)
-        if row != NULL:
-            back_to_ready(n, row)
-    for i in range(running.size()):
-        row = tasks_find(&n.tasks, running[i].task)
-        if row == NULL:
-            continue
-        if running[i].position <= m.request:
-            task_lost(n, row, payload, m.size)
-        elif came or n.scheduler.n_failed_spawns < SPAWNS_MOST - 1:
-            back_to_ready(n, row)
-        else:
-            fail_task(n, row, system_error(ERROR_SPAWN_FAILED, payload, m.size), TASK_FAILED)
-    if not came:
-        spawn_failed(n)
-    n.dispatch_wanted = True
-
-
-cdef void spawn_failed(NodeState* n) noexcept nogil:
-    """A worker never came: those that did have to do, while there are any."""
-    cdef string text = string(b"A worker process could not be started. The number of workers is limited to ")
-    cdef char number[16]
-    n.scheduler.n_failed_spawns += 1
-    if n.scheduler.workers.empty() or n.scheduler.workers.size() >= n.scheduler.worker_cap:
-        return
-    n.scheduler.worker_cap = <uint32_t> n.scheduler.workers.size()
-    snprintf(number, 16, "%u", n.scheduler.worker_cap)
-    text.append(<const char*> number)
-    text.append(b" from now on.")
-    warn(n, &text)
-
-
-cdef void on_recalled(NodeState* n, const Message* m) noexcept nogil:
-    """The worker's queue was taken back, but for the messages up to position `request`, which it had begun."""
-    cdef Worker* w = worker_find(&n.scheduler, m.client)
-    cdef TaskRow* row
-    cdef uint64_t work
-    if w == NULL:
-        return
-    w.recalling = False
-    while not w.queue.empty() and w.queue.back().position > m.request:
-        row = tasks_find(&n.tasks, w.queue.back().task)
-        work = w.queue.back().expected_ns
-        w.backlog_ns -= work if work < w.backlog_ns else w.backlog_ns
-        w.queue.pop_back()
-        n.scheduler.n_queued -= 1
-        if row != NULL:
-            back_to_ready(n, row)
-
-
-cdef void on_declined(NodeState* n, const Message* m) noexcept nogil:
-    """The worker saw the recall just as it was about to begin this task (position `request`), and left it."""
-    cdef Run* run
-    cdef Worker* w = worker_find(&n.scheduler, m.client)
-    cdef TaskRow* row = tasks_find(&n.tasks, m.object.task)
-    cdef uint64_t work
-    cdef size_t i
-    if w == NULL or row == NULL or row.worker != m.client or row.attempt != m.attempt:
-        return
-    run = worker_run(w, row.id)
-    if run != NULL:
-        if run.position != m.request or row.state != TASK_RUNNING:
-            return
-        release_worker_slot(n, w, row)
-        back_to_ready(n, row)
-        return
-    for i in range(w.queue.size()):
-        if same_task(w.queue[i].task, row.id) and w.queue[i].position == m.request:
-            work = w.queue[i].expected_ns
-            w.backlog_ns -= work if work < w.backlog_ns else w.backlog_ns
-            w.queue.erase(w.queue.begin() + i)
-            n.scheduler.n_queued -= 1
-            back_to_ready(n, row)
-            return
-
-
-# ---- cancelling ------------------------------------------------------------------------------------------------
-
-cdef void stop_running(NodeState* n, const TaskRow* row) noexcept nogil:
-    cdef Message* stop
-    if row.cancelled == CANCEL_KILLS:
-        stop = emit(n, CMD_STOP, row.worker, NULL)
-        stop.flags = STOP_KILL
-    else:
-        stop = emit(n, CMD_INTERRUPT, row.worker, NULL)
-        stop.object = object_id(row.id, 0)
-        stop.attempt = row.attempt
-
-
-cdef void cancel_task(NodeState* n, TaskRow* row, unsigned char how) noexcept nogil:
-    """A task that has not begun ends here; a running one is interrupted, or its worker killed."""
-    if how > row.cancelled:
-        row.cancelled = how
-    if row.state == TASK_RUNNING or row.state == TASK_BLOCKED:
-        stop_running(n, row)
-    elif row.state == TASK_PLACED:
-        call_back_queue(n, worker_find(&n.scheduler, row.worker))
-    else:
-        if row.state == TASK_READY:
-            ready_remove(&n.scheduler, row)
-        else:
-            drop_argument_waiters(n, row, row.refs.size())
-        fail_task(n, row, system_error(ERROR_TASK_CANCELLED, b"cancelled", 9), TASK_CANCELLED)
-
-
-cdef void add_descendants(NodeState* n, vector[TaskId]* ids) noexcept nogil:
-    """The tasks that this one submitted, that those submitted, and so on, as far as they are known."""
-    cdef ordered_set[pair[TaskId, TaskId]] children     # (parent, child), as the table has no order
-    cdef ordered_set[pair[TaskId, TaskId]].iterator child
-    cdef unordered_map[TaskId, TaskRow].iterator row = n.tasks.rows.begin()
-    cdef TaskId parent
-    cdef size_t i = 0
-    while row != n.tasks.rows.end():
-        children.insert(pair[TaskId, TaskId](deref(row).second.parent, deref(row).first))
-        preincrement(row)
-    while i < ids.size():
-        parent = ids[0][i]
-        i += 1
-        child = children.lower_bound(pair[TaskId, TaskId](parent, TaskId(0, 0)))
-        while child != children.end() and same_task(deref(child).first, parent):
-            ids.push_back(deref(child).second)
-            child = children.erase(child)     # each once, even if ids were forged into a circle
-
-
-cdef void on_cancel(NodeState* n, const Message* m) noexcept nogil:
-    cdef vector[TaskId] ids
-    cdef TaskRow* row
-    cdef size_t i
-    ids.push_back(m.object.task)
-    if m.flags & CANCEL_RECURSIVE:
-        add_descendants(n, &ids)
-    for i in range(ids.size()):
-        row = tasks_find(&n.tasks, ids[i])
-        if row != NULL and row.state < TASK_FINISHED:
-            cancel_task(n, row, CANCEL_KILLS if m.flags & CANCEL_FORCE else CANCEL_INTERRUPTS)
-
-
-# ---- placing ---------------------------------------------------------------------------------------------------
-
-cdef uint64_t record_size(const ObjectRow* row) noexcept nogil:
-    return sizeof(ValueRecord) + (align8(row.size) if row.state == OBJECT_INLINE else sizeof(ObjectId))
-
-
-cdef char* write_record(char* at, ObjectRow* row) noexcept nogil:
-    cdef ValueRecord* record = <ValueRecord*> at
-    memset(record, 0, sizeof(ValueRecord))
-    record.kind = row.kind
-    record.flags = row.flags
-    record.where.size = row.size
-    if row.state == OBJECT_INLINE:
-        memcpy(at + sizeof(ValueRecord), blob_data(row.blob), row.size)
-    else:
-        record.in_arena = 1
-        record.where.segment = row.segment
-        record.where.offset = row.offset
-        record.n_refs = 1         # the object itself: whose pin the worker gives back
-        (<ObjectId*> (at + sizeof(ValueRecord)))[0] = row.id
-    return at + record_size(row)
-
-
-cdef char* write_padded(char* at, const char* data, uint64_t size) noexcept nogil:
-    if size:
-        memcpy(at, data, size)
-    return at + align8(size)
-
-
-cdef void send_run(NodeState* n, Worker* w, TaskRow* row, uint64_t position, const vector[uint32_t]* gpus,
-                   uint64_t in_place_request) noexcept nogil:
-    """Tell a worker to run a task: all that it needs is in the message, or lies in the arena, pinned for it."""
-    cdef ObjectRow* function = objects_find(&n.objects, row.function)
-    cdef bint ship = w.functions.insert(row.function).second
-    cdef uint64_t size = sizeof(RunHeader), args_size = row.arguments.size if row.arguments != NULL else 0
-    cdef RunHeader* h
-    cdef Blob* payload
-    cdef char* at
-    cdef Message* m
-    cdef ObjectRow* argument
-    cdef size_t i
-    size += align8(4 * gpus.size()) + align8(row.name.size if row.name != NULL else 0) + align8(args_size)
-    size += align8(function.size) if ship else 0
-    for i in range(row.refs.size()):
-        size += record_size(objects_find(&n.objects, row.refs[i]))
-    payload = blob_new(size)
-    h = <RunHeader*> blob_data(payload)
-    h.function = row.function
-    h.parent = row.parent
-    h.n_returns = row.n_returns
-    h.n_values = <uint32_t> row.refs.size()
-    h.n_gpus = <uint32_t> gpus.size()
-    h.name_size = <uint32_t> row.name.size if row.name != NULL else 0
-    h.function_size = function.size if ship else 0
-    h.args_size = args_size
-    at = write_padded(<char*> (h + 1), <const char*> gpus.data(), 4 * gpus.size())
-    if row.name != NULL:
-        at = write_padded(at, blob_data(row.name), row.name.size)
-    if ship:
-        at = write_padded(at, blob_data(function.blob), function.size)
-    if args_size:
-        at = write_padded(at, blob_data(row.arguments), args_size)
-    for i in range(row.refs.size()):
-        argument = objects_find(&n.objects, row.refs[i])
-        if argument.state == OBJECT_IN_ARENA:
-            object_pin(argument, w.client)
-        at = write_record(at, argument)
-    m = emit(n, CMD_RUN, w.client, payload)
-    m.object = object_id(row.id, 0)
-    m.attempt = row.attempt
-    m.job = row.job
-    m.request = position
-    m.flags = (RUN_HAS_FUNCTION if ship else 0) | (RUN_ARGS_OBJECT if row.flags & SUBMIT_ARGS_OBJECT else 0)
-    if row.flags & SUBMIT_RETRY_EXCEPTIONS:
-        m.flags |= RUN_RETRY_EXCEPTIONS
-    if in_place_request:
-        m.flags |= RUN_IN_PLACE
-        m.aux = in_place_request
-    row.worker = w.client
-    w.progress_ns = n.now_ns
-
-
-cdef uint64_t expected_ns(NodeState* n, const TaskRow* row) noexcept nogil:
-    """The mean run time of the task's function, at least 1; 0 if it is not known."""
-    it = n.functions.find(row.function)
-    if it == n.functions.end() or deref(it).second.mean_ns == 0:
-        return 0
-    return 1 + <uint64_t> deref(it).second.mean_ns
-
-
-cdef Worker* new_worker(NodeState* n, uint64_t environment, const vector[uint32_t]* gpus) noexcept nogil:
-    cdef Worker* w
-    cdef Blob* payload = blob_new(8 + 4 * gpus.size())
-    n.last_client += 1
-    w = worker_add(&n.scheduler, n.last_client, environment)
-    w.gpus = gpus[0]
-    w.progress_ns = n.now_ns
-    memcpy(blob_data(payload), &environment, 8)
-    if gpus.size():
-        memcpy(blob_data(payload) + 8, gpus.data(), 4 * gpus.size())
-    emit(n, CMD_SPAWN, w.client, payload)
-    return w
-
-
-cdef uint32_t start_worker(NodeState* n, uint32_t shape) noexcept nogil:
-    """A worker for tasks that need no GPU, before there is one for it."""
-    cdef vector[uint32_t] no_gpus
-    return new_worker(n, 0, &no_gpus).client
-
-
-cdef bint same_set(const vector[uint32_t]* a, const vector[uint32_t]* b) noexcept nogil:
-    cdef size_t i
-    if a.size() != b.size():
-        return False
-    for i in range(a.size()):
-        if a[0][i] != b[0][i]:
-            return False
-    return True
-
-
-cdef Worker* gpu_worker(NodeState* n, uint64_t environment, const vector[uint32_t]* gpus) noexcept nogil:
-    """An idle worker that has seen exactly these GPUs, or NULL."""
-    cdef Worker* w
-    cdef size_t i
-    for i in range(n.scheduler.idle.size(), 0, -1):
-        w = worker_find(&n.scheduler, n.scheduler.idle[i - 1])
-        if w.environment == environment and same_set(&w.gpus, gpus) and not w.stopping:
-            return w
-    return NULL
-
-
-cdef void place_task(NodeState* n, TaskRow* row, const Place* place, uint64_t expected) noexcept nogil:
-    cdef vector[uint32_t] gpus
-    cdef Worker* w = NULL
-    cdef Queued item
-    cdef uint64_t environment = n.scheduler.resources.shapes[row.shape].environment
-    ready_remove(&n.scheduler, row)
-    if place.kind == PLACE_QUEUE:
-        w = worker_find(&n.scheduler, place.client)
-        w.position += 1
-        item.task = row.id
-        item.position = w.position
-        item.expected_ns = expected
-        w.queue.push_back(item)
-        w.backlog_ns += expected
-        n.scheduler.n_queued += 1
-        row.worker = w.client
-        set_state(n, row, TASK_PLACED, 0)
-        send_run(n, w, row, w.position, &gpus, 0)
-        return
-    resources_acquire(&n.scheduler.resources, row.shape, &gpus)
-    if place.kind == PLACE_IDLE:
-        w = worker_find(&n.scheduler, place.client)
-    elif not gpus.empty():
-        w = gpu_worker(n, environment, &gpus)
-    if w == NULL:
-        if place.stop:
-            stop_idle_worker(n, place.stop)
-        w = new_worker(n, environment, &gpus)
-    idle_remove(&n.scheduler, w.client)
-    w.position += 1
-    row.worker = w.client
-    set_state(n, row, TASK_RUNNING, 0)
-    worker_begin(&n.scheduler, w, row, w.position, expected, &gpus)
-    send_run(n, w, row, w.position, &gpus, 0)
-
-
-cdef void stop_idle_worker(NodeState* n, uint32_t client) noexcept nogil:
-    cdef Worker* w = worker_find(&n.scheduler, client)
-    w.stopping = True
-    idle_remove(&n.scheduler, client)
-    emit(n, CMD_STOP, client, NULL)
-
-
-cdef bint fits_in_place(NodeState* n, const Worker* w, const TaskRow* row) noexcept nogil:
-    shape = &n.scheduler.resources.shapes[row.shape]
-    return resources_fit(&n.scheduler.resources, row.shape) and shape.gpus == 0 and shape.environment == w.environment
-
-
-cdef TaskRow* ready_ancestor(NodeState* n, const Worker* w, const vector[ObjectId]* awaited) noexcept nogil:
-    """A ready task, to be run on top of what `w` runs, without which some of these objects will not come.
-
-    It is one's creator, or the creator of what that waits for, and so on. NULL if there is none.
-    """
-    cdef vector[ObjectId] todo
-    cdef unordered_set[TaskId] seen
-    cdef ObjectRow* object
-    cdef TaskRow* row
-    cdef size_t i
-    todo.assign(awaited.rbegin(), awaited.rend())
-    while not todo.empty():
-        object = objects_find(&n.objects, todo.back())
-        row = tasks_find(&n.tasks, todo.back().task)
-        todo.pop_back()
-        if object == NULL or object_ready(object) or row == NULL or not seen.insert(row.id).second:
-            continue
-        if row.state == TASK_READY and fits_in_place(n, w, row):
-            return row
-        if row.state == TASK_WAITING:
-            for i in range(row.refs.size(), 0, -1):
-                todo.push_back(row.refs[i - 1])
-    return NULL
-
-
-cdef bint run_in_place(NodeState* n) noexcept nogil:
-    """No process may be added: a blocked worker runs the task it waits for on top of its own. False if none can."""
-    cdef ordered_map[uint32_t, Worker].iterator it = n.scheduler.workers.begin()
-    cdef Worker* w
-    cdef Request* r
-    cdef TaskRow* row
-    cdef vector[uint32_t] no_gpus
-    while it != n.scheduler.workers.end():
-        w = &deref(it).second
-        preincrement(it)
-        if w.running.empty() or not w.running.back().lent or w.stopping:
-            continue
-        r = blocking_request(n, w)
-        row = ready_ancestor(n, w, &r.ids) if r != NULL and r.in_place else NULL
-        if row == NULL:
-            continue
-        ready_remove(&n.scheduler, row)
-        resources_acquire(&n.scheduler.resources, row.shape, &no_gpus)
-        row.worker = w.client
-        set_state(n, row, TASK_RUNNING, 0)
-        worker_begin(&n.scheduler, w, row, 0, 0, &no_gpus)
-        send_run(n, w, row, 0, &no_gpus, r.id)
-        return True
-    return False
-
-
-cdef Request* blocking_request(NodeState* n, const Worker* w) noexcept nogil:
-    """The get in which the worker's topmost task blocks, if it blocks in one only."""
-    cdef const Run* top = &w.running.back()
-    if top.n_waits != 1:
-        return NULL
-    it = n.requests.find(request_key(w.client, top.request))
-    if it == n.requests.end() or deref(it).second.kind != EV_GET:
-        return NULL
-    return &deref(it).second
-
-
-cdef void dispatch(NodeState* n) noexcept nogil:
-    """Place ready tasks, the longest ready first among those that can go anywhere now."""
-    cdef TaskRow* best
-    cdef TaskRow* head
-    cdef Place place, best_place = Place(PLACE_NONE, 0, 0)
-    cdef size_t shape
-    cdef uint64_t expected, best_expected = 0
-    cdef bint starved
-    n.dispatch_wanted = False
-    while n.scheduler.n_ready and n.fault.empty():
-        best = NULL
-        starved = False
-        for shape in range(n.scheduler.ready.size()):
-            head = n.scheduler.ready[shape].head
-            if head == NULL or (best != NULL and head.ready_sequence > best.ready_sequence):
-                continue
-            expected = expected_ns(n, head)
-            find_place(&n.scheduler, <uint32_t> shape, expected, &place)
-            if place.kind == PLACE_NO_PROCESS:
-                starved = True
-            elif place.kind != PLACE_NONE:
-                best = head
-                best_place = place
-                best_expected = expected
-        if best != NULL and n.lost_any and not arguments_usable(n, best):
-            ready_remove(&n.scheduler, best)
-            set_state(n, best, TASK_WAITING, 0)
-            resolve(n, best)
-        elif best != NULL:
-            place_task(n, best, &best_place, best_expected)
-        elif not (starved and run_in_place(n)):
-            if not (starved and all_blocked(n)):
-                return
-            n.scheduler.worker_cap += 1   # nobody can go on otherwise
-
-
-cdef bint all_blocked(NodeState* n) noexcept nogil:
-    """Whether every worker waits for another: then only one process more lets anything happen."""
-    cdef ordered_map[uint32_t, Worker].iterator it = n.scheduler.workers.begin()
-    while it != n.scheduler.workers.end():
-        if deref(it).second.running.empty() or not deref(it).second.running.back().lent:
-            return False
-        preincrement(it)
-    return True

@@ -5,7 +5,6 @@ A task's id is a hash of its parent's id and its submission index, an object's i
 host draws it. Ids are 16 and 20 bytes; the hash is MurmurHash3 x64 128 (A. Appleby), which collides by chance only.
 """
 from libc.string cimport memcpy
-from libc.stdint cimport uint8_t
 
 
 cdef inline uint64_t rotl(uint64_t x, int r) noexcept nogil:

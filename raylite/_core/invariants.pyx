@@ -10,13 +10,13 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libcpp.unordered_map cimport unordered_map
 from libcpp.map cimport map as ordered_map
 from libcpp.vector cimport vector
-from raylite._core.arena cimport Block, Segment, arena_block
-from raylite._core.envelope cimport EnvelopeHeader, blob_data, envelope_refs
-from raylite._core.ids cimport ObjectId, TaskId, object_id, same_task
+from raylite._core.arena cimport arena_block, Block, Segment
+from raylite._core.envelope cimport blob_data, envelope_refs, EnvelopeHeader
+from raylite._core.ids cimport object_id, ObjectId, same_task, TaskId
 from raylite._core.local_scheduler cimport Run, Worker, worker_find, worker_run
 from raylite._core.message cimport STREAMING
-from raylite._core.objects cimport OBJECT_INLINE, OBJECT_IN_ARENA, OBJECT_PENDING, OBJECT_RELEASED, ObjectRow, \
-    object_ready, objects_find
+from raylite._core.objects cimport OBJECT_IN_ARENA, OBJECT_INLINE, OBJECT_PENDING, object_ready, OBJECT_RELEASED, \
+    ObjectRow, objects_find
 from raylite._core.resources cimport CPU, UNIT
 from raylite._core.state cimport request_key
 from raylite._core.task_table cimport TASK_BLOCKED, TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_RUNNING, \

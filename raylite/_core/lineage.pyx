@@ -6,18 +6,17 @@ those that made arguments of it that are gone too (Ray paper 4.2.3). Committing 
 producer that is not acknowledged yet (DESIGN rule 4): a result leaves the node after they are.
 """
 from cython.operator cimport dereference as deref
-from libc.stdint cimport uint64_t
 from libc.string cimport memcpy, strlen
 from libcpp.algorithm cimport sort
 from libcpp.unordered_set cimport unordered_set
-from raylite._core.envelope cimport Blob, EnvelopeHeader, blob_data, blob_new, envelope_refs, system_error
+from raylite._core.envelope cimport Blob, blob_data, blob_new, envelope_refs, EnvelopeHeader, system_error
 from raylite._core.execution cimport run_again
 from raylite._core.ids cimport PUT_INDEX
 from raylite._core.message cimport CMD_COMMIT, CMD_EXPOSED, STREAMING
-from raylite._core.objects cimport OBJECT_IN_ARENA, OBJECT_PENDING, OBJECT_RELEASED, ObjectRow, object_in_scope, \
+from raylite._core.objects cimport OBJECT_IN_ARENA, object_in_scope, OBJECT_PENDING, OBJECT_RELEASED, ObjectRow, \
     objects_find
 from raylite._core.references cimport drop_value, store_blob
-from raylite._core.state cimport Commit, ERROR_OBJECT_LOST, emit
+from raylite._core.state cimport Commit, emit, ERROR_OBJECT_LOST
 from raylite._core.task_table cimport TASK_FINISHED, TaskRow, tasks_find
 
 

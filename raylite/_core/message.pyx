@@ -4,7 +4,7 @@ Every message carries time, node incarnation, attempt, job and a version byte, s
 replayed (DESIGN 4.13). Payloads are outside bytes (rule 7): they are read only through a Cursor, which fails once and
 stays failed.
 """
-from raylite._core.envelope cimport KIND_CHECKPOINT, align8, envelope_valid
+from raylite._core.envelope cimport align8, envelope_valid, KIND_CHECKPOINT
 
 
 cdef const char* take(Cursor* c, uint64_t size) noexcept nogil:
@@ -27,7 +27,7 @@ cdef const char* take_padded(Cursor* c, uint64_t size) noexcept nogil:
 
 
 cdef const ValueRecord* take_value(Cursor* c, const char** body) noexcept nogil:
-    """A ValueRecord and what follows it: `body` is the inline envelope (checked), or the references of one in the arena."""
+    """A ValueRecord and what follows: `body` is the inline envelope (checked), or the references of one in the arena."""
     cdef const ValueRecord* v = <const ValueRecord*> take(c, sizeof(ValueRecord))
     if v == NULL:
         return NULL

@@ -5,28 +5,29 @@ out of scope is freed; in a debug build every table is then checked against the 
 """
 from cython.operator cimport dereference as deref, preincrement
 from libc.stdint cimport int64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 from libcpp.map cimport map as ordered_map
 from libcpp.string cimport string
 from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
-from raylite._core.arena cimport ARENA_FULL, ARENA_NEEDS_SEGMENT, ARENA_OK, Segment, arena_drop_segment, arena_free, \
-    arena_lease, arena_new_segment, arena_seal
-from raylite._core.envelope cimport Blob, EnvelopeHeader, KIND_FUNCTION, KIND_SYSTEM_ERROR, align8, blob_copy, \
-    blob_data, blob_drop, blob_new, envelope_valid
-from raylite._core.execution cimport announce_arrivals, dispatch, on_cancel, on_declined, on_finished, on_recalled, \
-    on_submit, on_worker_gone, on_yielded, start_worker, stop_idle_worker
-from raylite._core.ids cimport ObjectId, object_bytes, object_from_bytes, object_id, task_bytes
+from raylite._core.arena cimport arena_drop_segment, arena_free, ARENA_FULL, arena_lease, arena_new_segment, ARENA_OK, \
+    arena_seal, Segment
+from raylite._core.envelope cimport align8, Blob, blob_copy, blob_data, blob_drop, blob_new, envelope_valid, \
+    EnvelopeHeader, KIND_FUNCTION, KIND_SYSTEM_ERROR
+from raylite._core.execution cimport announce_arrivals, on_finished, on_submit, on_yielded
+from raylite._core.ids cimport object_bytes, object_from_bytes, object_id, ObjectId, task_bytes
 from raylite._core.invariants cimport invariant_violation
 from raylite._core.lineage cimport on_committed, on_expose, on_lost, rebuild_wanted
 from raylite._core.local_scheduler cimport IDLE_NS, STALL_NS, Worker, worker_find
 from raylite._core.message cimport *
-from raylite._core.objects cimport OBJECT_RELEASED, ObjectRow, object_hold, object_ready, object_unhold, \
-    object_unpin, objects_add, objects_find
-from raylite._core.references cimport client_gone, drop_value, give_back_segments, refuse_value, require_object, settle, \
-    store_blob, store_value
+from raylite._core.objects cimport object_hold, object_ready, OBJECT_RELEASED, object_unhold, object_unpin, ObjectRow, \
+    objects_add, objects_find
+from raylite._core.references cimport client_gone, drop_value, give_back_segments, refuse_value, require_object, \
+    settle, store_blob, store_value
+from raylite._core.placement cimport dispatch, start_worker, stop_idle_worker
+from raylite._core.recovery cimport on_cancel, on_declined, on_recalled, on_worker_gone
 from raylite._core.requests cimport forget_client_requests, on_forget, on_get, on_next, on_wait
-from raylite._core.resources cimport UNIT, resources_name, resources_provide, resources_setup
+from raylite._core.resources cimport resources_name, resources_provide, resources_setup, UNIT
 from raylite._core.state cimport call_back_queue, Client, Command, emit, Function, PendingLease, poison, read_names, \
     read_sizes, read_workers, Sizes, WorkerReport
 from raylite._core.story cimport StoryEntry

@@ -8,7 +8,8 @@ from raylite._core.task_table cimport TaskRow
 
 cdef Blob* unknown_object() noexcept nogil
 cdef ObjectRow* require_object(NodeState* n, ObjectId id) noexcept nogil
-cdef void store_value(NodeState* n, uint32_t client, ObjectRow* row, const ValueRecord* value, const char* body) noexcept nogil
+cdef void store_value(NodeState* n, uint32_t client, ObjectRow* row, const ValueRecord* value,
+                      const char* body) noexcept nogil
 cdef void store_blob(NodeState* n, ObjectRow* row, Blob* envelope) noexcept nogil
 cdef void refuse_value(NodeState* n, uint32_t client, const ValueRecord* value) noexcept nogil
 cdef void hold_arguments(NodeState* n, TaskRow* row) noexcept nogil

@@ -11,17 +11,15 @@ from libcpp.algorithm cimport sort
 from libcpp.map cimport map as ordered_map
 from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
-from raylite._core.arena cimport arena_block, arena_client_gone, arena_drop_segment, arena_free, arena_seal, \
-    arena_surplus_segment
-from raylite._core.envelope cimport EnvelopeHeader, KIND_FUNCTION, blob_copy, blob_data, blob_drop, envelope_refs, \
+from raylite._core.arena cimport arena_client_gone, arena_drop_segment, arena_free, arena_seal, arena_surplus_segment
+from raylite._core.envelope cimport blob_copy, blob_data, blob_drop, envelope_refs, EnvelopeHeader, KIND_FUNCTION, \
     system_error
-from raylite._core.ids cimport TaskId
 from raylite._core.local_scheduler cimport Worker
-from raylite._core.message cimport CMD_FORGET_FUNCTION, CMD_UNSEGMENT, STREAMING, STREAMING
-from raylite._core.objects cimport OBJECT_IN_ARENA, OBJECT_INLINE, OBJECT_PENDING, OBJECT_RELEASED, object_in_scope, \
-    object_ready, object_unhold, object_unpin, objects_add, objects_find
-from raylite._core.state cimport ERROR_OBJECT_LOST, Function, emit
-from raylite._core.task_table cimport TASK_FAILED, TASK_FINISHED, tasks_erase, tasks_find
+from raylite._core.message cimport CMD_FORGET_FUNCTION, CMD_UNSEGMENT, STREAMING
+from raylite._core.objects cimport OBJECT_IN_ARENA, object_in_scope, OBJECT_INLINE, OBJECT_PENDING, OBJECT_RELEASED, \
+    object_unhold, object_unpin, objects_add, objects_find
+from raylite._core.state cimport emit, ERROR_OBJECT_LOST, Function
+from raylite._core.task_table cimport TASK_FINISHED, tasks_erase, tasks_find
 
 
 cdef Blob* unknown_object() noexcept nogil:
@@ -182,15 +180,21 @@ cdef void forget_function(NodeState* n, ObjectId id) noexcept nogil:
         preincrement(w)
 
 
+cdef bint is_result(const TaskRow* row, uint32_t index) noexcept nogil:
+    """Whether the index is of a return of the task: not of what it put, nor of a stream item."""
+    return index < (1 if row.n_returns == STREAMING else <uint32_t> row.n_returns)
+
+
 cdef void erase_object(NodeState* n, ObjectRow* row) noexcept nogil:
     """Nothing needs the row: it goes, and with its creator's last result the creator's row."""
     cdef TaskRow* creator = tasks_find(&n.tasks, row.id.task)
-    cdef bint was_kept = row.state == OBJECT_IN_ARENA or row.state == OBJECT_RELEASED
+    cdef bint was_kept = creator != NULL and is_result(creator, row.id.index) \
+        and (row.state == OBJECT_IN_ARENA or row.state == OBJECT_RELEASED)
     drop_value(n, row)
     if row.kind == KIND_FUNCTION:
         forget_function(n, row.id)
     n.objects.rows.erase(row.id)
-    if creator != NULL and was_kept and creator.n_kept:
+    if was_kept and creator.n_kept:
         creator.n_kept -= 1
         if creator.n_kept == 0 and creator.holds_lineage:
             retire_task(n, creator)

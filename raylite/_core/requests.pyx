@@ -9,15 +9,15 @@ from libc.string cimport memcpy, memset
 from libcpp.algorithm cimport sort
 from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
-from raylite._core.envelope cimport Blob, KIND_VALUE, blob_data, blob_keep, blob_new
-from raylite._core.ids cimport ObjectId, PUT_INDEX, TaskId, object_id, same_object
-from raylite._core.local_scheduler cimport Run, Worker, run_block, run_unblock, worker_find, worker_run
+from raylite._core.envelope cimport Blob, blob_data, blob_keep, blob_new, KIND_VALUE
+from raylite._core.ids cimport object_id, ObjectId, PUT_INDEX, same_object, TaskId
+from raylite._core.local_scheduler cimport Run, run_block, run_unblock, Worker, worker_find, worker_run
 from raylite._core.message cimport CMD_READY, CMD_VALUE, EV_GET, EV_NEXT, EV_WAIT, GET_IN_PLACE, GET_LENDS, Location, \
     READY_END, STREAMING, VALUE_IN_ARENA
-from raylite._core.objects cimport OBJECT_INLINE, OBJECT_PENDING, OBJECT_RELEASED, object_hold, object_pin, object_ready, objects_add, \
-    objects_find
+from raylite._core.objects cimport object_hold, OBJECT_INLINE, OBJECT_PENDING, object_pin, object_ready, \
+    OBJECT_RELEASED, objects_add, objects_find
 from raylite._core.references cimport store_blob, unknown_object
-from raylite._core.state cimport Request, call_back_queue, emit, request_key, set_state
+from raylite._core.state cimport call_back_queue, emit, Request, request_key, set_state
 from raylite._core.task_table cimport TASK_BLOCKED, TASK_RUNNING, TaskRow, tasks_find
 
 
@@ -158,7 +158,6 @@ cdef void answer_wait(NodeState* n, uint32_t client, uint64_t request, const Obj
                       uint64_t most) noexcept nogil:
     """Send the positions of the first `most` objects that are ready."""
     cdef Blob* slots
-    cdef uint32_t* at
     cdef uint64_t i, found = 0
     cdef vector[uint32_t] ready
     for i in range(n_ids):
@@ -321,7 +320,7 @@ cdef void on_forget(NodeState* n, const Message* m) noexcept nogil:
 
 
 cdef void ask_again(NodeState* n, Request* r) noexcept nogil:
-    """What a wait or next waited for may be there: it is asked anew, and answered unless it was counted twice or lost."""
+    """What a wait or next waited for may be there: it is asked anew, and answered unless it was counted twice."""
     cdef Message m
     cdef vector[ObjectId] ids
     memset(&m, 0, sizeof(Message))

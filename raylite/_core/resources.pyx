@@ -37,7 +37,7 @@ cdef void resources_provide(Resources* r, uint32_t resource, int64_t amount) noe
     r.total[resource] += amount
     r.available[resource] += amount
     if resource == GPU:
-        for i in range(amount // UNIT):
+        for _ in range(amount // UNIT):
             r.gpu_free.push_back(UNIT)
 
 
@@ -51,7 +51,7 @@ cdef bint demand_valid(const char* data, uint64_t size) noexcept nogil:
     cdef size_t i
     if head == NULL or size > DEMAND_MOST:
         return False
-    for i in range(head.n_amounts):
+    for _ in range(head.n_amounts):
         entry = <const DemandEntry*> take(&c, sizeof(DemandEntry))
         name = take_padded(&c, entry.name_size) if entry != NULL else NULL
         if name == NULL or entry.amount < 0 or entry.name_size == 0 \
@@ -80,7 +80,7 @@ cdef int resources_intern(Resources* r, const char* data, uint64_t size) noexcep
     shape.environment = head.environment
     shape.gpus = 0
     shape.key = string(data, size)
-    for i in range(head.n_amounts):
+    for _ in range(head.n_amounts):
         entry = <const DemandEntry*> take(&c, sizeof(DemandEntry))
         amount.resource = resources_name(r, take_padded(&c, entry.name_size), entry.name_size)
         amount.amount = entry.amount

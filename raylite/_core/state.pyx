@@ -8,7 +8,7 @@ from libc.string cimport memset
 from raylite._core.envelope cimport blob_copy, blob_data
 from raylite._core.local_scheduler cimport Worker
 from raylite._core.message cimport CMD_RECALL, CMD_WARN, MESSAGE_VERSION
-from raylite._core.story cimport StoryEntry, story_add
+from raylite._core.story cimport story_add, StoryEntry
 from raylite._core.task_table cimport transition_allowed
 
 

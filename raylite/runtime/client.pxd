@@ -32,7 +32,7 @@ cdef class Client:
     cdef unordered_map[ObjectId, uint32_t] counts    # references in this process; guarded by the GIL
     cdef unordered_map[uint32_t, Mapping] mappings   # guarded by the GIL
     cdef readonly TaskContext root
-    cdef readonly bytes worker_id
+    cdef public bytes node        # the node's id, 16 bytes
     cdef public object run_task   # called with a Run that comes while a get waits for it
     cdef dict watched             # asynchronous calls: token -> (callback, references)
     cdef uint64_t last_token
@@ -52,6 +52,7 @@ cdef class Client:
     cdef void count_up(self, ObjectId id, bint hold)
     cdef void count_down(self, ObjectId id)
     cdef bint alive(self)
+    cdef str fault(self)
     cdef bytes place(self, Packed packed, bint may_inline)
     cdef Call* ask(self, int kind, list refs, uint64_t aux, int flags, uint64_t token)
     cdef list decode_all(self, Call* call)

@@ -12,15 +12,15 @@ from libc.stdint cimport int32_t
 from libc.string cimport memcpy, memset
 from libcpp.deque cimport deque
 from libcpp.vector cimport vector
-from raylite._core.envelope cimport EnvelopeHeader, KIND_ARGUMENTS, KIND_FUNCTION, KIND_SYSTEM_ERROR, KIND_USER_ERROR, \
-    KIND_VALUE, align8, blob_data, blob_drop, blob_keep, envelope_pickle, envelope_valid
-from raylite._core.ids cimport FUNCTION_INDEX, PUT_INDEX, derive_task, hash_bytes, object_bytes, object_from_bytes, \
-    object_id, task_bytes, task_from_bytes
+from raylite._core.envelope cimport align8, blob_data, blob_drop, blob_keep, envelope_pickle, envelope_valid, \
+    EnvelopeHeader, KIND_ARGUMENTS, KIND_FUNCTION, KIND_SYSTEM_ERROR, KIND_USER_ERROR
+from raylite._core.ids cimport derive_task, FUNCTION_INDEX, hash_bytes, object_bytes, object_from_bytes, object_id, \
+    PUT_INDEX, task_bytes, task_from_bytes
 from raylite._core.message cimport *
 from raylite.runtime.inbox cimport inbox_call, inbox_detach, inbox_free_call, inbox_lock, inbox_release_later, \
     inbox_send, inbox_take_arrived, inbox_unlock
-from raylite.runtime.native cimport close, event_clear, getpid, map_shared, monotonic_ns, pthread_mutex_lock, pthread_mutex_trylock, \
-    pthread_mutex_unlock, unmap
+from raylite.runtime.native cimport close, event_clear, getpid, map_shared, monotonic_ns, pthread_mutex_lock, \
+    pthread_mutex_trylock, pthread_mutex_unlock, unmap
 from raylite.runtime.pump cimport pump_wait
 from raylite.serialization cimport BlobBuffer, unpack_blob, unpack_memory
 
@@ -29,7 +29,6 @@ from _contextvars import ContextVar
 from raylite.serialization import pack, packing
 
 cdef enum:
-    NODE_SEED = 0x6E6F6465        # keeps a node's id apart from other hashes
     INLINE_MOST = 100 * 1024      # larger values go through the arena
     SIGNAL_CHECK_NS = 1000000000  # a signal that comes just before a wait begins does not end it, so look again
 
@@ -45,6 +44,10 @@ cpdef Client current_client():
 cdef bint call_answered(Call* call):
     """Whether the answer came with the call itself, as it does when the node is in this process."""
     return (<volatile bint*> &call.answered)[0]
+
+
+cdef int kind_of(Blob* envelope):
+    return (<EnvelopeHeader*> blob_data(envelope)).kind
 
 
 cdef int64_t to_ns(double timeout_s):
@@ -149,6 +152,8 @@ cdef class ObjectRef:
     def job_id(self):
         """The id of the job that the object belongs to."""
         from raylite.ids import JobID
+        if self.client is None:
+            raise TypeError("this is not a reference of a program's: it is only good for wait()")
         return JobID.from_int(self.client.inbox.job)
 
     def is_nil(self):
@@ -181,6 +186,8 @@ cdef class ObjectRef:
         return f"ObjectRef({self.hex()})"
 
     def __reduce__(self):
+        if self.client is None:
+            raise TypeError("this is not a reference of a program's: it is only good for wait()")
         ours = packing()
         if ours is not None:
             ours.refs.append(self)
@@ -279,6 +286,10 @@ cdef class Client:
                 inbox_release_later(self.inbox, EV_UNPIN, call.slots[i].object)
         inbox_free_call(call)
 
+    cdef str fault(self):
+        """What poisoned the node, if it is in this process and is poisoned."""
+        return ""
+
     def usable(self):
         """Raise RaySystemError unless the runtime can be talked to from here."""
         if not self.alive():
@@ -286,6 +297,10 @@ cdef class Client:
             if self.inbox != NULL and self.process != getpid():
                 raise RaySystemError("this process was forked from one that uses raylite; references from there are "
                                      "of no use here. Call raylite.init() to start a runtime of its own.")
+            fault = self.fault()
+            if fault:
+                raise RaySystemError(f"raylite's node found a fault in itself and stopped: {fault}. This is a bug in "
+                                     "raylite; raylite.timeline() has what led to it.")
             raise RaySystemError("raylite has been shut down, and what it held is gone; call raylite.init() to start "
                                  "anew.")
 
@@ -422,7 +437,7 @@ cdef class Client:
         if call.failed:
             for i in range(call.slots.size()):
                 if call.slots[i].filled and not call.slots[i].in_arena \
-                        and (<EnvelopeHeader*> blob_data(call.slots[i].blob)).kind in (KIND_USER_ERROR, KIND_SYSTEM_ERROR):
+                        and kind_of(call.slots[i].blob) in (KIND_USER_ERROR, KIND_SYSTEM_ERROR):
                     self.decode(&call.slots[i])
         for i in range(call.slots.size()):
             out.append(self.decode(&call.slots[i]))
@@ -581,7 +596,7 @@ cdef class Client:
 
     def node_id(self):
         """The id of the one node, 16 bytes: the same for all its clients."""
-        return task_bytes(hash_bytes(<const char*> &self.inbox.job, 4, NODE_SEED))
+        return self.node
 
     def client_number(self):
         """This client's number at its node."""
@@ -750,7 +765,6 @@ cdef class Client:
         cdef Message m
         cdef bytes envelope, text = name.encode("utf-8", "replace"), payload
         cdef uint64_t size = len(text)
-        cdef char* at
         cdef ObjectRef ref
         self.usable()
         packed.kind = KIND_FUNCTION
@@ -773,18 +787,15 @@ cdef class Client:
         n_returns: -1 for a generator; demand: see resources.pyx; name: empty for the function's own.
         """
         cdef TaskContext context = current_context(self)
-        cdef list refs = [], slots = None
+        cdef list refs = []
         cdef Packed packed = None
         cdef Message m
         cdef SubmitHeader h
         cdef Py_ssize_t i
-        cdef Blob* payload
         cdef uint64_t args_size = 0, total
         cdef uint64_t index
         cdef char* at
         cdef list out
-        cdef Call* call = NULL
-        cdef bint taken
         cdef TaskId task
         self.usable()
         memset(&h, 0, sizeof(SubmitHeader))
@@ -898,7 +909,6 @@ cdef class Client:
                uint32_t n_yielded=0):
         """Report a task's end. records: from record(), one for each return."""
         cdef FinishedHeader h
-        cdef Message m
         cdef bytes payload
         h.start_ns = start_ns
         h.end_ns = end_ns
@@ -933,7 +943,7 @@ cdef char* put_padded(char* at, const char* data, uint64_t size):
 
 
 cdef Packed pack_arguments(tuple args, dict kwargs, list refs):
-    """Arguments as one envelope: (args, kwargs, slots); references at the top level go to `refs`, their slots say where."""
+    """Arguments as one envelope: (args, kwargs, slots); top-level references go to `refs`, their slots say where."""
     cdef list slots = [], values = None
     cdef Py_ssize_t i
     cdef Packed packed
@@ -1024,11 +1034,11 @@ cdef class Run:
         cdef const char* body = NULL
         cdef const char* begin = blob_data(self.blob)
         cdef Slot slot
-        cdef uint32_t i
+        cdef uint64_t size
         cdef list values = []
         all_bytes.blob = blob_keep(self.blob)
         whole = memoryview(all_bytes)
-        for i in range(self.n_values):
+        for _ in range(self.n_values):
             record = take_value(&c, &body)
             if record == NULL:
                 raise RuntimeError("a malformed message to run a task")
@@ -1039,7 +1049,8 @@ cdef class Run:
                 slot.where = record.where
                 values.append(self.client.decode(&slot))
             else:
-                values.append(unpack_memory(body, record.where.size, whole[body - begin:body - begin + record.where.size]))
+                size = record.where.size
+                values.append(unpack_memory(body, size, whole[body - begin:body - begin + size]))
         if self.message().flags & RUN_ARGS_OBJECT:
             packed = values.pop()
         elif self.args_size:

@@ -30,7 +30,7 @@ class EmbeddedRuntime:
             kept_idle=n_workers,
         )
         self.host = EmbeddedHost(self.node)
-        self.client = self.host.connect(os.urandom(16), 1)
+        self.client = self.host.connect(zygote.root, 1)
         self.monitor = Monitor(self.host, self.client, config.log_to_driver, self.restart_zygote)
         try:
             self.host.adopt_zygote(*zygote.hand_over())

@@ -6,26 +6,27 @@ blocks either: what does not fit waits in the peer's outbox, and the peer rings 
 """
 from cython.operator cimport dereference as deref, preincrement
 from libc.stdio cimport snprintf
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport free
 from libc.string cimport memcpy, memset, strlen
 from libcpp.string cimport string
 from raylite._core.envelope cimport blob_data, blob_drop, blob_keep
-from raylite._core.ids cimport object_id
 from raylite._core.message cimport *
-from raylite._core.execution cimport start_worker
+from raylite._core.placement cimport start_worker
 from raylite._core.ids cimport ObjectId
 from raylite._core.node cimport node_deadline_ns, node_handle, story_rows, worker_rows
-from raylite._core.state cimport Command, Sizes, WorkerReport, read_names, read_sizes, read_workers
+from raylite._core.state cimport Command, read_names, read_sizes, read_workers, Sizes, WorkerReport
 from raylite._core.story cimport Story
-from raylite.runtime.channel cimport BELL_AWAKE, BELL_THREAD, BELL_WAITER, CHANNEL_BYTES, PAGE, channel_map, \
-    channel_unmap, ring_has, ring_read, ring_write
+from raylite.runtime.channel cimport BELL_THREAD, BELL_WAITER, CHANNEL_BYTES, channel_map, channel_unmap, PAGE, \
+    ring_has, ring_read, ring_write
 from raylite.runtime.client cimport TaskContext
 from raylite.runtime.inbox cimport inbox_close, inbox_deliver, inbox_flush, inbox_free
-from raylite.runtime.native cimport SIGKILL, append_to, close, current_cpu_count, dup, epoll_unwatch, epoll_watch, \
-    errno, event_new, event_set, file_size, full_fence, getpid, hang_up, kill, killpg, load_seq, map_shared, \
-    memory_file, monotonic_ns, not_in_forks, open_pidfd, packet_pair, pthread_mutex_lock, pthread_mutex_unlock, \
-    read_at, receive, send_with_fds, store_release, store_seq, unmap
-from raylite.runtime.pump cimport TAG_FIRST, pump_open, pump_start, pump_stop, pump_wake_by
+from raylite.runtime.native cimport append_to, close, current_cpu_count, dup, epoll_unwatch, epoll_watch, errno, \
+    event_new, event_set, file_size, full_fence, getpid, hang_up, kill, killpg, load_seq, map_shared, memory_file, \
+    monotonic_ns, not_in_forks, open_pidfd, packet_pair, pthread_mutex_lock, pthread_mutex_unlock, read_at, receive, \
+    send_with_fds, SIGKILL, store_release, store_seq, unmap
+from raylite.runtime.pump cimport pump_open, pump_start, pump_stop, pump_wake_by, TAG_FIRST
+
+from raylite._core.ids import content_hash
 
 cdef enum:
     TAG_ZYGOTE = TAG_FIRST
@@ -361,6 +362,8 @@ cdef void perform(Host* h) noexcept nogil:
         if deref(it).second.silent:
             ring_bell(deref(it).second)
         preincrement(it)
+    if not h.node.fault.empty() and not h.local.closed:
+        inbox_close(h.local)      # a node that is not sound answers nothing any more: say so instead of waiting
     h.bell.n_running = h.node.scheduler.workers.size() - h.node.scheduler.idle.size()
     if h.output_asleep and h.bell.n_running:
         h.output_asleep = False
@@ -404,6 +407,7 @@ cdef void take_from_peer(Host* h, Peer* p) noexcept nogil:
         p.channel.into.message.clear()
     if p.channel.into.broken and p.process > 0:
         kill(p.process, SIGKILL)
+    full_fence()                  # after the head that was released, see ring_client.link_send
     if load_seq(&p.channel.client.wants_space):
         event_set(p.space_event)
 
@@ -436,9 +440,10 @@ cdef void host_poll(void* owner) noexcept nogil:
         feed(h, EV_TICK, 0, 0, 0, 0, NULL, 0)
         perform(h)
         deadline = node_deadline_ns(h.node)
-    if h.tick_at_ns == 0 and deadline:
+    if h.tick_at_ns == 0:
         h.tick_at_ns = deadline
-        pump_wake_by(&h.pump, deadline - now if deadline > now else 1)
+    if deadline and h.pump.timer_at_ns == 0:      # a release may have used the timer for itself meanwhile
+        pump_wake_by(&h.pump, h.tick_at_ns - now if h.tick_at_ns > now else 1)
 
 
 cdef bint host_pending(void* owner) noexcept nogil:
@@ -566,6 +571,12 @@ cdef void host_readable(void* owner, uint32_t tag) noexcept nogil:
             worker_exited(h, p.client, 0)
 
 
+cdef void read_fault(Host* h, string* out) noexcept nogil:
+    pthread_mutex_lock(&h.pump.lock)
+    out.assign(h.node.fault)
+    pthread_mutex_unlock(&h.pump.lock)
+
+
 cdef int copy_segment(Host* h, uint32_t segment, uint64_t* size) noexcept nogil:
     """A descriptor of its own for a segment, or -1."""
     cdef ordered_map[uint32_t, int].iterator it
@@ -628,6 +639,15 @@ cdef class LocalClient(Client):
         if self.inbox != NULL and self.inbox.closed:
             inbox_free(self.inbox)    # here, as references and views look into it until the last is gone
 
+    cdef str fault(self):
+        """What poisoned the node, if anything did."""
+        cdef string text
+        if self.owner.host.node == NULL:
+            return ""
+        with nogil:
+            read_fault(self.owner.host, &text)
+        return text.decode("utf-8", "replace")
+
     cdef int fetch_segment(self, uint32_t segment, uint64_t* size) except -1:
         cdef int fd
         with nogil:
@@ -687,6 +707,7 @@ cdef class EmbeddedHost:
         client.process = getpid()
         client.root = TaskContext.of(root, "driver", 0, (), True)
         client.watched = {}
+        client.node = content_hash(root)
         self.host.local = inbox
         feed(self.host, EV_ATTACH, inbox.client, <uint64_t> getpid(), 0, CLIENT_DRIVER, NULL, 0)
         perform(self.host)
@@ -696,10 +717,9 @@ cdef class EmbeddedHost:
 
     def start_workers(self, int count):
         """Order workers before there is work for them."""
-        cdef int i
         with nogil:
             pthread_mutex_lock(&self.host.pump.lock)
-            for i in range(count):
+            for _ in range(count):
                 start_worker(self.host.node, 0)
             perform(self.host)
             pthread_mutex_unlock(&self.host.pump.lock)

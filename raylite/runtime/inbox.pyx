@@ -7,8 +7,8 @@ a lock-free stack; whoever sends next, or the pump's timer, takes it from there.
 from cython.operator cimport dereference as deref, preincrement
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
-from raylite._core.envelope cimport EnvelopeHeader, KIND_SYSTEM_ERROR, KIND_USER_ERROR, blob_copy, blob_data, \
-    blob_drop, blob_keep, blob_new
+from raylite._core.envelope cimport blob_copy, blob_data, blob_drop, blob_keep, blob_new, EnvelopeHeader, \
+    KIND_SYSTEM_ERROR, KIND_USER_ERROR
 from raylite._core.message cimport CMD_LEASED, CMD_READY, CMD_RUN, CMD_VALUE, EV_FORGET, EV_UNPIN, MESSAGE_VERSION, \
     RUN_IN_PLACE, VALUE_IN_ARENA
 from raylite.runtime.pump cimport pump_nudge

@@ -9,7 +9,7 @@ from _thread import allocate_lock, get_ident, start_new_thread
 
 from raylite.runtime.output import OutputReader, write_text
 
-CMD_UNSEGMENT, CMD_WARN = 72, 73
+CMD_UNSEGMENT, CMD_WARN, CMD_REJECT = 72, 73, 74
 OUTPUT_PERIOD_MS = 100
 IDLE_PERIOD_MS = 1000  # while no task runs, only what tasks have left behind can write
 
@@ -39,13 +39,15 @@ class Monitor:
         self.thread = get_ident()
         poll = select.poll()
         poll.register(self.host.notice_event(), select.POLLIN)
-        timeout_ms = OUTPUT_PERIOD_MS
+        timeout_ms = 0
         try:
             while not self.stopping:
                 poll.poll(timeout_ms)
                 self.turn()
-                if not self.stopping:
-                    timeout_ms = IDLE_PERIOD_MS if self.host.doze() else OUTPUT_PERIOD_MS
+                timeout_ms = OUTPUT_PERIOD_MS
+                if not self.stopping and self.host.doze():
+                    self.output.read(self.host.outputs())  # what came between the last look and the doze
+                    timeout_ms = IDLE_PERIOD_MS
         finally:
             self.ended.release()
 
@@ -54,8 +56,10 @@ class Monitor:
         done, notices = self.client.collect()
         for callback, values, error in done:
             guarded(callback, values, error)
-        for kind, _, _, object_id, text in notices:
-            if kind == CMD_WARN:
+        for kind, _, aux, object_id, text in notices:
+            if kind == CMD_REJECT:
+                write_text("stderr", f"raylite: the node refused a message of kind {aux} as malformed; this is a bug\n")
+            elif kind == CMD_WARN:
                 write_text("stderr", f"raylite: {text.decode('utf-8', 'replace')}\n")
             elif kind == CMD_UNSEGMENT:
                 self.client.drop_mapping(int.from_bytes(object_id[16:20], "little"))

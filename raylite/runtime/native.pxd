@@ -39,7 +39,8 @@ cdef extern from *:
     static inline void *exchange_pointer(void **p, void *v) { return __atomic_exchange_n(p, v, __ATOMIC_ACQ_REL); }
     static inline int push_pointer(void **head, void **next, void *item) {
         void *seen = __atomic_load_n(head, __ATOMIC_RELAXED);
-        do { *next = seen; } while (!__atomic_compare_exchange_n(head, &seen, item, 1, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+        do { *next = seen; } while (
+            !__atomic_compare_exchange_n(head, &seen, item, 1, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
         return seen == NULL; }
     static inline void cpu_relax(void) {
     #if defined(__x86_64__)
@@ -121,7 +122,8 @@ cdef extern from *:
     static inline uint64_t file_size(int fd) { struct stat s; return fstat(fd, &s) ? 0 : (uint64_t)s.st_size; }
     static inline int read_at(int fd, char *data, uint64_t size, uint64_t offset) {
         return (int)pread(fd, data, size, (off_t)offset); }
-    static inline int current_cpu_count(void) { cpu_set_t s; return sched_getaffinity(0, sizeof s, &s) ? 1 : CPU_COUNT(&s); }
+    static inline int current_cpu_count(void) {
+        cpu_set_t s; return sched_getaffinity(0, sizeof s, &s) ? 1 : CPU_COUNT(&s); }
     static inline void block_all_signals(void) { sigset_t s; sigfillset(&s); pthread_sigmask(SIG_BLOCK, &s, NULL); }
     static inline void short_timer_slack(void) { prctl(PR_SET_TIMERSLACK, 1000, 0, 0, 0); }
     static inline void name_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }

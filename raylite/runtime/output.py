@@ -100,11 +100,12 @@ def write_text(which, text):
     if target is None or not text:
         return
     try:
-        try:
+        buffer = getattr(target, "buffer", None)
+        if buffer is None:
             target.write(text)
-        except UnicodeEncodeError:
-            encoding = getattr(target, "encoding", None) or "ascii"
-            target.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        else:  # text layers lose what two threads write at once (CPython before 3.12.4); buffers have a lock
+            target.flush()
+            buffer.write(text.encode(target.encoding, "backslashreplace"))
         target.flush()
-    except (AttributeError, OSError, ValueError):
+    except (AttributeError, LookupError, OSError, TypeError, ValueError):
         pass  # the program has closed it, or who read it is gone

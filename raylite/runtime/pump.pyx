@@ -8,10 +8,10 @@ a waiter leads, and the bell points back to it when the waiter leaves.
 Order (Dekker): we store the bell, fence, and look at the input once more before we sleep; the other side stores its
 input, fences, and looks at the bell. All fields but `bell` are guarded by `lock`.
 """
-from raylite.runtime.native cimport block_all_signals, cond_new, cond_wait_until, cpu_relax, epoll_new, epoll_tags, \
-    epoll_watch, event_clear, event_set, full_fence, monotonic_ns, pthread_cond_broadcast, pthread_join, \
-    pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock, short_timer_slack, start_thread, store_seq, \
-    name_thread, timer_arm, timer_new, wait_readable, close
+from raylite.runtime.native cimport block_all_signals, close, cond_new, cond_wait_until, cpu_relax, epoll_new, \
+    epoll_tags, epoll_watch, event_clear, event_set, full_fence, monotonic_ns, name_thread, pthread_cond_broadcast, \
+    pthread_join, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock, short_timer_slack, start_thread, \
+    store_seq, timer_arm, timer_new, wait_readable
 from raylite.runtime.channel cimport BELL_AWAKE, BELL_THREAD, BELL_WAITER
 
 cdef enum:
@@ -119,9 +119,8 @@ cdef void pump_nudge(Pump* p) noexcept nogil:
 
 cdef void spin_for_input(Pump* p) noexcept nogil:
     cdef uint64_t until = monotonic_ns() + p.spin_ns
-    cdef int i
     while not p.pending(p.owner):
-        for i in range(32):
+        for _ in range(32):
             cpu_relax()
         if monotonic_ns() >= until:
             return

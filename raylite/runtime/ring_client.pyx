@@ -3,16 +3,15 @@
 It reads its ring by a pump of its own, as the node does, and writes to the node's under the same lock. A full ring is
 waited for without the lock and without the GIL; the node sets `space_event` when it has read.
 """
-from libc.string cimport memcpy, memset
-from raylite._core.ids cimport ObjectId
-from raylite._core.message cimport CMD_STOP, EV_DECLINED, EV_DESCRIPTOR, MESSAGE_VERSION
-from raylite.runtime.channel cimport BELL_THREAD, BELL_WAITER, PAGE, RECORD_MOST, RING_BYTES, channel_map, channel_unmap, ring_has, ring_read, \
-    ring_write
+from libc.string cimport memset
+from raylite._core.message cimport CMD_STOP, EV_DECLINED, EV_DESCRIPTOR
+from raylite.runtime.channel cimport BELL_THREAD, BELL_WAITER, channel_map, PAGE, RECORD_MOST, RING_BYTES, ring_has, \
+    ring_read, ring_write
 from raylite.runtime.client cimport TaskContext
-from raylite.runtime.inbox cimport inbox_close, inbox_deliver, inbox_flush, inbox_send
-from raylite.runtime.native cimport close, current_cpu_count, event_clear, event_new, event_set, file_size, \
-    full_fence, getpid, load_seq, map_shared, not_in_forks, pthread_cond_broadcast, cond_wait_until, monotonic_ns, \
-    pthread_mutex_lock, pthread_mutex_unlock, recv_one_fd, store_seq, wait_readable
+from raylite.runtime.inbox cimport inbox_close, inbox_deliver, inbox_flush
+from raylite.runtime.native cimport cond_wait_until, current_cpu_count, event_clear, event_new, event_set, file_size, \
+    full_fence, getpid, load_seq, map_shared, monotonic_ns, not_in_forks, pthread_mutex_lock, pthread_mutex_unlock, \
+    recv_one_fd, store_seq, wait_readable
 from raylite.runtime.pump cimport pump_open, pump_start
 
 from _thread import allocate_lock
@@ -28,66 +27,68 @@ cdef extern from *:
     Inbox* raylite_link_new(Inbox*) nogil
 
 
-cdef void ring_node(Link* l) noexcept nogil:
+cdef void ring_node(Link* way) noexcept nogil:
     """Wake whoever of the node's process sleeps, if anybody does."""
     cdef uint64_t bell
     full_fence()
-    bell = load_seq(&l.bell.bell)
+    bell = load_seq(&way.bell.bell)
     if bell == BELL_WAITER:
-        event_set(l.node_waiter_event)
+        event_set(way.node_waiter_event)
     elif bell == BELL_THREAD:
-        event_set(l.node_thread_event)
+        event_set(way.node_thread_event)
 
 
 cdef bint link_send(void* link, const Message* m, const char* payload, bint may_wait) noexcept nogil:
     """Write a message to the ring, under the lock. If it is full: False, or (may_wait) wait for room."""
-    cdef Link* l = <Link*> link
+    cdef Link* way = <Link*> link
     cdef uint64_t progress = 0
-    while l.sending:              # never with the GIL held by us and needed by the sender: it waits without it
+    while way.sending:              # never with the GIL held by us and needed by the sender: it waits without it
         if not may_wait:
             return False
-        cond_wait_until(&l.pump.moved, &l.pump.lock, monotonic_ns() + 1000000)
-    if not may_wait and sizeof(Message) + <uint64_t> m.size + 64 > room(l):
+        cond_wait_until(&way.pump.moved, &way.pump.lock, monotonic_ns() + 1000000)
+    if not may_wait and sizeof(Message) + <uint64_t> m.size + 64 > room(way):
         return False
-    l.sending = True
-    while not ring_write(&l.channel.out, m, payload, &progress):
-        store_seq(&l.channel.client.wants_space, 1)
+    way.sending = True
+    while not ring_write(&way.channel.out, m, payload, &progress):
+        store_seq(&way.channel.client.wants_space, 1)
         full_fence()
-        if ring_write(&l.channel.out, m, payload, &progress):
+        if ring_write(&way.channel.out, m, payload, &progress):
             break
-        ring_node(l)
-        pthread_mutex_unlock(&l.pump.lock)
-        wait_readable(l.space_event, -1)
-        event_clear(l.space_event)
-        pthread_mutex_lock(&l.pump.lock)
-    store_seq(&l.channel.client.wants_space, 0)
-    l.sending = False
-    ring_node(l)
+        ring_node(way)
+        pthread_mutex_unlock(&way.pump.lock)
+        wait_readable(way.space_event, -1)
+        event_clear(way.space_event)
+        pthread_mutex_lock(&way.pump.lock)
+    store_seq(&way.channel.client.wants_space, 0)
+    way.sending = False
+    ring_node(way)
     return True
 
 
-cdef uint64_t room(Link* l) noexcept nogil:
+cdef uint64_t room(Link* way) noexcept nogil:
     """Bytes that surely fit into the ring as one record."""
-    cdef uint64_t used = l.channel.out.tail - load_seq(l.channel.out.shared_head)
+    cdef uint64_t used = way.channel.out.tail - load_seq(way.channel.out.shared_head)
     if used > RING_BYTES - PAGE:
         return 0
     return RING_BYTES - used - 64 if RING_BYTES - used - 64 < RECORD_MOST else RECORD_MOST
 
 
 cdef void link_poll(void* owner) noexcept nogil:
-    cdef Link* l = <Link*> owner
+    cdef Link* way = <Link*> owner
     cdef Message* m
-    cdef uint64_t head = l.channel.into.head
-    while ring_read(&l.channel.into):
-        m = <Message*> l.channel.into.message.data()
+    cdef uint64_t head = way.channel.into.head
+    while ring_read(&way.channel.into):
+        m = <Message*> way.channel.into.message.data()
         if m.kind == CMD_STOP:
-            inbox_close(l.inbox)
+            inbox_close(way.inbox)
         else:
-            inbox_deliver(l.inbox, m, l.channel.into.message.data() + sizeof(Message), NULL)
-        l.channel.into.message.clear()
-    if l.channel.into.head != head and load_seq(&l.channel.node.wants_space):   # be it for a part of a message
-        event_set(l.node_thread_event)
-    inbox_flush(l.inbox, False)
+            inbox_deliver(way.inbox, m, way.channel.into.message.data() + sizeof(Message), NULL)
+        way.channel.into.message.clear()
+    if way.channel.into.head != head:             # be it by a part of a message
+        full_fence()
+        if load_seq(&way.channel.node.wants_space):
+            event_set(way.node_thread_event)
+    inbox_flush(way.inbox, False)
 
 
 cdef bint link_pending(void* owner) noexcept nogil:
@@ -103,40 +104,40 @@ cdef class RingClient(Client):
     under which threads without a task submit; is_worker: whether the node sends it tasks."""
 
     def __init__(self, uint32_t client, fds, uint32_t job, bytes root not None, bint is_worker):
-        cdef Link* l = raylite_link_new(<Link*> NULL)
+        cdef Link* way = raylite_link_new(<Link*> NULL)
         cdef Inbox* inbox = raylite_link_new(<Inbox*> NULL)
-        self.link = l
-        if not channel_map(&l.channel, fds[0], False):
+        self.link = way
+        if not channel_map(&way.channel, fds[0], False):
             raise OSError("the channel to the node cannot be mapped")
-        l.bell = <BellPage*> map_shared(fds[1], 0, PAGE, False)
-        if l.bell == NULL:
+        way.bell = <BellPage*> map_shared(fds[1], 0, PAGE, False)
+        if way.bell == NULL:
             raise OSError("the channel to the node cannot be mapped")
-        not_in_forks(<char*> l.bell, PAGE)
-        l.node_thread_event = fds[2]
-        l.node_waiter_event = fds[3]
-        l.space_event = fds[6]
-        l.socket = fds[7]
-        if not pump_open(&l.pump, l, &l.channel.client.bell, fds[4], fds[5]):
+        not_in_forks(<char*> way.bell, PAGE)
+        way.node_thread_event = fds[2]
+        way.node_waiter_event = fds[3]
+        way.space_event = fds[6]
+        way.socket = fds[7]
+        if not pump_open(&way.pump, way, &way.channel.client.bell, fds[4], fds[5]):
             raise OSError("the client has no file descriptors left")
-        l.pump.poll = link_poll
-        l.pump.pending = link_pending
-        l.pump.readable = link_readable
-        l.pump.spin_ns = SPIN_NS if current_cpu_count() > 1 else 0
-        l.inbox = inbox
-        inbox.pump = &l.pump
-        inbox.link = l
+        way.pump.poll = link_poll
+        way.pump.pending = link_pending
+        way.pump.readable = link_readable
+        way.pump.spin_ns = SPIN_NS if current_cpu_count() > 1 else 0
+        way.inbox = inbox
+        inbox.pump = &way.pump
+        inbox.link = way
         inbox.send = link_send
         inbox.client = client
         inbox.job = job
         inbox.notice_event = event_new()
         self.inbox = inbox
-        self.pump = &l.pump
+        self.pump = &way.pump
         self.process = getpid()
         self.root = TaskContext.of(root, "driver" if not is_worker else "worker", 0, (), not is_worker)
         self.watched = {}
         self.fetching = allocate_lock()
         self.is_worker = is_worker
-        if not pump_start(&l.pump):
+        if not pump_start(&way.pump):
             raise OSError("the client cannot start a thread")
 
     cdef bint begin(self, Message* m):

@@ -296,6 +296,7 @@ def main(client_number, fds, gpus, settings):
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(settings["gpu_ids"][gpu] for gpu in gpus)
     root = client_number.to_bytes(8, "little") + os.urandom(8)
     client = RingClient(client_number, fds[:8], settings["job"], root, True)
+    client.node = settings["node_id"]
     worker = Worker(client, settings)
     client.run_task = worker.perform_in_place
     clients.set_current_client(client)

@@ -25,7 +25,8 @@ class ZygoteProcess:
     def __init__(self, config):
         if not sys.executable:
             raise OSError("raylite starts workers with sys.executable, and this interpreter has none")
-        self.settings = settings(config)
+        self.root = os.urandom(16)  # the job's root task
+        self.settings = settings(config, self.root)
         self.mark = os.urandom(12).hex()
         self.environment = {"OMP_NUM_THREADS": "1", **os.environ, MARK: self.mark}
         self.start()
@@ -100,14 +101,19 @@ class ZygoteProcess:
                 os.close(pidfd)
 
 
-def settings(config):
+def settings(config, root):
     """What the zygote and its workers are told (see worker.main)."""
+    from raylite._core.ids import content_hash
+
     cwd = working_folder()
     return {
         "path": [f"{path or cwd}" for path in sys.path if isinstance(path, str) and (path or cwd)],
         "cwd": cwd,
         "argv": [f"{argument}" for argument in sys.argv],
         "job": 1,
+        "node_id": content_hash(root),
+        "namespace": config.namespace,
+        "labels": dict(config.labels),
         "gpu_ids": list(config.gpu_ids),
         "log_to_driver": config.log_to_driver,
         "variables": dict(config.runtime_env.get("env_vars") or {}),

@@ -62,10 +62,11 @@ class Driver:
 
     # ---- talking ----
 
-    def hear(self, start: str) -> str:
-        """As `expect`, but the line may have come before one that was expected."""
-        said = [line for line in self.lines if line.startswith(start)]
-        return said[0][len(start) :].strip() if said else self.expect(start)
+    def hear(self, start: str, nth: int = 1) -> str:
+        """What follows `start` on the nth line that begins so, of all of its output."""
+        while sum(line.startswith(start) for line in self.lines) < nth:
+            self.expect(start)
+        return [line for line in self.lines if line.startswith(start)][nth - 1][len(start) :].strip()
 
     def expect(self, start: str, timeout_s: float = PATIENCE_S) -> str:
         """What follows `start` on the next line of its output that begins so; other lines are kept in `lines`."""

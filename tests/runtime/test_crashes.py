@@ -137,13 +137,13 @@ say("squares", sum(raylite.get([square.remote(i) for i in range(100)])))
 sys.stdin.readline()
 """)
     driver.expect("squares")
-    for _ in range(2):  # the second one, too
-        worker = driver.expect("(waits").split()[-1]
+    for nth in (1, 2):  # the second one, too
+        worker = driver.hear("(waits", nth).split()[-1]
         before = driver.others()
         assert int(worker) in before
         os.kill(driver.zygote(), signal.SIGKILL)
         driver.until(lambda before=before: not before & driver.tree(), "the old processes are gone")
-    last = driver.expect("(waits").split()[-1]
+    last = driver.hear("(waits", 3).split()[-1]
     go.touch()
     driver.tell()
     assert driver.expect("returned") == last

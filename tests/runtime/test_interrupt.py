@@ -170,7 +170,7 @@ say("again")
 def test_interrupt_by_the_key_of_a_terminal(run, tmp_path):
     """The real thing: an interpreter in the foreground of a terminal, and the key."""
     script = tmp_path / "script.py"
-    script.write_text(CODE.replace("WHAT", INTERRUPTED_IN["get"]))
+    script.write_text(drivers.PREAMBLE + CODE.replace("WHAT", INTERRUPTED_IN["get"]))
     ours, theirs = pty.openpty()
     attributes = termios.tcgetattr(theirs)
     attributes[3] &= ~termios.ECHO

@@ -186,6 +186,29 @@ sys.stdout = kept
     assert "error 1" in driver.stderr
 
 
+def test_what_the_driver_prints_meanwhile_is_not_lost(start):
+    driver = start("""
+@raylite.remote
+def talk():
+    for _ in range(300):
+        print("x" * 20_000)
+
+raylite.init(num_cpus=2)
+refs = [talk.remote() for _ in range(4)]
+i = 0
+while raylite.wait(refs, num_returns=4, timeout=0)[1]:
+    sys.stdout.write(f"own {i}\\n")
+    i += 1
+raylite.get(refs)
+say("count", i)
+""".replace("\\\\", "\\"))
+    driver.finish()
+    shown = [re.sub("x{20000}", "X", line) for line in driver.lines]
+    own = [line for line in shown if not TAGGED.fullmatch(line)]
+    assert own == [f"own {i}" for i in range(len(own) - 1)] + [f"count {len(own) - 1}"]
+    assert texts(shown) == ["X"] * 1200
+
+
 def test_log_to_driver_false_shows_nothing_and_keeps_nothing(start):
     driver = start("""
 @raylite.remote
@@ -219,8 +242,7 @@ say("pid", raylite.get(talk.remote()))
 sys.stdin.readline()
 """)
     pid = int(driver.expect("pid"))
-    while sum(line.startswith("(talk") for line in driver.lines) < 200:
-        driver.expect("(talk")
+    driver.hear("(talk", 200)
     driver.until(lambda: held_bytes(pid, 1) <= 16384, "the output's memory is given back")
     driver.tell()
     driver.succeed()

@@ -1,0 +1,213 @@
+"""Tasks that do not end by themselves: their worker died, gave them back, or somebody cancelled them.
+
+A worker that dies gives its tasks back: those it had begun have used up an attempt, the others cost nothing. A
+cancelled task that has not begun ends here and now; one that runs is interrupted, or its worker killed.
+"""
+from cython.operator cimport dereference as deref, preincrement
+from libc.stdint cimport uint32_t, uint64_t
+from libc.stdio cimport snprintf
+from libcpp.deque cimport deque
+from libcpp.pair cimport pair
+from libcpp.set cimport set as ordered_set
+from libcpp.string cimport string
+from libcpp.unordered_map cimport unordered_map
+from libcpp.vector cimport vector
+from raylite._core.envelope cimport system_error
+from raylite._core.ids cimport PUT_INDEX, same_task, TaskId
+from raylite._core.local_scheduler cimport idle_remove, Queued, ready_push, ready_remove, Run, Worker, worker_end, \
+    worker_find, worker_run
+from raylite._core.message cimport CANCEL_FORCE, CANCEL_RECURSIVE
+from raylite._core.objects cimport OBJECT_IN_ARENA, object_unpin, ObjectRow, objects_find
+from raylite._core.state cimport call_back_queue, ERROR_SPAWN_FAILED, ERROR_TASK_CANCELLED, ERROR_WORKER_CRASHED, \
+    set_state, warn
+from raylite._core.task_table cimport CANCEL_INTERRUPTS, CANCEL_KILLS, TASK_BLOCKED, TASK_CANCELLED, TASK_FAILED, \
+    TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_RUNNING, TaskRow, tasks_find
+from raylite._core.execution cimport drop_argument_waiters, fail_task, function_name, release_worker_slot, retry, \
+    stop_running
+
+cdef enum:
+    SPAWNS_MOST = 3               # workers in a row that never came, before their tasks fail
+
+
+# ---- losing and giving back ------------------------------------------------------------------------------------
+
+cdef void back_to_ready(NodeState* n, TaskRow* row) noexcept nogil:
+    """The task was placed and has not begun: it queues again where it was, and views of its arguments end."""
+    cdef ObjectRow* argument
+    cdef size_t i
+    for i in range(row.refs.size()):
+        argument = objects_find(&n.objects, row.refs[i])
+        if argument != NULL and argument.state == OBJECT_IN_ARENA:
+            object_unpin(argument, row.worker, False)
+    if row.cancelled:
+        fail_task(n, row, system_error(ERROR_TASK_CANCELLED, b"cancelled", 9), TASK_CANCELLED)
+        return
+    row.worker = 0
+    set_state(n, row, TASK_READY, 0)
+    ready_push(&n.scheduler, row, True)
+    n.dispatch_wanted = True
+
+
+cdef void task_lost(NodeState* n, TaskRow* row, const char* why, uint64_t why_size) noexcept nogil:
+    """A worker died while it ran this task."""
+    cdef string text, name
+    cdef char attempt[16]
+    if row.cancelled:
+        fail_task(n, row, system_error(ERROR_TASK_CANCELLED, b"cancelled", 9), TASK_CANCELLED)
+    elif row.retries_left:
+        retry(n, row)
+    else:
+        snprintf(attempt, 16, "%u", row.attempt)
+        text.assign(deref(function_name(n, row, &name)))
+        text.append(b"\x1f")
+        text.append(<const char*> attempt)
+        text.append(b"\x1f")
+        text.append(string(why, why_size))
+        fail_task(n, row, system_error(ERROR_WORKER_CRASHED, text.data(), text.size()), TASK_FAILED)
+
+
+cdef void on_worker_gone(NodeState* n, const Message* m, const char* payload) noexcept nogil:
+    """request: how many queued messages it had begun. What it had not begun goes elsewhere, at no cost."""
+    cdef Worker* w = worker_find(&n.scheduler, m.client)
+    cdef vector[Run] running
+    cdef deque[Queued] queue
+    cdef TaskRow* row
+    cdef bint came
+    cdef size_t i
+    if w == NULL:
+        return
+    came = w.attached
+    running = w.running
+    queue = w.queue
+    for i in range(running.size()):
+        worker_end(&n.scheduler, w, running[i].task)
+    n.scheduler.n_queued -= <uint32_t> queue.size()
+    idle_remove(&n.scheduler, m.client)
+    n.scheduler.workers.erase(m.client)
+    for i in range(queue.size()):
+        row = tasks_find(&n.tasks, queue[i].task)
+        if row != NULL:
+            back_to_ready(n, row)
+    for i in range(running.size()):
+        row = tasks_find(&n.tasks, running[i].task)
+        if row == NULL:
+            continue
+        if running[i].position <= m.request:
+            task_lost(n, row, payload, m.size)
+        elif came or n.scheduler.n_failed_spawns < SPAWNS_MOST - 1:
+            back_to_ready(n, row)
+        else:
+            fail_task(n, row, system_error(ERROR_SPAWN_FAILED, payload, m.size), TASK_FAILED)
+    if not came:
+        spawn_failed(n)
+    n.dispatch_wanted = True
+
+
+cdef void spawn_failed(NodeState* n) noexcept nogil:
+    """A worker never came: those that did have to do, while there are any."""
+    cdef string text = string(b"A worker process could not be started. The number of workers is limited to ")
+    cdef char number[16]
+    n.scheduler.n_failed_spawns += 1
+    if n.scheduler.workers.empty() or n.scheduler.workers.size() >= n.scheduler.worker_cap:
+        return
+    n.scheduler.worker_cap = <uint32_t> n.scheduler.workers.size()
+    snprintf(number, 16, "%u", n.scheduler.worker_cap)
+    text.append(<const char*> number)
+    text.append(b" from now on.")
+    warn(n, &text)
+
+
+cdef void on_recalled(NodeState* n, const Message* m) noexcept nogil:
+    """The worker's queue was taken back, but for the messages up to position `request`, which it had begun."""
+    cdef Worker* w = worker_find(&n.scheduler, m.client)
+    cdef TaskRow* row
+    cdef uint64_t work
+    if w == NULL:
+        return
+    w.recalling = False
+    while not w.queue.empty() and w.queue.back().position > m.request:
+        row = tasks_find(&n.tasks, w.queue.back().task)
+        work = w.queue.back().expected_ns
+        w.backlog_ns -= work if work < w.backlog_ns else w.backlog_ns
+        w.queue.pop_back()
+        n.scheduler.n_queued -= 1
+        if row != NULL:
+            back_to_ready(n, row)
+
+
+cdef void on_declined(NodeState* n, const Message* m) noexcept nogil:
+    """The worker saw the recall just as it was about to begin this task (position `request`), and left it."""
+    cdef Run* run
+    cdef Worker* w = worker_find(&n.scheduler, m.client)
+    cdef TaskRow* row = tasks_find(&n.tasks, m.object.task)
+    cdef uint64_t work
+    cdef size_t i
+    if w == NULL or row == NULL or row.worker != m.client or row.attempt != m.attempt:
+        return
+    run = worker_run(w, row.id)
+    if run != NULL:
+        if run.position != m.request or row.state != TASK_RUNNING:
+            return
+        release_worker_slot(n, w, row)
+        back_to_ready(n, row)
+        return
+    for i in range(w.queue.size()):
+        if same_task(w.queue[i].task, row.id) and w.queue[i].position == m.request:
+            work = w.queue[i].expected_ns
+            w.backlog_ns -= work if work < w.backlog_ns else w.backlog_ns
+            w.queue.erase(w.queue.begin() + i)
+            n.scheduler.n_queued -= 1
+            back_to_ready(n, row)
+            return
+
+
+# ---- cancelling ------------------------------------------------------------------------------------------------
+
+cdef void cancel_task(NodeState* n, TaskRow* row, unsigned char how) noexcept nogil:
+    """A task that has not begun ends here; a running one is interrupted, or its worker killed."""
+    if how > row.cancelled:
+        row.cancelled = how
+    if row.state == TASK_RUNNING or row.state == TASK_BLOCKED:
+        stop_running(n, row)
+    elif row.state == TASK_PLACED:
+        call_back_queue(n, worker_find(&n.scheduler, row.worker))
+    else:
+        if row.state == TASK_READY:
+            ready_remove(&n.scheduler, row)
+        else:
+            drop_argument_waiters(n, row, row.refs.size())
+        fail_task(n, row, system_error(ERROR_TASK_CANCELLED, b"cancelled", 9), TASK_CANCELLED)
+
+
+cdef void add_descendants(NodeState* n, vector[TaskId]* ids) noexcept nogil:
+    """The tasks that this one submitted, that those submitted, and so on, as far as they are known."""
+    cdef ordered_set[pair[TaskId, TaskId]] children     # (parent, child), as the table has no order
+    cdef ordered_set[pair[TaskId, TaskId]].iterator child
+    cdef unordered_map[TaskId, TaskRow].iterator row = n.tasks.rows.begin()
+    cdef TaskId parent
+    cdef size_t i = 0
+    while row != n.tasks.rows.end():
+        children.insert(pair[TaskId, TaskId](deref(row).second.parent, deref(row).first))
+        preincrement(row)
+    while i < ids.size():
+        parent = ids[0][i]
+        i += 1
+        child = children.lower_bound(pair[TaskId, TaskId](parent, TaskId(0, 0)))
+        while child != children.end() and same_task(deref(child).first, parent):
+            ids.push_back(deref(child).second)
+            child = children.erase(child)     # each once, even if ids were forged into a circle
+
+
+cdef void on_cancel(NodeState* n, const Message* m) noexcept nogil:
+    cdef vector[TaskId] ids
+    cdef TaskRow* row
+    cdef size_t i
+    if m.object.index & PUT_INDEX:
+        return                    # a value that was put is nobody's result; its id has the task that put it
+    ids.push_back(m.object.task)
+    if m.flags & CANCEL_RECURSIVE:
+        add_descendants(n, &ids)
+    for i in range(ids.size()):
+        row = tasks_find(&n.tasks, ids[i])
+        if row != NULL and row.state < TASK_FINISHED:
+            cancel_task(n, row, CANCEL_KILLS if m.flags & CANCEL_FORCE else CANCEL_INTERRUPTS)
