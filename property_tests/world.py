@@ -429,7 +429,7 @@ class World:
             out.add(LOST)
         if task.n_failures:
             out.add(f"{task.name}!")
-        if task.n_crashes > task.max_retries:
+        if task.n_crashes and task.n_crashes + task.n_failures > task.max_retries:  # both use up retries
             out.add(CRASHED)
         if task.cancelled:
             out.add(CANCELLED)

@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from raylite.runtime.client import ObjectRef as ObjectRef
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> object:
     home = _HOME.get(name)
     if home is None and name not in _MODULES:
         raise AttributeError(f"module 'raylite' has no attribute {name!r}")
@@ -70,5 +70,5 @@ def __getattr__(name):
     return value
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted({*globals(), *__all__, *_MODULES})

@@ -4,24 +4,34 @@ They go through the client of this process, and start an embedded runtime if the
 they are calls to the driver's node.
 """
 
+from __future__ import annotations
+
 import os
 
 from raylite import exceptions, lifecycle
 from raylite.runtime import client as clients
 
 TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any, TypeVar, overload
+
+    from raylite.generator import ObjectRefGenerator
+    from raylite.remote_function import RemoteFunction
+    from raylite.runtime_context import RuntimeContext
+
+    T = TypeVar("T")
+    Waitable = TypeVar("Waitable", clients.ObjectRef, ObjectRefGenerator)
 
 
-def client_or_init():
+def client_or_init() -> clients.Client:
     """The client of this process; starts the runtime if there is none."""
-    client = clients.current_client()
-    if client is None:
+    if clients.current_client() is None:
         lifecycle.init()
-        client = clients.current_client()
-    return client
+    return connected_client()
 
 
-def connected_client():
+def connected_client() -> clients.Client:
     """The client of this process. Raises RaySystemError if there is none."""
     client = clients.current_client()
     if client is None:
@@ -32,7 +42,7 @@ def connected_client():
     return client
 
 
-def remote(*args, **options):
+def remote(*args: Any, **options: Any) -> Any:
     """Make a function remote: `@remote`, or `@remote(num_cpus=2, ...)`.
 
     Raises TypeError for what is no function, and TypeError or ValueError for a wrong option.
@@ -48,7 +58,7 @@ def remote(*args, **options):
     return lambda target: make_remote(target, options)
 
 
-def make_remote(target, options):
+def make_remote(target: Any, options: dict[str, Any]) -> RemoteFunction:
     from raylite.options import validate_task_options
     from raylite.remote_function import RemoteFunction
     from raylite.signature import Signature
@@ -61,7 +71,15 @@ def make_remote(target, options):
     return RemoteFunction(target, validate_task_options(options, is_generator=signature.is_generator), signature)
 
 
-def get(refs, *, timeout=None):
+if TYPE_CHECKING:
+
+    @overload
+    def get(refs: clients.ObjectRef[T], *, timeout: float | None = None) -> T: ...
+    @overload
+    def get(refs: Sequence[clients.ObjectRef[T]], *, timeout: float | None = None) -> list[T]: ...
+
+
+def get(refs: Any, *, timeout: float | None = None) -> Any:
     """The value of a reference, or the values of a list of them.
 
     Args: refs: an ObjectRef, or a sequence of them; timeout: seconds, None for no limit.
@@ -87,7 +105,7 @@ def get(refs, *, timeout=None):
     return (connected_client() if refs else client_or_init()).get(refs, timeout_s)
 
 
-def check_timeout(timeout):
+def check_timeout(timeout: float | None) -> float:
     """Seconds for the client: below 0 for no limit. Raises TypeError or ValueError."""
     if timeout is None:
         return -1.0
@@ -98,7 +116,7 @@ def check_timeout(timeout):
     return min(float(timeout), 1e9)
 
 
-def put(value, *, _owner=None, _tensor_transport=None):
+def put(value: T, *, _owner: Any = None, _tensor_transport: str | None = None) -> clients.ObjectRef[T]:
     """Store a value; returns its reference. Arrays are copied once, and read without copies.
 
     Raises TypeError for a reference, or for what does not pickle; ObjectStoreFullError.
@@ -119,7 +137,9 @@ def put(value, *, _owner=None, _tensor_transport=None):
         raise TypeError(f"Could not serialize the put value: {explain(value, error)}") from error
 
 
-def wait(refs, *, num_returns=1, timeout=None, fetch_local=True):
+def wait(
+    refs: list[Waitable], *, num_returns: int = 1, timeout: float | None = None, fetch_local: bool = True
+) -> tuple[list[Waitable], list[Waitable]]:
     """Split references into ready and not ready.
 
     Args: refs: a list of different ObjectRefs or generators; num_returns: how many to wait for, and the most that are
@@ -153,7 +173,7 @@ def wait(refs, *, num_returns=1, timeout=None, fetch_local=True):
     return ready, [ref for i, ref in enumerate(refs) if i not in slots]
 
 
-def cancel(ref, *, force=False, recursive=True):
+def cancel(ref: clients.ObjectRef[Any] | ObjectRefGenerator, *, force: bool = False, recursive: bool = True) -> None:
     """Cancel a task: one that has not begun never runs, a running one gets KeyboardInterrupt (force: is killed).
 
     Raises TypeError if `ref` is no reference.
@@ -167,7 +187,7 @@ def cancel(ref, *, force=False, recursive=True):
     connected_client().cancel(ref, force, recursive)
 
 
-def resource_amounts():
+def resource_amounts() -> dict[str, tuple[int, int]]:
     """Name to (total, available) of the node, in 1/10000."""
     from struct import unpack_from
 
@@ -181,22 +201,22 @@ def resource_amounts():
     return out
 
 
-def quantity(units):
+def quantity(units: int) -> float:
     """Units of 1/10000 as a float."""
     return units / 10000.0
 
 
-def cluster_resources():
+def cluster_resources() -> dict[str, float]:
     """The quantity of each resource that the cluster has, as floats by name."""
     return {name: quantity(total) for name, (total, _) in resource_amounts().items() if total}
 
 
-def available_resources():
+def available_resources() -> dict[str, float]:
     """The quantity of each resource that is free now, as floats by name; what is used up is left out."""
     return {name: quantity(free) for name, (total, free) in resource_amounts().items() if total and free > 0}
 
 
-def nodes():
+def nodes() -> list[dict[str, Any]]:
     """The nodes: dicts with "NodeID", "Alive", "Resources" and more, as in Ray."""
     amounts = {name: quantity(total) for name, (total, _) in resource_amounts().items() if total}
     import socket
@@ -214,7 +234,7 @@ def nodes():
     ]
 
 
-def get_gpu_ids():
+def get_gpu_ids() -> list[int | str]:
     """The GPUs assigned to the running task: ids from the user's mask, whole numbers where they are."""
     task = clients.current_task()
     if task is None or not task.gpus:
@@ -223,14 +243,14 @@ def get_gpu_ids():
     return [int(i) if i.isdigit() else i for i in ids if i]
 
 
-def get_runtime_context():
+def get_runtime_context() -> RuntimeContext:
     """Where this code runs (raylite.runtime_context.RuntimeContext)."""
     from raylite.runtime_context import RuntimeContext
 
     return RuntimeContext()
 
 
-def timeline(filename=None):
+def timeline(filename: str | None = None) -> list[dict[str, Any]] | None:
     """What ran when, as Chrome trace events (Perfetto, chrome://tracing).
 
     Args: filename: where to write them as JSON; None: return the list. Raises RaySystemError in a worker.

@@ -1,4 +1,7 @@
-"""References as futures: of concurrent.futures and of asyncio."""
+"""References as futures: of concurrent.futures and of asyncio.
+
+A future is completed by a thread that the process has for it: the driver's monitor, a worker's watcher.
+"""
 
 
 def concurrent_future(ref):
@@ -10,16 +13,30 @@ def concurrent_future(ref):
 
     def arrived(values, error):
         if error is not None:
-            future.set_exception(error)
+            future.set_exception(holdable(error))
         else:
             future.set_result(values[0])
 
-    watch([ref], arrived)
+    watching_client().watch([ref], arrived)
     return future
 
 
 def asyncio_future(ref):
     """An asyncio future on the running loop that gets the object's value or error."""
+    future, arrived = asyncio_pair(lambda values: values[0])
+    watching_client().watch([ref], arrived)
+    return future
+
+
+def asyncio_ready(ref):
+    """An asyncio future on the running loop that is done once the object is ready."""
+    future, arrived = asyncio_pair(lambda values: None)
+    watching_client().watch_ready([ref], arrived)
+    return future
+
+
+def asyncio_pair(result_of):
+    """A future on the running loop, and a callback that completes it from any thread, with result_of(values)."""
     import asyncio
 
     loop = asyncio.get_running_loop()
@@ -29,9 +46,9 @@ def asyncio_future(ref):
         if future.done():
             return
         if error is not None:
-            future.set_exception(error)
+            future.set_exception(holdable(error))
         else:
-            future.set_result(values[0])
+            future.set_result(result_of(values))
 
     def arrived(values, error):
         try:
@@ -39,17 +56,25 @@ def asyncio_future(ref):
         except RuntimeError:
             pass  # the loop was closed meanwhile
 
-    watch([ref], arrived)
-    return future
+    return future, arrived
 
 
-def watch(refs, callback):
-    """Have callback(values, error) called, in another thread, once the objects are ready."""
-    from raylite.runtime.client import current_client
+def holdable(error):
+    """The error as a future can hold it: a StopIteration, raised by an `await`, would pass for a result."""
+    if isinstance(error, StopIteration):
+        from raylite.exceptions import RayTaskError
 
-    client = current_client()
+        return RayTaskError._with(error)
+    return error
+
+
+def watching_client():
+    """The client of this process, with a thread to call what `watch` is given."""
+    from raylite.api import connected_client
+
+    client = connected_client()
     if client.is_worker:
         from raylite.runtime.watcher import ensure_watcher
 
         ensure_watcher(client)
-    client.watch(refs, callback)
+    return client

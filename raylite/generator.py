@@ -1,10 +1,14 @@
 """What a streaming task's `.remote()` returns: its items, as references, as they are made."""
 
-from raylite.exceptions import GetTimeoutError
+from _thread import allocate_lock
+
+NO_LIMIT = -1.0
 
 
 class ObjectRefGenerator:
     """An iterator over references to a generator task's items. An exception in the task is its last item.
+
+    Threads may share it: each item goes to one of them.
 
     Args: ref: the reference that stands for the whole stream.
     """
@@ -12,6 +16,7 @@ class ObjectRefGenerator:
     def __init__(self, ref, client):
         self._ref = ref
         self._client = client
+        self._taking = allocate_lock()
         self._taken = 0
         self._failed = False
         self._ended = False
@@ -20,33 +25,33 @@ class ObjectRefGenerator:
         return self
 
     def __next__(self):
-        item = self._next(-1.0)
+        item = self._next(NO_LIMIT)
         if item is None:
             raise StopIteration
         return item
 
     def _next(self, timeout_s):
-        if self._ended:
-            return None
-        answer = self._client.next_item(self._ref, self._taken + 1, self._failed, timeout_s)
-        if answer is None:
-            self._ended = True
-            return None
-        if answer is False:
-            raise GetTimeoutError(f"the next item of the stream was not there after {timeout_s:g} seconds")
-        self._taken += 1
-        item, self._failed = answer
-        return item
+        """The next reference; None at the end; False if time is up."""
+        with self._taking:
+            if self._ended:
+                return None
+            answer = self._client.next_item(self._ref, self._taken + 1, self._failed, timeout_s)
+            if answer is None:
+                self._ended = True
+            if not answer:
+                return answer
+            self._taken += 1
+            item, self._failed = answer
+            return item
 
     def __aiter__(self):
         return self
 
     async def __anext__(self):
-        import asyncio
-        from contextvars import copy_context
+        from raylite.futures import asyncio_ready
 
-        loop = asyncio.get_running_loop()
-        item = await loop.run_in_executor(None, copy_context().run, self._next, -1.0)
+        while (item := self._next(0.0)) is False:
+            await asyncio_ready(self.next_reference())
         if item is None:
             raise StopAsyncIteration
         return item

@@ -1,5 +1,11 @@
 """The identifiers that programs see: bytes with a type and a hexadecimal form."""
 
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
+
 
 class BaseID:
     """An identifier of `SIZE` bytes; equal if of one type and one value."""
@@ -7,48 +13,48 @@ class BaseID:
     SIZE = 16
     __slots__ = ("_bytes",)
 
-    def __init__(self, data):
+    def __init__(self, data: bytes) -> None:
         if not isinstance(data, bytes) or len(data) != self.SIZE:
             raise ValueError(f"a {type(self).__name__} has {self.SIZE} bytes, got {data!r}")
         self._bytes = data
 
     @classmethod
-    def from_hex(cls, text):
+    def from_hex(cls, text: str) -> Self:
         """The identifier with this hexadecimal form. Raises ValueError if it is none."""
         return cls(bytes.fromhex(text))
 
     @classmethod
-    def nil(cls):
+    def nil(cls) -> Self:
         """The identifier that belongs to nothing."""
         return cls(b"\xff" * cls.SIZE)
 
     @classmethod
-    def size(cls):
+    def size(cls) -> int:
         """Its number of bytes."""
         return cls.SIZE
 
-    def binary(self):
+    def binary(self) -> bytes:
         """Its bytes."""
         return self._bytes
 
-    def hex(self):
+    def hex(self) -> str:
         """Its hexadecimal form."""
         return self._bytes.hex()
 
-    def is_nil(self):
+    def is_nil(self) -> bool:
         """Whether it belongs to nothing."""
         return self._bytes == b"\xff" * self.SIZE
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and other._bytes == self._bytes
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         return hash(self._bytes)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"{type(self).__name__}({self.hex()})"
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type[Self], tuple[bytes]]:
         return type(self), (self._bytes,)
 
 
@@ -77,10 +83,10 @@ class JobID(BaseID):
     __slots__ = ()
 
     @classmethod
-    def from_int(cls, number):
+    def from_int(cls, number: int) -> JobID:
         """The identifier of the job with this number."""
         return cls(number.to_bytes(4, "big"))
 
-    def int(self):
+    def int(self) -> int:  # noqa: A003
         """Its number."""
         return int.from_bytes(self._bytes, "big")

@@ -4,36 +4,46 @@ This module is imported before anything that takes time to load: the zygote star
 runtime. A forked child has none, whatever its parent has: it may start one of its own.
 """
 
+from __future__ import annotations
+
 import os
 import sys
 
-_runtime = None  # EmbeddedRuntime, or SimulatedRuntime
-_context = None
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Self
+
+    from raylite.config import Config
+    from raylite.runtime.client import Client
+    from raylite.runtime.embedded import EmbeddedRuntime
+
+_runtime: Any = None  # EmbeddedRuntime, or SimulatedRuntime
+_context: Context | None = None
 _hooks_set = False
 
 
 class Context(dict):
     """What init returns: where the runtime is, and a context manager that ends it."""
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc_info):
+    def __exit__(self, *exc_info: object) -> None:
         shutdown()
 
     @property
-    def address_info(self):
+    def address_info(self) -> dict[str, str]:
         return dict(self)
 
     @property
-    def dashboard_url(self):
+    def dashboard_url(self) -> str:
         return ""
 
-    def disconnect(self):
+    def disconnect(self) -> None:
         shutdown()
 
 
-def init(address=None, **options):
+def init(address: str | None = None, **options: Any) -> Context:
     """Start the runtime.
 
     Args: num_cpus, num_gpus: whole numbers, what the machine has by default; resources: dict of name to quantity;
@@ -51,24 +61,23 @@ def init(address=None, **options):
         )
     config = Config.from_call(address=address, **options)
     if is_initialized():
-        if config.ignore_reinit_error:
+        if config.ignore_reinit_error and _context is not None:
             return _context
         raise RuntimeError(
             "Maybe you called raylite.init twice by accident? This error can be suppressed by passing in "
             "'ignore_reinit_error=True' or by calling 'raylite.shutdown()' prior to 'raylite.init()'."
         )
     set_hooks()
-    adopt(start_simulated(config) if config.mode == "sim" else start_embedded(config))
-    return _context
+    return adopt(start_simulated(config) if config.mode == "sim" else start_embedded(config))
 
 
-def start_simulated(config):
+def start_simulated(config: Config) -> Any:
     from raylite.sim.session import SimulatedRuntime
 
     return SimulatedRuntime(config)
 
 
-def start_embedded(config):
+def start_embedded(config: Config) -> EmbeddedRuntime:
     later = sorted(set(config.runtime_env) - {"env_vars"})
     if later:
         raise ValueError(f"runtime_env: {', '.join(later)} is not there yet; env_vars is")
@@ -84,7 +93,7 @@ def start_embedded(config):
         raise
 
 
-def adopt(started):
+def adopt(started: Any) -> Context:
     """Make a started runtime the one of this process."""
     global _runtime, _context
     from raylite.runtime import client as clients
@@ -97,9 +106,10 @@ def adopt(started):
         namespace=namespace(),
         mode=started.config.mode,
     )
+    return _context
 
 
-def set_hooks():
+def set_hooks() -> None:
     """Once: end with the interpreter; start afresh in a forked child."""
     global _hooks_set
     if not _hooks_set:
@@ -110,7 +120,7 @@ def set_hooks():
         _hooks_set = True
 
 
-def after_fork():
+def after_fork() -> None:
     """In the child: the parent's runtime is the parent's."""
     global _runtime, _context
     if _runtime is not None:
@@ -120,7 +130,7 @@ def after_fork():
         forget_parent()
 
 
-def shutdown(*, wait_for_processes=False, _exiting_interpreter=False):
+def shutdown(*, wait_for_processes: bool = False, _exiting_interpreter: bool = False) -> None:
     """End the runtime of this process: every worker and what they started, and all objects. Fine without one."""
     global _runtime, _context
     ending, _runtime, _context = _runtime, None, None
@@ -133,39 +143,39 @@ def shutdown(*, wait_for_processes=False, _exiting_interpreter=False):
             clients.set_current_client(None)
 
 
-def current_client():
+def current_client() -> Client | None:
     """The client of this process, or None; loads nothing to find that there is none."""
     clients = sys.modules.get("raylite.runtime.client")
     return None if clients is None else clients.current_client()
 
 
-def is_initialized():
+def is_initialized() -> bool:
     """Whether there is a runtime that this process can use."""
     return current_client() is not None
 
 
-def in_worker():
+def in_worker() -> bool:
     """Whether this process is a worker."""
     client = current_client()
     return client is not None and client.is_worker
 
 
-def runtime():
+def runtime() -> Any:
     """The runtime that this process started, or None (so in workers)."""
     return _runtime
 
 
-def config():
+def config() -> Config | None:
     """The configuration of the runtime that this process started, or None."""
     return None if _runtime is None else _runtime.config
 
 
-def namespace():
+def namespace() -> str:
     """The namespace of this job's named actors."""
     return setting("namespace") or "anonymous"
 
 
-def setting(name):
+def setting(name: str) -> Any:
     """A setting of the runtime that this process started, or works for; None without one."""
     if _runtime is not None:
         return getattr(_runtime.config, name)

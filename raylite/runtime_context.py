@@ -1,5 +1,7 @@
 """Where a piece of code runs: its job, task, worker and resources."""
 
+from __future__ import annotations
+
 from raylite import lifecycle
 from raylite.ids import JobID, NodeID, TaskID
 from raylite.runtime import client as clients
@@ -8,75 +10,75 @@ from raylite.runtime import client as clients
 class RuntimeContext:
     """What get_runtime_context() returns; it tells of the moment in which each of its methods is called."""
 
-    def _client(self):
+    def _client(self) -> clients.Client:
         from raylite.api import connected_client
 
         return connected_client()
 
-    def get_job_id(self):
+    def get_job_id(self) -> str:
         """The job's id, in hexadecimal."""
         return JobID.from_int(self._client().job_number()).hex()
 
-    def get_node_id(self):
+    def get_node_id(self) -> str:
         """The node's id, in hexadecimal."""
         return self._client().node_id().hex()
 
-    def get_task_id(self):
+    def get_task_id(self) -> str | None:
         """The running task's id, in hexadecimal; None in the driver."""
         task = clients.current_task()
         return None if task is None or task.is_driver else task.task_id.hex()
 
-    def get_task_name(self):
+    def get_task_name(self) -> str | None:
         """The running task's name; None in the driver."""
         task = clients.current_task()
         return None if task is None or task.is_driver else task.name
 
-    def get_task_function_name(self):
+    def get_task_function_name(self) -> str | None:
         """The running task's function; None in the driver."""
         return self.get_task_name()
 
-    def get_attempt_number(self):
+    def get_attempt_number(self) -> int:
         """Which attempt of the task this is, from 0."""
         task = clients.current_task()
         return task.attempt if task is not None else 0
 
-    def get_worker_id(self):
+    def get_worker_id(self) -> str:
         """The process's id as a client of the node, in hexadecimal."""
         return self._client().client_number().to_bytes(16, "big").hex()
 
-    def get_actor_id(self):
+    def get_actor_id(self) -> None:
         """The actor's id: None, as this is no actor."""
         return None
 
-    def get_actor_name(self):
+    def get_actor_name(self) -> None:
         return None
 
-    def get_accelerator_ids(self):
+    def get_accelerator_ids(self) -> dict[str, list[str]]:
         """The GPUs assigned to the task, under "GPU", as strings."""
         from raylite.api import get_gpu_ids
 
         return {"GPU": [str(gpu) for gpu in get_gpu_ids()]}
 
-    def get_resource_ids(self):
+    def get_resource_ids(self) -> dict[str, list[str]]:
         return self.get_accelerator_ids()
 
     @property
-    def namespace(self):
+    def namespace(self) -> str:
         """The job's namespace."""
         return lifecycle.namespace()
 
     @property
-    def job_id(self):
+    def job_id(self) -> JobID:
         return JobID.from_hex(self.get_job_id())
 
     @property
-    def node_id(self):
+    def node_id(self) -> NodeID:
         return NodeID.from_hex(self.get_node_id())
 
     @property
-    def task_id(self):
-        return TaskID.from_hex(self.get_task_id())
+    def task_id(self) -> TaskID:
+        return TaskID.from_hex(self.get_task_id() or "")
 
     @property
-    def was_current_actor_reconstructed(self):
+    def was_current_actor_reconstructed(self) -> bool:
         return False

@@ -1,11 +1,17 @@
 """System errors, which the core writes as a code and a text, as the exceptions that `get` raises."""
 
+from __future__ import annotations
+
 from raylite import exceptions
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 WORKER_CRASHED, OBJECT_LOST, TASK_CANCELLED, STORE_FULL, SPAWN_FAILED = 1, 2, 3, 4, 5
 
 
-def system_error(payload, task_id):
+def system_error(payload: bytes, task_id: str) -> exceptions.RayError:
     """The exception for an envelope of kind system error.
 
     Args: payload: 32-bit code and text; task_id: hexadecimal id of the task whose result it is.
@@ -23,11 +29,11 @@ def system_error(payload, task_id):
     return exceptions.RaySystemError(text)
 
 
-def worker_crashed(text):
+def worker_crashed(text: str) -> exceptions.WorkerCrashedError:
     """Fields are separated by 0x1f: function, attempt, how it ended, the last of its standard error."""
     function_name, attempt, how, *stderr = text.split("\x1f")
     kind, _, number = how.rpartition(" ")
     known = {"signal": "signal", "exit code": "exit_code"}.get(kind)
-    fields = {known: int(number)} if known else {}
+    fields: dict[str, Any] = {known: int(number)} if known else {}
     lines = [line for line in "".join(stderr).split("\n") if not line.startswith("\x1e")]
     return exceptions.WorkerCrashedError(function_name=function_name, attempt=int(attempt), stderr=lines, **fields)

@@ -1,7 +1,13 @@
 """The node's story as Chrome trace events: one row for each worker, one slice for each run of a task."""
 
+from __future__ import annotations
 
-def trace_events(runtime):
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def trace_events(runtime: Any) -> list[dict[str, Any]]:
     """Trace events (dicts) of what the runtime remembers; times in microseconds."""
     story = runtime.story()
     pids = {worker["client"]: worker["pid"] for worker in runtime.workers()}

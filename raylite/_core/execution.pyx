@@ -23,7 +23,7 @@ from raylite._core.references cimport hold_arguments, keep_as_lineage, lineage_t
     retire_task, store_blob, store_value
 from raylite._core.requests cimport request_arrived
 from raylite._core.resources cimport resources_acquire, resources_intern, resources_lacking
-from raylite._core.state cimport emit, ERROR_TASK_CANCELLED, set_state, warn
+from raylite._core.state cimport call_back_queue, emit, ERROR_TASK_CANCELLED, set_state, warn
 from raylite._core.task_table cimport CANCEL_KILLS, CANCEL_NOT, TASK_BLOCKED, TASK_CANCELLED, TASK_FAILED, \
     TASK_FINISHED, TASK_READY, TASK_RUNNING, TASK_WAITING, tasks_add, tasks_find
 
@@ -374,9 +374,13 @@ cdef void release_worker_slot(NodeState* n, Worker* w, TaskRow* row) noexcept no
 
 
 cdef void stop_running(NodeState* n, const TaskRow* row) noexcept nogil:
+    """Interrupt a cancelled task, or have its worker killed: that gets no more work, and what it has not begun goes."""
+    cdef Worker* w = worker_find(&n.scheduler, row.worker)
     cdef Message* stop
     if row.cancelled == CANCEL_KILLS:
-        stop = emit(n, CMD_STOP, row.worker, NULL)
+        call_back_queue(n, w)
+        w.stopping = True
+        stop = emit(n, CMD_STOP, w.client, NULL)
         stop.flags = STOP_KILL
     else:
         stop = emit(n, CMD_INTERRUPT, row.worker, NULL)

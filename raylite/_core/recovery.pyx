@@ -72,11 +72,11 @@ cdef void on_worker_gone(NodeState* n, const Message* m, const char* payload) no
     cdef vector[Run] running
     cdef deque[Queued] queue
     cdef TaskRow* row
-    cdef bint came
+    cdef bint came                # or was ended by us before it could
     cdef size_t i
     if w == NULL:
         return
-    came = w.attached
+    came = w.attached or w.stopping
     running = w.running
     queue = w.queue
     for i in range(running.size()):

@@ -53,6 +53,7 @@ class Run:
     def arguments(self) -> tuple[Any, dict[str, Any]]: ...
 
 class Client:
+    node: bytes
     root: TaskContext
     run_task: Callable[[Run], None]
     is_worker: bool
@@ -66,6 +67,9 @@ class Client:
         self, stream: ObjectRef[Any], index: int, after_error: bool, timeout_s: float = -1.0
     ) -> tuple[ObjectRef[Any], bool] | bool | None: ...
     def watch(
+        self, refs: list[ObjectRef[Any]], callback: Callable[[list[Any] | None, BaseException | None], None]
+    ) -> None: ...
+    def watch_ready(
         self, refs: list[ObjectRef[Any]], callback: Callable[[list[Any] | None, BaseException | None], None]
     ) -> None: ...
     def collect(self) -> tuple[list[tuple[Any, Any, Any]], list[tuple[int, int, int, bytes, bytes]]]: ...

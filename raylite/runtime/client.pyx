@@ -549,6 +549,13 @@ cdef class Client:
         self.watched[self.last_token] = (callback, list(refs))
         self.ask(EV_GET, refs, 0, GET_LENDS, self.last_token)
 
+    def watch_ready(self, list refs not None, callback):
+        """As watch, without the values, once one of the references is ready."""
+        self.usable()
+        self.last_token += 1
+        self.watched[self.last_token] = (callback, list(refs))
+        self.ask(EV_WAIT, refs, 1, GET_LENDS, self.last_token)
+
     def collect(self):
         """Take what came asynchronously: what collect_arrived gives, and a list of notices (kind, flags, aux, object,
         text). For the one thread that the process has for it."""

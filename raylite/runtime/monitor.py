@@ -7,7 +7,7 @@ import select
 import sys
 from _thread import allocate_lock, get_ident, start_new_thread
 
-from raylite.runtime.output import OutputReader, write_text
+from raylite.runtime.output import OutputReader, write_lines
 
 CMD_UNSEGMENT, CMD_WARN, CMD_REJECT = 72, 73, 74
 OUTPUT_PERIOD_MS = 100
@@ -58,9 +58,10 @@ class Monitor:
             guarded(callback, values, error)
         for kind, _, aux, object_id, text in notices:
             if kind == CMD_REJECT:
-                write_text("stderr", f"raylite: the node refused a message of kind {aux} as malformed; this is a bug\n")
+                what = f"raylite: the node refused a message of kind {aux} as malformed; this is a bug in raylite\n"
+                write_lines("stderr", [what])
             elif kind == CMD_WARN:
-                write_text("stderr", f"raylite: {text.decode('utf-8', 'replace')}\n")
+                write_lines("stderr", [f"raylite: {text.decode('utf-8', 'replace')}\n"])
             elif kind == CMD_UNSEGMENT:
                 self.client.drop_mapping(int.from_bytes(object_id[16:20], "little"))
         if self.stopping:

@@ -6,13 +6,16 @@ crash is told from.
 """
 
 import os
+import select
 import sys
+from time import sleep
 
 from raylite.runtime.processes import punch_hole
 from raylite.runtime.worker import NAME_MARK
 
 CHUNK_BYTES = 1 << 20
 PAGE = 4096
+FULL_PIPE_S = 0.01
 
 
 class Stream:
@@ -87,25 +90,47 @@ class OutputReader:
 
     def write(self, stream, pid, data, which):
         """Write the lines that `data` completes to the driver's own stream."""
-        if not self.show:
-            return
-        write_text(which, "".join(
-            f"({name} pid={pid}) {line.decode('utf-8', 'replace')}\n" for name, line in stream.lines(data)
-        ))
+        if self.show:
+            lines = [f"({name} pid={pid}) {line.decode('utf-8', 'replace')}\n" for name, line in stream.lines(data)]
+            write_lines(which, lines)
 
 
-def write_text(which, text):
+def write_lines(which, lines):
     """Write to sys.stdout or sys.stderr, whatever the program has made of it; where there is none, nowhere."""
     target = getattr(sys, which)
-    if target is None or not text:
+    if target is None or not lines:
         return
     try:
         buffer = getattr(target, "buffer", None)
         if buffer is None:
-            target.write(text)
-        else:  # text layers lose what two threads write at once (CPython before 3.12.4); buffers have a lock
+            target.write("".join(lines))
+        else:  # a text layer loses what two threads write at once (CPython before 3.12.4)
             target.flush()
-            buffer.write(text.encode(target.encoding, "backslashreplace"))
+            for piece in pieces(line.encode(target.encoding, "backslashreplace") for line in lines):
+                write_all(buffer, piece)
         target.flush()
     except (AttributeError, LookupError, OSError, TypeError, ValueError):
         pass  # the program has closed it, or who read it is gone
+
+
+def pieces(lines):
+    """Lines, joined as far as the system writes them to a pipe as one: other threads write there, too."""
+    piece = b""
+    for line in lines:
+        if piece and len(piece) + len(line) > select.PIPE_BUF:
+            yield piece
+            piece = b""
+        piece += line
+    yield piece
+
+
+def write_all(buffer, data):
+    """Write to a stream of bytes that may be unbuffered, or a pipe that does not block its writer."""
+    while data:
+        try:
+            written = buffer.write(data)
+        except BlockingIOError as error:
+            written = error.characters_written
+        data = data[written or 0 :]
+        if not written:
+            sleep(FULL_PIPE_S)

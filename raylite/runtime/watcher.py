@@ -1,6 +1,7 @@
 """A worker's thread that completes futures: started by the first one, as most workers have none."""
 
 import select
+import sys
 from _thread import allocate_lock, start_new_thread
 
 _starting = allocate_lock()
@@ -22,4 +23,7 @@ def run(client):
     while client is _watched:
         poll.poll()
         for callback, values, error in client.collect_arrived():
-            callback(values, error)
+            try:
+                callback(values, error)
+            except Exception:  # there are other futures
+                sys.excepthook(*sys.exc_info())

@@ -595,6 +595,14 @@ def test_a_queued_task_that_is_cancelled_does_not_go_elsewhere_when_its_worker_d
     assert queued.detach(2, started=queued.runs["a"].position) == ["1 gets b: cancelled!"]
 
 
+def test_a_worker_that_is_killed_gets_no_more_work_and_gives_back_what_it_has_not_begun(queued):
+    assert queued.cancel("a", p.CANCEL_FORCE) == ["recall 2", "kill 2"]
+    assert queued.recalled(2, started=queued.runs["a"].position) == []
+    assert queued.submit("c") == []
+    assert queued.detach(2, started=queued.runs["a"].position) == ["spawn 3", "run b on 3", "run c on 3"]
+    assert queued.runs["b"].attempt == 0
+
+
 def test_cancelling_reaches_the_tasks_that_a_task_submitted(wide):
     wide.submit("a")
     wide.submit("b", 2, parent="a")

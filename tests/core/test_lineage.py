@@ -64,6 +64,16 @@ def test_small_arguments_are_kept_with_it(wide):
     assert wide.run_of("b").values[0].body == p.envelope(b"a.0")
 
 
+def test_what_a_task_put_is_no_result_of_it(wide):
+    """When that goes, the task is remembered still."""
+    wide.submit("a", n_returns=2)
+    wide.put("a!1", wide.in_arena(100, 2), client=2)
+    finish(wide, "a", 2)
+    wide.release("a!1", client=2)
+    wide.release("a.1")
+    assert wide.lose("a") == ["run a on 2 again 1"]
+
+
 def test_what_failed_is_not_remembered(wide):
     wide.submit("a")
     record = wide.in_arena(100, 2)

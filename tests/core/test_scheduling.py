@@ -208,6 +208,15 @@ def test_a_worker_that_came_ends_the_count_of_those_that_did_not(make_host):
         assert host.detach(client)[-1] == f"run a on {client + 1}"
 
 
+def test_a_worker_that_was_ended_before_it_came_is_no_failure(make_host):
+    host = make_host()
+    for i, task in enumerate("abcde"):
+        assert host.submit(task)[-1] == f"run {task} on {i + 2}"
+        host.cancel(task, p.CANCEL_FORCE)
+        assert host.detach(i + 2, why="signal 9") == []
+        assert host.get(task) == [f"1 gets {task}: cancelled!"]
+
+
 def test_when_all_wait_for_one_that_cannot_be_started_it_fails(make_host):
     host = make_host(worker_cap=1)
     host.submit("a")

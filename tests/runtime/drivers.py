@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Callable
@@ -35,18 +37,20 @@ def say(*words):
 
 
 class Driver:
-    """Args: command: of the program; folder: an empty one, for its temporary files; mark: a string nobody else has;
-    options: for Popen."""
+    """Args: command: of the program; temporary: an empty folder, which is its own and where it starts; stderr_path:
+    where its standard error goes; mark: a string nobody else has; options: for Popen."""
 
-    def __init__(self, command, folder: Path, mark: str, *, env=None, **options):
+    def __init__(self, command, temporary: Path, stderr_path: Path, mark: str, *, env=None, **options):
         self.mark = mark
-        self.temporary = folder
+        self.temporary = temporary
+        self.stderr_path = stderr_path
         self.lines: list[str] = []
         self._rest = b""
-        environment = {**os.environ, MARK: mark, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder), **(env or {})}
+        environment = {**os.environ, MARK: mark, "PYTHONPATH": str(ROOT), "TMPDIR": str(temporary), **(env or {})}
+        if "PYTHONUNBUFFERED" not in (env or {}):
+            environment.pop("PYTHONUNBUFFERED", None)
         self.shared_memory = set(os.listdir("/dev/shm"))
-        options = {"stdin": subprocess.PIPE, "start_new_session": True, "cwd": folder, **options}
-        self.stderr_path = folder.parent / f"{folder.name}.stderr"
+        options = {"stdin": subprocess.PIPE, "start_new_session": True, "cwd": temporary, **options}
         with open(self.stderr_path, "wb") as errors:
             self.process = subprocess.Popen(
                 command, env=environment, stdout=subprocess.PIPE, stderr=options.pop("stderr", errors), **options
@@ -179,24 +183,20 @@ class Driver:
                     stream.close()
                 except BrokenPipeError:
                     pass
+        shutil.rmtree(self.temporary, ignore_errors=True)
 
 
 def start(code: str, folder: Path, *, arguments=(), python=(), **options) -> Driver:
     """A driver that runs PREAMBLE and `code` from a file."""
-    mark = uuid.uuid4().hex
-    home = folder / mark
-    home.mkdir()
-    script = folder / f"{mark}.py"
+    script = folder / f"{uuid.uuid4().hex}.py"
     script.write_text(PREAMBLE + code)
-    return Driver([sys.executable, *python, str(script), *arguments], home, mark, **options)
+    return run([sys.executable, *python, str(script), *arguments], folder, **options)
 
 
 def run(command, folder: Path, **options) -> Driver:
-    """A driver by its command."""
-    mark = uuid.uuid4().hex
-    home = folder / mark
-    home.mkdir()
-    return Driver(command, home, mark, **options)
+    """A driver by its command. Its temporary folder has a short path, as Unix sockets may be made there."""
+    temporary = Path(tempfile.mkdtemp(prefix="d"))
+    return Driver(command, temporary, folder / f"{temporary.name}.stderr", uuid.uuid4().hex, **options)
 
 
 def shared_memory_of_nobody(before: set[str]) -> set[str]:

@@ -244,6 +244,7 @@ raylite.init(num_cpus=1)
 say("ready")
 sys.stdin.readline()
 say("squares", sum(raylite.get([square.remote(i) for i in range(100)])))
+sys.stdin.readline()
 """)
     driver.expect("ready")
     zygote = driver.zygote()
@@ -252,6 +253,7 @@ say("squares", sum(raylite.get([square.remote(i) for i in range(100)])))
     driver.tell()
     assert driver.expect("squares") == "328350"
     assert driver.zygote() == zygote
+    driver.tell()
     driver.succeed()
 
 

@@ -186,27 +186,46 @@ sys.stdout = kept
     assert "error 1" in driver.stderr
 
 
-def test_what_the_driver_prints_meanwhile_is_not_lost(start):
-    driver = start("""
+@pytest.mark.parametrize(("env", "length"), [({}, 20_000), ({"PYTHONUNBUFFERED": "1"}, 1000)])
+def test_what_the_driver_prints_meanwhile_is_not_lost(start, env, length):
+    """Nor mixed into other lines; where Python does not buffer, as far as the system writes to a pipe as one."""
+    code = """
 @raylite.remote
 def talk():
-    for _ in range(300):
-        print("x" * 20_000)
+    for _ in range(6_000_000 // LENGTH):
+        print("x" * LENGTH)
 
 raylite.init(num_cpus=2)
-refs = [talk.remote() for _ in range(4)]
+refs = [talk.remote() for _ in range(2)]
 i = 0
-while raylite.wait(refs, num_returns=4, timeout=0)[1]:
-    sys.stdout.write(f"own {i}\\n")
+while raylite.wait(refs, num_returns=2, timeout=0)[1]:
+    say("own", i)
     i += 1
 raylite.get(refs)
 say("count", i)
-""".replace("\\\\", "\\"))
+"""
+    driver = start(code.replace("LENGTH", str(length)), env=env)
     driver.finish()
-    shown = [re.sub("x{20000}", "X", line) for line in driver.lines]
+    shown = [line.replace("x" * length, "X") for line in driver.lines]
     own = [line for line in shown if not TAGGED.fullmatch(line)]
     assert own == [f"own {i}" for i in range(len(own) - 1)] + [f"count {len(own) - 1}"]
-    assert texts(shown) == ["X"] * 1200
+    assert texts(shown) == ["X"] * (2 * 6_000_000 // length)
+
+
+def test_a_pipe_that_does_not_block_its_writer(start):
+    driver = start("""
+@raylite.remote
+def talk():
+    for i in range(10_000):
+        print(i, "x" * 100)
+
+os.set_blocking(1, False)
+raylite.init(num_cpus=1)
+raylite.get(talk.remote())
+raylite.shutdown()
+""")
+    driver.succeed()
+    assert texts(driver.lines) == [f"{i} {'x' * 100}" for i in range(10_000)]
 
 
 def test_log_to_driver_false_shows_nothing_and_keeps_nothing(start):
@@ -258,7 +277,7 @@ def test_output_of_a_worker_that_dies(start):
 @raylite.remote(max_retries=0)
 def dies():
     print("last line")
-    sys.stderr.write("partial last")
+    os.write(2, b"partial last")
     os.kill(os.getpid(), 11)
 
 raylite.init(num_cpus=1)
