@@ -44,6 +44,7 @@ EXTENSIONS = (
     "raylite.runtime.inbox",
     "raylite.runtime.client",
     "raylite.runtime.ring_client",
+    "raylite.runtime.peers",
     "raylite.runtime.host",
 )
 

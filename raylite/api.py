@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def client_or_init() -> clients.Client:
     """The client of this process; starts the runtime if there is none."""
     if clients.current_client() is None:
-        lifecycle.init()
+        lifecycle.init_if_needed()
     return connected_client()
 
 

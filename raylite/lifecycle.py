@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from _thread import allocate_lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _runtime: Any = None  # EmbeddedRuntime, or SimulatedRuntime
 _context: Context | None = None
 _hooks_set = False
+_starting = allocate_lock()
 
 
 class Context(dict):
@@ -52,6 +54,18 @@ def init(address: str | None = None, **options: Any) -> Context:
     Returns a context, usable in `with`. Raises RuntimeError if it runs already or this is a worker; TypeError or
     ValueError for a wrong argument.
     """
+    with _starting:
+        return start(address=address, **options)
+
+
+def init_if_needed() -> None:
+    """Start the runtime unless there is one: however many threads ask for it at once."""
+    with _starting:
+        if not is_initialized():
+            start()
+
+
+def start(**options: Any) -> Context:
     from raylite.config import Config
 
     if in_worker():
@@ -59,7 +73,7 @@ def init(address: str | None = None, **options: Any) -> Context:
             "raylite.init() was called inside a worker: tasks use the runtime that runs them. "
             "Remove the call, or guard it with `if __name__ == '__main__':`."
         )
-    config = Config.from_call(address=address, **options)
+    config = Config.from_call(**options)
     if is_initialized():
         if config.ignore_reinit_error and _context is not None:
             return _context
@@ -122,8 +136,9 @@ def set_hooks() -> None:
 
 def after_fork() -> None:
     """In the child: the parent's runtime is the parent's."""
-    global _runtime, _context
-    if _runtime is not None:
+    global _runtime, _context, _starting
+    _starting = allocate_lock()
+    if is_initialized():
         from raylite.runtime.forks import forget_parent
 
         _runtime = _context = None

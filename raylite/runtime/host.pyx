@@ -9,21 +9,23 @@ from libc.stdio cimport snprintf
 from libc.stdlib cimport free
 from libc.string cimport memcpy, memset, strlen
 from libcpp.string cimport string
-from raylite._core.envelope cimport blob_data, blob_drop, blob_keep
+from raylite._core.envelope cimport Blob, blob_data, blob_drop
 from raylite._core.message cimport *
 from raylite._core.placement cimport start_worker
 from raylite._core.ids cimport ObjectId
 from raylite._core.node cimport node_deadline_ns, node_handle, story_rows, worker_rows
 from raylite._core.state cimport Command, read_names, read_sizes, read_workers, Sizes, WorkerReport
 from raylite._core.story cimport Story
-from raylite.runtime.channel cimport BELL_THREAD, BELL_WAITER, CHANNEL_BYTES, channel_map, channel_unmap, PAGE, \
-    ring_has, ring_read, ring_write
+from raylite.runtime.channel cimport PAGE, ring_has, ring_read
 from raylite.runtime.client cimport TaskContext
 from raylite.runtime.inbox cimport inbox_close, inbox_deliver, inbox_flush, inbox_free
 from raylite.runtime.native cimport append_to, close, current_cpu_count, dup, epoll_unwatch, epoll_watch, errno, \
-    event_new, event_set, file_size, full_fence, getpid, hang_up, kill, killpg, load_seq, map_shared, memory_file, \
-    monotonic_ns, not_in_forks, open_pidfd, packet_pair, pthread_mutex_lock, pthread_mutex_unlock, read_at, receive, \
-    send_with_fds, SIGKILL, store_release, store_seq, unmap
+    event_new, event_set, full_fence, getpid, hang_up, kill, killpg, load_seq, map_shared, memory_file, monotonic_ns, \
+    not_in_forks, open_pidfd, pthread_mutex_lock, pthread_mutex_unlock, receive, send_with_fds, SIGKILL, \
+    store_release, store_seq, unmap
+from raylite.runtime.peers cimport append_stderr, close_fd, FD_BELL, FD_ERR, FD_MEMORY, FD_NODE_THREAD, \
+    FD_NODE_WAITER, FD_OUT, FD_SOCKET, FD_SPACE, FD_THREAD, FD_WAITER, flush_outbox, free_peer, GPUS_MOST, new_peer, \
+    PEER_FDS, ring_bell, send_to_peer, SpawnOrder
 from raylite.runtime.pump cimport pump_open, pump_start, pump_stop, pump_wake_by, TAG_FIRST
 
 from raylite._core.ids import content_hash
@@ -32,7 +34,6 @@ cdef enum:
     TAG_ZYGOTE = TAG_FIRST
     TAG_ZYGOTE_DEATH = TAG_FIRST + 1
     TAG_PEERS = TAG_FIRST + 2     # and the client's number
-    STDERR_TAIL = 2000
     SPIN_NS = 50000
     ORDER_RETRY_NS = 10000000
     ZYGOTES_LOST_MOST = 3         # in a row without a worker started, before no more are tried
@@ -45,10 +46,8 @@ cdef extern from *:
     template <typename T> static void raylite_host_delete(T *p) { delete p; }
     """
     Host* raylite_host_new(Host*) nogil
-    Peer* raylite_host_new(Peer*) nogil
     Inbox* raylite_host_new(Inbox*) nogil
     void raylite_host_delete(Host*) nogil
-    void raylite_host_delete(Peer*) nogil
 
 
 # ---- peers -----------------------------------------------------------------------------------------------------
@@ -62,51 +61,13 @@ cdef Peer* find_peer(Host* h, uint32_t client) noexcept nogil:
 
 cdef Peer* open_peer(Host* h, uint32_t client, int* remote_socket) noexcept nogil:
     """A channel for a new client. NULL if the system has no memory or descriptors left."""
-    cdef Peer* p = raylite_host_new(<Peer*> NULL)
-    cdef int memory = memory_file(b"raylite-channel", CHANNEL_BYTES)
-    cdef int pair[2]
-    p.client = client
-    p.thread_event = event_new()
-    p.waiter_event = event_new()
-    p.space_event = event_new()
-    p.out_file = p.err_file = p.pidfd = p.remote = -1
-    pair[0] = pair[1] = -1
-    if memory < 0 or p.space_event < 0 or packet_pair(pair) != 0 or not channel_map(&p.channel, memory, True) \
-            or h.n_spinning == PEERS_MOST:
-        if pair[1] >= 0:
-            close(pair[1])
-        p.socket = pair[0]
-        p.channel.memory = memory
-        free_peer(p)
+    cdef Peer* p = new_peer(client, remote_socket) if h.n_spinning < PEERS_MOST else NULL
+    if p == NULL:
         return NULL
-    p.socket = pair[0]
-    remote_socket[0] = pair[1]
     h.peers[client] = p
     h.spinning[h.n_spinning] = p
     store_release(&h.n_spinning, h.n_spinning + 1)
     return p
-
-
-cdef void close_fd(int fd) noexcept nogil:
-    if fd >= 0:
-        close(fd)
-
-
-cdef void free_peer(Peer* p) noexcept nogil:
-    cdef size_t i
-    for i in range(p.outbox.size()):
-        blob_drop(p.outbox[i].payload)
-    channel_unmap(&p.channel)
-    close_fd(p.channel.memory)
-    close_fd(p.thread_event)
-    close_fd(p.waiter_event)
-    close_fd(p.space_event)
-    close_fd(p.socket)
-    close_fd(p.out_file)
-    close_fd(p.err_file)
-    close_fd(p.pidfd)
-    close_fd(p.remote)
-    raylite_host_delete(p)
 
 
 cdef void bury_peer(Host* h, Peer* p) noexcept nogil:
@@ -139,50 +100,6 @@ cdef void sweep_graveyard(Host* h) noexcept nogil:
     for i in range(h.graveyard.size()):
         free_peer(h.graveyard[i])
     h.graveyard.clear()
-
-
-cdef void ring_bell(Peer* p) noexcept nogil:
-    """Wake whoever of the peer's process sleeps, if anybody does."""
-    cdef uint64_t bell
-    full_fence()
-    bell = load_seq(&p.channel.client.bell)
-    if bell == BELL_WAITER:
-        event_set(p.waiter_event)
-    elif bell == BELL_THREAD:
-        event_set(p.thread_event)
-    p.silent = False
-
-
-cdef void flush_outbox(Peer* p) noexcept nogil:
-    cdef Outgoing* first
-    while not p.outbox.empty():
-        first = &p.outbox.front()
-        p.silent = True
-        if not ring_write(&p.channel.out, &first.message, blob_data(first.payload) if first.payload != NULL else NULL,
-                          &first.progress):
-            store_seq(&p.channel.node.wants_space, 1)
-            full_fence()
-            if not ring_write(&p.channel.out, &first.message,
-                              blob_data(first.payload) if first.payload != NULL else NULL, &first.progress):
-                return
-        store_seq(&p.channel.node.wants_space, 0)
-        blob_drop(first.payload)
-        p.outbox.pop_front()
-
-
-cdef void send_to_peer(Peer* p, const Message* m, Blob* payload) noexcept nogil:
-    """Write a message to the peer's ring, or keep what does not fit."""
-    cdef Outgoing out
-    cdef uint64_t progress = 0
-    if p.outbox.empty():
-        p.silent = True
-        if ring_write(&p.channel.out, m, blob_data(payload) if payload != NULL else NULL, &progress):
-            return
-    out.message = m[0]
-    out.payload = blob_keep(payload)
-    out.progress = progress
-    p.outbox.push_back(out)
-    flush_outbox(p)
 
 
 # ---- commands --------------------------------------------------------------------------------------------------
@@ -457,20 +374,6 @@ cdef bint host_pending(void* owner) noexcept nogil:
 
 # ---- processes -------------------------------------------------------------------------------------------------
 
-cdef void append_stderr(const Peer* p, string* text) noexcept nogil:
-    """The last lines that the process wrote to its standard error."""
-    cdef char tail[STDERR_TAIL]
-    cdef uint64_t size = file_size(p.err_file) if p.err_file >= 0 else 0
-    cdef uint64_t begin = size - STDERR_TAIL if size > STDERR_TAIL else 0
-    cdef int n
-    if size == 0:
-        return
-    n = read_at(p.err_file, tail, size - begin, begin)
-    if n > 0:
-        text.append(b"\x1f")
-        text.append(<const char*> tail, <size_t> n)
-
-
 cdef void worker_exited(Host* h, uint32_t client, int status) noexcept nogil:
     """status: as waitpid gives it. What the worker had sent before counts."""
     cdef Peer* p = find_peer(h, client)
@@ -573,7 +476,8 @@ cdef void host_readable(void* owner, uint32_t tag) noexcept nogil:
 
 cdef void read_fault(Host* h, string* out) noexcept nogil:
     pthread_mutex_lock(&h.pump.lock)
-    out.assign(h.node.fault)
+    if h.node != NULL:
+        out.assign(h.node.fault)
     pthread_mutex_unlock(&h.pump.lock)
 
 
@@ -632,6 +536,37 @@ cdef void list_outputs(Host* h, vector[Finished]* out) noexcept nogil:
         preincrement(it)
 
 
+cdef void close_host(Host* h) noexcept nogil:
+    """Free channels and segments, once nobody pumps any more. A late call finds nothing, under the lock."""
+    cdef ordered_map[uint32_t, Peer*].iterator peer = h.peers.begin()
+    cdef ordered_map[uint32_t, int].iterator segment = h.segments.begin()
+    cdef size_t i
+    while peer != h.peers.end():
+        free_peer(deref(peer).second)
+        preincrement(peer)
+    h.peers.clear()
+    h.n_spinning = 0
+    sweep_graveyard(h)
+    while segment != h.segments.end():
+        close(deref(segment).second)
+        preincrement(segment)
+    h.segments.clear()
+    for i in range(h.finished.size()):
+        close_fd(h.finished[i].out_file)
+        close_fd(h.finished[i].err_file)
+    h.finished.clear()
+    close_fd(h.zygote)
+    close_fd(h.zygote_pidfd)
+    close_fd(h.bell_file)
+    close_fd(h.thread_event)
+    close_fd(h.waiter_event)
+    close_fd(h.local.notice_event)
+    h.zygote = h.zygote_pidfd = h.local.notice_event = -1
+    unmap(<char*> h.bell, PAGE)
+    h.bell = NULL
+    h.node = NULL
+
+
 cdef class LocalClient(Client):
     """The driver's client, in the node's own process."""
 
@@ -642,8 +577,6 @@ cdef class LocalClient(Client):
     cdef str fault(self):
         """What poisoned the node, if anything did."""
         cdef string text
-        if self.owner.host.node == NULL:
-            return ""
         with nogil:
             read_fault(self.owner.host, &text)
         return text.decode("utf-8", "replace")
@@ -840,30 +773,9 @@ cdef class EmbeddedHost:
 
     def stop(self):
         """End the native thread and free channels and segments. The processes are the caller's to end, before."""
-        cdef Host* h = self.host
         with nogil:
-            pump_stop(&h.pump)
-        for peer in h.peers:
-            free_peer(peer.second)
-        h.peers.clear()
-        h.n_spinning = 0
-        sweep_graveyard(h)
-        for segment in h.segments:
-            close(segment.second)
-        h.segments.clear()
-        for finished in h.finished:
-            close_fd(finished.out_file)
-            close_fd(finished.err_file)
-        h.finished.clear()
-        close_fd(h.zygote)
-        close_fd(h.zygote_pidfd)
-        h.zygote = h.zygote_pidfd = -1
-        close_fd(h.bell_file)
-        close_fd(h.thread_event)
-        close_fd(h.waiter_event)
-        close_fd(h.local.notice_event)
-        h.local.notice_event = -1
-        unmap(<char*> h.bell, PAGE)
-        h.bell = NULL
-        h.node = NULL
+            pump_stop(&self.host.pump)
+            pthread_mutex_lock(&self.host.pump.lock)
+            close_host(self.host)
+            pthread_mutex_unlock(&self.host.pump.lock)
         self.node = None          # its tables may be large, and references to us outlive the runtime

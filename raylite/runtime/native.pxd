@@ -127,8 +127,6 @@ cdef extern from *:
     static inline void block_all_signals(void) { sigset_t s; sigfillset(&s); pthread_sigmask(SIG_BLOCK, &s, NULL); }
     static inline void short_timer_slack(void) { prctl(PR_SET_TIMERSLACK, 1000, 0, 0, 0); }
     static inline void name_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
-    static inline void pause_ns(uint64_t ns) {
-        struct timespec t; t.tv_sec = ns / 1000000000ull; t.tv_nsec = ns % 1000000000ull; nanosleep(&t, NULL); }
     static inline int start_thread(pthread_t *out, void *(*run)(void *), void *arg) {
         pthread_attr_t a; pthread_attr_init(&a); pthread_attr_setstacksize(&a, 256 * 1024);
         sigset_t all, old; sigfillset(&all); pthread_sigmask(SIG_SETMASK, &all, &old);
@@ -201,7 +199,6 @@ cdef extern from *:
     void block_all_signals() noexcept nogil
     void short_timer_slack() noexcept nogil
     void name_thread(const char* name) noexcept nogil
-    void pause_ns(uint64_t ns) noexcept nogil
     int start_thread(pthread_t* out, void* (*run)(void*) noexcept nogil, void* arg) noexcept nogil
     void cond_new(pthread_cond_t* c) noexcept nogil
     void cond_wait_until(pthread_cond_t* c, pthread_mutex_t* m, uint64_t when_ns) noexcept nogil

@@ -276,6 +276,7 @@ def test_pandas_like_blocks_in_one_object():
 
 
 def test_an_object_is_freed_with_its_last_reference(n_objects, wait_until, all_freed):
+    all_freed()
     refs = [raylite.put(i) for i in range(10)] + [raylite.put(np.ones(LARGE))]
     copies = [copy.copy(refs[0]), copy.deepcopy(refs[0]), refs[0]]
     assert all(c == refs[0] for c in copies)
@@ -323,6 +324,7 @@ def test_small_views_keep_their_bytes(all_freed):
 
 
 def test_an_object_inside_another_lives_as_long(n_objects, wait_until, all_freed):
+    all_freed()
     outer = raylite.put({"inner": [raylite.put("deep"), raylite.put([raylite.put(np.ones(LARGE))])]})
     gc.collect()
     wait_until(lambda: n_objects() == 4)
@@ -352,6 +354,7 @@ def test_a_reference_that_a_task_returns(n_objects, all_freed):
 
 def test_a_reference_that_a_task_keeps(n_objects, wait_until, all_freed):
     """It counts as long as that worker holds it."""
+    all_freed()
 
     @raylite.remote(num_cpus=2)
     def keep(held):
@@ -426,6 +429,7 @@ def test_references_in_closures_and_generators_are_let_go(all_freed):
 
 
 def test_arguments_are_let_go_when_the_task_is_done(n_objects, wait_until, all_freed):
+    all_freed()
     @raylite.remote
     def length(array, box):
         return len(array) + len(raylite.get(box[0]))
@@ -438,6 +442,7 @@ def test_arguments_are_let_go_when_the_task_is_done(n_objects, wait_until, all_f
 
 
 def test_a_failed_task_lets_its_arguments_go(n_objects, wait_until, all_freed):
+    all_freed()
     @raylite.remote
     def fail(array, box):
         raise ValueError("no")
@@ -454,6 +459,7 @@ def test_a_failed_task_lets_its_arguments_go(n_objects, wait_until, all_freed):
 
 
 def test_a_cycle_with_a_reference_in_it(n_objects, wait_until, all_freed):
+    all_freed()
     class Node:
         pass
 

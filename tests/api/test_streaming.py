@@ -361,6 +361,7 @@ def test_a_dropped_stream_frees_its_items(gate, n_objects, wait_until, all_freed
 
 
 def test_items_live_as_long_as_their_references(n_objects, wait_until, all_freed):
+    all_freed()
     stream = count.remote(5)
     refs = list(stream)
     del stream, refs[1:4]
