@@ -20,7 +20,7 @@ BLOCK = p.BLOCK_ALIGNMENT
 DRIVER_ACTS = ("get", "get", "wait", "put", "read_stream", "forget", "release", "release", "share", "submit_again", "expose",
                "come_or_go")  # fmt: skip
 WORKER_ACTS = ("attach", "advance", "advance", "read", "hear", "begin", "end_task", "give_item", "be_interrupted",
-               "put_in_task", "block", "block", "resume", "give_up")  # fmt: skip
+               "put_in_task", "block", "call", "call", "resume", "give_up")  # fmt: skip
 FAULTS = ("crash", "fail_to_spawn", "lose", "lose", "cancel")
 
 pick = st.integers(0, 1 << 16)
@@ -240,13 +240,29 @@ class NodeMachine(RuleBasedStateMachine):
     def put_in_task(self, worker, which):
         self.world.put_in_task(worker, in_arena=which % 2 == 0)
 
+    def able_to_block_at_all(self):
+        return [worker for worker in self.running() if worker.stack[-1].task.needs in NEEDS[:CPU_ONLY]]
+
     def able_to_block(self):
-        return [w for w in self.running() if w.stack[-1].references and w.stack[-1].task.needs in NEEDS[:CPU_ONLY]]
+        return [worker for worker in self.able_to_block_at_all() if worker.stack[-1].references]
 
     def block(self, worker, which):
         known = worker.stack[-1].references
         names = tuple(dict.fromkeys(choose(known, which * i) for i in range(1, 2 + which % 3)))
         self.world.block(worker, p.EV_WAIT if which % 5 == 0 else p.EV_GET, names, in_place=which % 7 != 0)
+
+    def able_to_call(self):
+        return [w for w in self.able_to_block_at_all() if w.stack[-1].n_submitted < 3]
+
+    def call(self, worker, which):
+        """Submit a task and wait for it, as most nested programs do."""
+        frame = worker.stack[-1]
+        shape = {"n_refs": 0, "n_nested": which % 2, "n_returns": 1, "n_items": 0, "needs": which % 4, "max_retries": which % 3,
+                 "n_failures": 0, "retries_exceptions": False, "in_arena": which % 5 == 0, "picks": [which] * 5}  # fmt: skip
+        self.world.submit_child(worker, self.new_task("", frame.task.name, shape, [], [*frame.task.nested]))
+        child = self.world.tasks[f"{frame.task.name}-{frame.n_submitted - 1}"]
+        if child.n_returns == 1:
+            self.world.block(worker, p.EV_GET, (child.name,), in_place=which % 7 != 0)
 
     able_to_resume = able_to_give_up = waiting
 

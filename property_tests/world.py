@@ -141,6 +141,13 @@ def hash_of(text: str) -> int:
     return int.from_bytes(p.content_hash(text.encode())[:8], "little")
 
 
+def tells_of(command: dict, object: bytes) -> bool:
+    """Whether a command says where this object lies."""
+    if command["kind"] == p.CMD_RUN:
+        return any(object in value.refs for value in p.read_run(command["payload"]).values)
+    return command["kind"] == p.CMD_VALUE and command["object"] == object
+
+
 class World:
     """Args: resources: name to whole units; the rest goes to Node."""
 
@@ -154,7 +161,7 @@ class World:
         self.names: dict[bytes, str] = {}
         self.clients: dict[int, Client] = {}
         self.memory: dict[tuple[int, int], str] = {}  # what lies where
-        self.in_arena: dict[str, tuple[int, int]] = {}  # where the last known copy of an object is
+        self.in_arena: dict[str, None] = {}  # the objects that may lie there
         self.commits: list[int] = []
         self.any_lost = False
         self.n_spawns_failed = 0
@@ -288,7 +295,7 @@ class World:
             where = self.lease(client, 100)
             if where is not None:
                 self.memory[where[:2]] = name
-                self.in_arena[name] = where[:2]
+                self.in_arena[name] = None
                 return p.arena_value(where, refs=ids)
         return p.inline_value(p.envelope(name.encode(), refs=ids))
 
@@ -439,18 +446,12 @@ class World:
 
     def is_viewed(self, name: str) -> bool:
         """Whether some client reads it, or was told where it lies."""
-        object, where = object_of(name), self.in_arena[name]
+        object = object_of(name)
         for client in self.clients.values():
-            if client.pins[name]:
-                return True
-            if not isinstance(client, Worker):
-                continue
             waiting = [run for call in client.calls.values() for run in call.in_place]
-            for command in [*client.inbox, *client.runs, *waiting]:
-                if command["kind"] == p.CMD_VALUE and command["object"] == object:
-                    return True
-                if command["kind"] == p.CMD_RUN and any(v.where and v.where[:2] == where for v in p.read_run(command["payload"]).values):
-                    return True
+            unread = [*client.inbox, *client.runs] if isinstance(client, Worker) else []
+            if client.pins[name] or any(tells_of(command, object) for command in [*unread, *waiting]):
+                return True
         return False
 
     # ---- workers -----------------------------------------------------------------------------------------------

@@ -134,8 +134,11 @@ def as_code(function):
 
 def by_value_modules():
     """Whether the user has told cloudpickle to send some modules by value."""
-    cloudpickle = sys.modules.get("cloudpickle")
-    return cloudpickle is not None and bool(cloudpickle.list_registry_pickle_by_value())
+    if "cloudpickle" not in sys.modules:
+        return False
+    from cloudpickle import list_registry_pickle_by_value  # waits for a thread that is importing it
+
+    return bool(list_registry_pickle_by_value())
 
 
 def used_submodules(package, names):

@@ -409,7 +409,6 @@ cdef bint runs_here(const TaskRow* row, const Message* m) noexcept nogil:
 cdef bint values_valid(Cursor c, uint32_t n_values) noexcept nogil:
     """Whether so many values follow."""
     cdef const char* body = NULL
-    cdef uint32_t i
     for _ in range(n_values):
         if take_value(&c, &body) == NULL:
             return False

@@ -27,7 +27,7 @@ cdef const char* take_padded(Cursor* c, uint64_t size) noexcept nogil:
 
 
 cdef const ValueRecord* take_value(Cursor* c, const char** body) noexcept nogil:
-    """A ValueRecord and what follows: `body` is the inline envelope (checked), or the references of one in the arena."""
+    """A ValueRecord and what follows: `body` is the inline envelope (checked), or the references of an arena one."""
     cdef const ValueRecord* v = <const ValueRecord*> take(c, sizeof(ValueRecord))
     if v == NULL:
         return NULL

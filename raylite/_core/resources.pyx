@@ -33,7 +33,6 @@ cdef uint32_t resources_name(Resources* r, const char* name, uint64_t size) noex
 
 cdef void resources_provide(Resources* r, uint32_t resource, int64_t amount) noexcept nogil:
     """The node has `amount` more of a resource."""
-    cdef int64_t i
     r.total[resource] += amount
     r.available[resource] += amount
     if resource == GPU:
@@ -48,7 +47,6 @@ cdef bint demand_valid(const char* data, uint64_t size) noexcept nogil:
     cdef const DemandEntry* entry
     cdef const char* name
     cdef ordered_set[string] seen
-    cdef size_t i
     if head == NULL or size > DEMAND_MOST:
         return False
     for _ in range(head.n_amounts):

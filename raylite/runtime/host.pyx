@@ -6,7 +6,6 @@ blocks either: what does not fit waits in the peer's outbox, and the peer rings 
 """
 from cython.operator cimport dereference as deref, preincrement
 from libc.stdio cimport snprintf
-from libc.stdlib cimport free
 from libc.string cimport memcpy, memset, strlen
 from libcpp.string cimport string
 from raylite._core.envelope cimport Blob, blob_data, blob_drop

@@ -168,7 +168,7 @@ def fails():
 try:
     raylite.get(fails.remote())
 except ValueError as error:
-    assert 'raise ValueError("in a cell")' in str(error), error
+    assert "in a cell" in str(error) and "<ipython-input-4>" in str(error), error
 print("worked", flush=True)
 ''']
 for number, source in enumerate(cells):
