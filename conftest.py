@@ -30,13 +30,14 @@ def module_leaves_nothing():
 
 
 @pytest.fixture(autouse=True)
-def leaves_nothing(module_leaves_nothing):
+def leaves_nothing(request, module_leaves_nothing):
     if is_initialized():
         yield  # the runtime of a wider fixture may grow while the test uses it
         return
     before = leaks.Footprint.now()
     yield
     shut_down()
+    request.node.funcargs.clear()  # what fixtures gave the test is not left behind, and may hold much
     if found := leaks.leaks_after(before):
         module_leaves_nothing[0] = leaks.Footprint.now()
         fail_for(found, before)

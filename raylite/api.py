@@ -255,9 +255,10 @@ def timeline(filename: str | None = None) -> list[dict[str, Any]] | None:
 
     Args: filename: where to write them as JSON; None: return the list. Raises RaySystemError in a worker.
     """
+    connected_client()
     runtime = lifecycle.runtime()
     if runtime is None:
-        raise exceptions.RaySystemError("timeline() is for the driver, while raylite is running")
+        raise exceptions.RaySystemError("timeline() can be asked for by the driver only, not in a task")
     from raylite.trace_events import trace_events
 
     events = trace_events(runtime)

@@ -10,6 +10,7 @@ import sys
 from types import CodeType, FunctionType, ModuleType
 
 from raylite import serialization
+from raylite.exceptions import RayError
 
 PLAIN_BYTES = 1 << 16  # a global larger than this is cloudpickle's business
 FUNCTION_BYTES_MOST = 1 << 30
@@ -30,6 +31,8 @@ def pack_function(function, name, retry_on=None):
     try:
         parts = ("pickle", name, retry_on, changed_path(), Pickled(function))
         packed = serialization.pack(parts, by_cloudpickle=True)
+    except RayError:
+        raise
     except Exception as error:
         from raylite.pickling_errors import explain
 

@@ -72,6 +72,7 @@ class ObjectRefGenerator:
 
     def next_reference(self):
         """A reference to the next item, made or not: for wait()."""
+        self._client.usable()
         return self._client.item_ref(self._ref, self._taken + 1)
 
     def task_id(self):

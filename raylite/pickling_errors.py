@@ -1,8 +1,15 @@
-"""What in a value cannot be pickled, said so that one can find it."""
+"""What in a value cannot be pickled, said so that one can find it.
 
+What a value is made of is asked of the value itself, as pickle does; so a part that its class leaves out is no suspect.
+"""
+
+from types import FunctionType
+
+from raylite.exception_state import short_repr
 from raylite.serialization import pack
 
-DEPTH = 4
+DEPTH = 5
+FEW = 32
 
 
 def pickles(value):
@@ -17,14 +24,14 @@ def pickles(value):
 def explain(value, error):
     """One sentence: the path to the innermost part that does not pickle, what it is, and why."""
     path, culprit, reason = find(value, error, DEPTH)
-    where = f"its part {path}" if path else "it"
+    where = f"its part {path.strip()}" if path else "it"
     return f"{where} is a {type(culprit).__module__}.{type(culprit).__qualname__}, which cannot be pickled ({reason})"
 
 
 def find(value, error, depth):
     """(path, part, error) of the innermost part of `value` that does not pickle."""
     if depth:
-        for name, part in parts(value):
+        for name, part in suspects(parts(value)):
             inner = pickles(part)
             if inner is not None:
                 path, culprit, reason = find(part, inner, depth - 1)
@@ -32,28 +39,74 @@ def find(value, error, depth):
     return "", value, error
 
 
+def suspects(named):
+    """A few of the named parts, one that does not pickle among them if there is any."""
+    while len(named) > FEW:
+        half = len(named) // 2
+        named = named[:half] if pickles([part for _, part in named[:half]]) is not None else named[half:]
+    return named
+
+
 def parts(value):
     """What a value is made of, with the way to write each."""
     if isinstance(value, dict):
-        return [(f"[{key!r}]", item) for key, item in value.items()]
+        names = [(short_repr(key), key) for key in value]
+        return [(f"[{name}]", value[key]) for name, key in names] + [(f" key {name}", key) for name, key in names]
     if isinstance(value, (list, tuple)):
         return [(f"[{i}]", item) for i, item in enumerate(value)]
     if isinstance(value, (set, frozenset)):
-        return [("{...}", item) for item in value]
-    if callable(value) and hasattr(value, "__code__"):
-        names = value.__code__.co_freevars
-        cells = [(f" closure variable {n!r}", c.cell_contents) for n, c in zip(names, value.__closure__ or ()) if filled(c)]
-        used = [n for n in value.__code__.co_names if n in value.__globals__]
-        return cells + [(f" global {n!r}", value.__globals__[n]) for n in used]
-    return [(f".{name}", item) for name, item in getattr(value, "__dict__", {}).items()]
+        return [(" element", item) for item in value]
+    if type(value) is FunctionType:
+        return parts_of_function(value)
+    if isinstance(value, type):
+        return [(f".{name}", item) for name, item in vars(value).items() if not name.startswith("__") or callable(item)]
+    return parts_of_object(value)
 
 
-def filled(cell):
+def parts_of_function(function):
+    """What a function sent by value takes with it."""
+    code = function.__code__
+    cells = zip(code.co_freevars, function.__closure__ or ())
+    found = [(f" closure variable {name!r}", cell.cell_contents) for name, cell in cells if is_filled(cell)]
+    found += [(f" global {name!r}", function.__globals__[name]) for name in names_used(code, function.__globals__)]
+    found += [(" default argument", item) for item in function.__defaults__ or ()]
+    found += [(f" default argument {name!r}", item) for name, item in (function.__kwdefaults__ or {}).items()]
+    return found + [(f".{name}", item) for name, item in function.__dict__.items()]
+
+
+def names_used(code, namespace):
+    from raylite.functions import global_names
+
+    return sorted(name for name in global_names(code) if name in namespace)
+
+
+def is_filled(cell):
     try:
         cell.cell_contents
     except ValueError:
         return False
     return True
+
+
+def parts_of_object(value):
+    """What pickle would take of it: nothing if it refuses as a whole."""
+    try:
+        reduced = value.__reduce_ex__(5)
+    except Exception:
+        return []
+    if not isinstance(reduced, tuple):
+        return []
+    _, args, state, *_ = (*reduced, None)
+    found = []
+    for attributes in state if isinstance(state, tuple) else (state,):
+        if isinstance(attributes, dict):
+            found += [(f".{name}", item) for name, item in attributes.items()]
+        elif attributes is not None:
+            found.append((" state", attributes))
+    for i, item in enumerate(args):
+        name = f" class {item.__qualname__}" if isinstance(item, type) else f" constructor argument {i}"
+        found.append((name, item))
+    return found
 
 
 def refuse_arguments(function_name, args, kwargs, error):

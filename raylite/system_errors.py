@@ -35,5 +35,15 @@ def worker_crashed(text: str) -> exceptions.WorkerCrashedError:
     kind, _, number = how.rpartition(" ")
     known = {"signal": "signal", "exit code": "exit_code"}.get(kind)
     fields: dict[str, Any] = {known: int(number)} if known else {}
-    lines = [line for line in "".join(stderr).split("\n") if not line.startswith("\x1e")]
+    lines = without_marks("\x1f".join(stderr))
     return exceptions.WorkerCrashedError(function_name=function_name, attempt=int(attempt), stderr=lines, **fields)
+
+
+def without_marks(output: str) -> list[str]:
+    """The lines of a worker's output, without its notes on who wrote them (worker.NAME_MARK)."""
+    lines = []
+    for line in output.removesuffix("\n").split("\n"):
+        text, mark, _ = line.partition("\x1e")
+        if text or not mark:
+            lines.append(text)
+    return lines

@@ -28,27 +28,29 @@ cdef uint64_t record_size(const ObjectRow* row) noexcept nogil:
     return sizeof(ValueRecord) + (align8(row.size) if row.state == OBJECT_INLINE else sizeof(ObjectId))
 
 
+cdef char* write_padded(char* at, const char* data, uint64_t size) noexcept nogil:
+    """Padding is zero: equal events lead to equal bytes."""
+    if size:
+        memcpy(at, data, size)
+    memset(at + size, 0, align8(size) - size)
+    return at + align8(size)
+
+
 cdef char* write_record(char* at, ObjectRow* row) noexcept nogil:
     cdef ValueRecord* record = <ValueRecord*> at
     memset(record, 0, sizeof(ValueRecord))
     record.kind = row.kind
     record.flags = row.flags
     record.where.size = row.size
+    at += sizeof(ValueRecord)
     if row.state == OBJECT_INLINE:
-        memcpy(at + sizeof(ValueRecord), blob_data(row.blob), row.size)
-    else:
-        record.in_arena = 1
-        record.where.segment = row.segment
-        record.where.offset = row.offset
-        record.n_refs = 1         # the object itself: whose pin the worker gives back
-        (<ObjectId*> (at + sizeof(ValueRecord)))[0] = row.id
-    return at + record_size(row)
-
-
-cdef char* write_padded(char* at, const char* data, uint64_t size) noexcept nogil:
-    if size:
-        memcpy(at, data, size)
-    return at + align8(size)
+        return write_padded(at, blob_data(row.blob), row.size)
+    record.in_arena = 1
+    record.where.segment = row.segment
+    record.where.offset = row.offset
+    record.n_refs = 1             # the object itself: whose pin the worker gives back
+    (<ObjectId*> at)[0] = row.id
+    return at + sizeof(ObjectId)
 
 
 cdef void send_run(NodeState* n, Worker* w, TaskRow* row, uint64_t position, const vector[uint32_t]* gpus,

@@ -64,4 +64,4 @@ cdef bint ring_write(Writer* w, const Message* m, const char* payload, uint64_t*
 cdef bint ring_read(Reader* r) noexcept nogil
 
 cdef inline bint ring_has(const Reader* r) noexcept nogil:
-    return (<volatile uint64_t*> r.shared_tail)[0] != r.head
+    return (<volatile uint64_t*> r.shared_tail)[0] != r.head and not r.broken

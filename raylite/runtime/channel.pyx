@@ -6,7 +6,8 @@ its head is released. The pages and rings of the other side are mapped read-only
 records of at most RECORD_MOST bytes; the reader copies a record before it looks at it, and checks every length.
 """
 from libc.string cimport memcpy, memset
-from raylite.runtime.native cimport load_acquire, map_mirrored, map_shared, not_in_forks, store_release, unmap
+from raylite.runtime.native cimport close, load_acquire, map_mirrored, map_shared, memory_file, not_in_forks, \
+    store_release, unmap
 
 cdef struct RecordHeader:
     uint32_t size
@@ -108,11 +109,71 @@ cdef bint ring_read(Reader* r) noexcept nogil:
         memcpy(r.message.data() + begin, r.data + (r.head & (RING_BYTES - 1)) + sizeof(RecordHeader), h.size)
         r.head += sizeof(RecordHeader) + ((<uint64_t> h.size + 7) & ~(<uint64_t> 7))
         store_release(r.shared_head, r.head)
+        m = <Message*> r.message.data()
+        if r.message.size() >= sizeof(Message) and r.message.size() > sizeof(Message) + <uint64_t> m.size:
+            break                 # it would grow without end
         if h.more:
             continue
-        m = <Message*> r.message.data()
         if r.message.size() < sizeof(Message) or r.message.size() != sizeof(Message) + <uint64_t> m.size:
             break
         return True
     r.broken = True
     return False
+
+
+cdef class Loopback:
+    """Both sides of a channel in one process, for tests: what one side writes, the other reads.
+
+    Args: from_node: whether the node's side writes.
+    """
+    cdef Channel node, client
+    cdef Channel* writing
+    cdef Channel* reading
+    cdef Message message
+    cdef bytes payload
+    cdef uint64_t progress
+
+    def __init__(self, bint from_node):
+        cdef int memory = memory_file(b"raylite-loopback", CHANNEL_BYTES)
+        if memory < 0 or not channel_map(&self.node, memory, True) or not channel_map(&self.client, memory, False):
+            raise OSError("no memory for a channel")
+        self.writing = &self.node if from_node else &self.client
+        self.reading = &self.client if from_node else &self.node
+
+    def close(self):
+        """Give the memory back. Nothing else may be called from then on."""
+        channel_unmap(&self.node)
+        channel_unmap(&self.client)
+        close(self.node.memory)
+
+    def write(self, bytes payload not None):
+        """Begin to write a message. Whether all of it is written; if not, go on by write_rest."""
+        memset(&self.message, 0, sizeof(Message))
+        self.message.size = <uint32_t> len(payload)
+        self.payload = payload
+        self.progress = 0
+        return self.write_rest()
+
+    def write_rest(self):
+        """Go on with the message that did not fit. Whether all of it is written now."""
+        return bool(ring_write(&self.writing.out, &self.message, <const char*> self.payload, &self.progress))
+
+    def read(self):
+        """The payload of the next whole message, or None. Raises ValueError if the writer's words are wrong."""
+        cdef Reader* r = &self.reading.into
+        if not ring_read(r):
+            if r.broken:
+                raise ValueError("the channel is broken")
+            return None
+        out = (<const char*> r.message.data() + sizeof(Message))[:r.message.size() - sizeof(Message)]
+        r.message.clear()
+        return out
+
+    def used(self):
+        """Bytes of the ring that are written and not read."""
+        return self.writing.out.tail - load_acquire(self.writing.out.shared_head)
+
+    def forge(self, uint64_t offset, bytes data not None, uint64_t tail):
+        """As a hostile writer: put bytes into the ring, and move its tail to any place."""
+        memcpy(self.writing.out.data + offset, <const char*> data, len(data))
+        store_release(self.writing.out.shared_tail, tail)

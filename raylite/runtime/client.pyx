@@ -4,6 +4,7 @@ The same class serves a driver beside its node and a worker at the end of a ring
 pump's lock is tried with the GIL held and awaited only without it. The counts of references and the mappings of
 segments are guarded by the GIL.
 """
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.exc cimport PyErr_CheckSignals
@@ -111,6 +112,7 @@ def current_task():
     return current_context(_current) if _current is not None else _task.get(None)
 
 
+@cython.no_gc                     # the collector would clear `client` before __dealloc__ needs it
 cdef class PinnedBuffer:
     """A read-only view of a value in the arena; the node keeps the bytes until it is gone."""
 
@@ -126,6 +128,7 @@ cdef class PinnedBuffer:
             inbox_release_later(self.client.inbox, EV_UNPIN, self.id)
 
 
+@cython.no_gc
 cdef class ObjectRef:
     """A reference to an object: the result of a task, or of put. Counted: the object lives while a reference does."""
 
@@ -188,6 +191,7 @@ cdef class ObjectRef:
     def __reduce__(self):
         if self.client is None:
             raise TypeError("this is not a reference of a program's: it is only good for wait()")
+        require_alive(self)
         ours = packing()
         if ours is not None:
             ours.refs.append(self)
@@ -203,6 +207,13 @@ cdef class ObjectRef:
 
     def __class_getitem__(cls, item):
         return cls
+
+
+cdef int require_alive(ObjectRef ref) except -1:
+    """Raise RaySystemError if the reference is from a runtime that has been shut down, be there another or not."""
+    if ref.client is not _current and ref.client is not None:
+        ref.client.usable()
+    return 0
 
 
 def _rebuild_ref(bytes id not None):
@@ -395,6 +406,7 @@ cdef class Client:
         cdef bytes payload = PyBytes_FromStringAndSize(NULL, n * sizeof(ObjectId))
         cdef ObjectId* ids = <ObjectId*> PyBytes_AS_STRING(payload)
         for i in range(n):
+            require_alive(<ObjectRef> refs[i])
             ids[i] = (<ObjectRef> refs[i]).id
         memset(&m, 0, sizeof(Message))
         m.kind = <unsigned char> kind
@@ -628,6 +640,7 @@ cdef class Client:
         """Ask for the task behind a reference to be cancelled."""
         cdef Message m
         self.usable()
+        require_alive(ref)
         memset(&m, 0, sizeof(Message))
         m.kind = EV_CANCEL
         m.object = ref.id
@@ -956,6 +969,7 @@ cdef Packed pack_arguments(tuple args, dict kwargs, list refs):
     cdef Packed packed
     for i in range(len(args)):
         if type(args[i]) is ObjectRef:
+            require_alive(<ObjectRef> args[i])
             if values is None:
                 values = list(args)
             refs.append(args[i])
@@ -966,6 +980,7 @@ cdef Packed pack_arguments(tuple args, dict kwargs, list refs):
     if kwargs:
         for key, value in kwargs.items():
             if type(value) is ObjectRef:
+                require_alive(<ObjectRef> value)
                 refs.append(value)
                 slots.append(key)
         if slots and type(slots[-1]) is str:

@@ -22,14 +22,14 @@ class EmbeddedRuntime:
         self.zygote_changes = allocate_lock()
         self.stopping = False
         self.process = os.getpid()
-        n_workers = min(config.num_cpus, KEPT_IDLE_MOST)
-        self.node = Node(
+        n_workers = min(config.num_cpus, KEPT_IDLE_MOST, config.worker_cap)
+        node = Node(
             config.node_resources(),
             object_store_bytes=config.object_store_memory,
             worker_cap=config.worker_cap,
             kept_idle=n_workers,
         )
-        self.host = EmbeddedHost(self.node)
+        self.host = EmbeddedHost(node)
         self.client = self.host.connect(zygote.root, 1)
         self.monitor = Monitor(self.host, self.client, config.log_to_driver, self.restart_zygote)
         try:

@@ -321,11 +321,18 @@ cdef void take_from_peer(Host* h, Peer* p) noexcept nogil:
             node_handle(h.node, m, p.channel.into.message.data() + sizeof(Message))
             perform(h)
         p.channel.into.message.clear()
-    if p.channel.into.broken and p.process > 0:
-        kill(p.process, SIGKILL)
     full_fence()                  # after the head that was released, see ring_client.link_send
     if load_seq(&p.channel.client.wants_space):
         event_set(p.space_event)
+
+
+cdef void expel(Host* h, Peer* p) noexcept nogil:
+    """What the peer writes makes no sense: it is heard no more. A worker ends; of a driver, only its channel does."""
+    if p.is_worker and p.process:
+        kill(p.process, SIGKILL)
+    elif not p.is_worker:
+        hang_up(p.socket)
+        worker_exited(h, p.client, 0)
 
 
 cdef void host_poll(void* owner) noexcept nogil:
@@ -339,7 +346,9 @@ cdef void host_poll(void* owner) noexcept nogil:
         preincrement(it)
         if ring_has(&p.channel.into):
             take_from_peer(h, p)
-        if not p.outbox.empty():
+        if p.channel.into.broken:
+            expel(h, p)
+        elif not p.outbox.empty():
             flush_outbox(p)
             if p.silent:
                 ring_bell(p)

@@ -86,6 +86,9 @@ cdef extern from *:
     static inline int epoll_watch(int ep, int fd, uint32_t tag) {
         struct epoll_event e; memset(&e, 0, sizeof e); e.events = EPOLLIN; e.data.u32 = tag;
         return epoll_ctl(ep, EPOLL_CTL_ADD, fd, &e); }
+    static inline int epoll_watch_hangup(int ep, int fd, uint32_t tag) {
+        struct epoll_event e; memset(&e, 0, sizeof e); e.events = EPOLLRDHUP; e.data.u32 = tag;
+        return epoll_ctl(ep, EPOLL_CTL_ADD, fd, &e); }
     static inline void epoll_unwatch(int ep, int fd) { epoll_ctl(ep, EPOLL_CTL_DEL, fd, NULL); }
     static inline int epoll_tags(int ep, uint32_t *tags, int most, int timeout_ms) {
         struct epoll_event e[64];
@@ -117,6 +120,10 @@ cdef extern from *:
         if (c && c->cmsg_type == SCM_RIGHTS) memcpy(&fd, CMSG_DATA(c), sizeof fd);
         return fd; }
     static inline int receive(int sock, void *data, size_t size) { return (int)recv(sock, data, size, MSG_DONTWAIT); }
+    /* The process that made the other end. */
+    static inline int peer_process(int sock) {
+        struct ucred c; socklen_t n = sizeof c;
+        return getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &c, &n) ? 0 : (int)c.pid; }
     static inline void hang_up(int sock) { shutdown(sock, SHUT_RDWR); }
     static inline int open_pidfd(int pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
     static inline uint64_t file_size(int fd) { struct stat s; return fstat(fd, &s) ? 0 : (uint64_t)s.st_size; }
@@ -183,6 +190,7 @@ cdef extern from *:
     int wait_readable(int fd, int64_t timeout_ns) noexcept nogil
     int epoll_new() noexcept nogil
     int epoll_watch(int ep, int fd, uint32_t tag) noexcept nogil
+    int epoll_watch_hangup(int ep, int fd, uint32_t tag) noexcept nogil
     void epoll_unwatch(int ep, int fd) noexcept nogil
     int epoll_tags(int ep, uint32_t* tags, int most, int timeout_ms) noexcept nogil
     int timer_new() noexcept nogil
@@ -191,6 +199,7 @@ cdef extern from *:
     int send_with_fds(int sock, const void* data, size_t size, const int* fds, int n_fds) noexcept nogil
     int recv_one_fd(int sock, uint32_t* tag) noexcept nogil
     int receive(int sock, void* data, size_t size) noexcept nogil
+    int peer_process(int sock) noexcept nogil
     void hang_up(int sock) noexcept nogil
     int open_pidfd(int pid) noexcept nogil
     uint64_t file_size(int fd) noexcept nogil

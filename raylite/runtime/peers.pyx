@@ -6,8 +6,8 @@ from libcpp.string cimport string
 from raylite._core.envelope cimport blob_data, blob_drop, blob_keep
 from raylite._core.message cimport Message
 from raylite.runtime.channel cimport BELL_THREAD, BELL_WAITER, CHANNEL_BYTES, channel_map, channel_unmap, ring_write
-from raylite.runtime.native cimport close, event_new, event_set, file_size, full_fence, load_seq, memory_file, \
-    packet_pair, read_at, store_seq
+from raylite.runtime.native cimport close, event_new, event_set, file_size, full_fence, hang_up, load_seq, \
+    memory_file, packet_pair, read_at, store_seq
 
 cdef extern from *:
     """
@@ -57,6 +57,7 @@ cdef void free_peer(Peer* p) noexcept nogil:
     close_fd(p.thread_event)
     close_fd(p.waiter_event)
     close_fd(p.space_event)
+    hang_up(p.socket)             # a driver at the other end hears of it, whoever has a copy of ours
     close_fd(p.socket)
     close_fd(p.out_file)
     close_fd(p.err_file)

@@ -14,6 +14,7 @@ cdef struct Link:                 # a ring client's way to its node
     int node_waiter_event
     int space_event
     int socket
+    int node_end                  # pidfd of the node's process; workers have none, they die with it
     bint sending                  # a message is half written: others wait
 
 cdef class RingClient(Client):

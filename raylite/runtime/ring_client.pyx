@@ -9,10 +9,11 @@ from raylite.runtime.channel cimport BELL_THREAD, BELL_WAITER, channel_map, PAGE
     ring_read, ring_write
 from raylite.runtime.client cimport TaskContext
 from raylite.runtime.inbox cimport inbox_close, inbox_deliver, inbox_flush
-from raylite.runtime.native cimport cond_wait_until, current_cpu_count, event_clear, event_new, event_set, file_size, \
-    full_fence, getpid, load_seq, map_shared, monotonic_ns, not_in_forks, pthread_mutex_lock, pthread_mutex_unlock, \
-    recv_one_fd, store_seq, wait_readable
-from raylite.runtime.pump cimport pump_open, pump_start
+from raylite.runtime.native cimport cond_wait_until, current_cpu_count, epoll_unwatch, epoll_watch, \
+    epoll_watch_hangup, event_clear, event_new, event_set, file_size, full_fence, getpid, load_seq, map_shared, \
+    monotonic_ns, not_in_forks, open_pidfd, peer_process, pthread_mutex_lock, pthread_mutex_unlock, recv_one_fd, \
+    store_seq, wait_readable
+from raylite.runtime.pump cimport TAG_FIRST, pump_open, pump_start
 
 from _thread import allocate_lock
 
@@ -59,6 +60,8 @@ cdef bint link_send(void* link, const Message* m, const char* payload, bint may_
         wait_readable(way.space_event, -1)
         event_clear(way.space_event)
         pthread_mutex_lock(&way.pump.lock)
+        if way.inbox.closed:
+            break                     # there is nobody to read it
     store_seq(&way.channel.client.wants_space, 0)
     way.sending = False
     ring_node(way)
@@ -96,7 +99,20 @@ cdef bint link_pending(void* owner) noexcept nogil:
 
 
 cdef void link_readable(void* owner, uint32_t tag) noexcept nogil:
-    pass
+    """The node has hung up, or its process has ended."""
+    cdef Link* way = <Link*> owner
+    epoll_unwatch(way.pump.epoll, way.socket)
+    epoll_unwatch(way.pump.epoll, way.node_end)
+    link_poll(way)                # what it said before counts
+    inbox_close(way.inbox)
+    event_set(way.space_event)
+
+
+cdef bint watch_node(Link* way) noexcept nogil:
+    """Hear of the node's end: by its hanging up, or (a fork of it may hold its end of the socket) by its process's."""
+    way.node_end = open_pidfd(peer_process(way.socket))
+    return way.node_end >= 0 and epoll_watch(way.pump.epoll, way.node_end, TAG_FIRST) == 0 \
+        and epoll_watch_hangup(way.pump.epoll, way.socket, TAG_FIRST) == 0
 
 
 cdef class RingClient(Client):
@@ -123,6 +139,8 @@ cdef class RingClient(Client):
         way.pump.pending = link_pending
         way.pump.readable = link_readable
         way.pump.spin_ns = SPIN_NS if current_cpu_count() > 1 else 0
+        if not is_worker and not watch_node(way):
+            raise OSError("the node's process cannot be watched, or has ended")
         way.inbox = inbox
         inbox.pump = &way.pump
         inbox.link = way

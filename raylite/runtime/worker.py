@@ -24,6 +24,7 @@ ENVELOPE_RETRYABLE = 1
 STREAMING = -1
 NAME_MARK = b"\x1eraylite "  # in a worker's output: what follows, to the end of the line, is written by this task
 RECURSION_ALLOWANCE = 200  # frames for each task run in place
+CHAIN_MOST = 100  # of exceptions, each the cause of the one before
 
 
 current = None  # the Worker that this process is, or None
@@ -145,11 +146,12 @@ class Worker:
 
     def failure(self, error, run, function, name):
         """What the task raised, packed, and the flags that go with it."""
-        from raylite.task_failure import capture, error_payload
+        from raylite.task_failure import capture
 
         failed = capture(error, name, os.getpid(), run.attempt, task_id=run.task_id.hex())
-        packed = pack(error_payload(failed, dumps_by_cloudpickle), by_cloudpickle=True)
+        packed = pack(Sealed(failed), by_cloudpickle=True)
         packed.kind = KIND_USER_ERROR
+        clear_frames(error)
         flags = FINISHED_USER_ERROR
         if isinstance(error, KeyboardInterrupt):
             flags |= FINISHED_CANCELLED
@@ -242,11 +244,33 @@ def pack_part(value, what):
         raise TypeError(f"Could not serialize {what}: {explain(value, error)}") from error
 
 
-def dumps_by_cloudpickle(value):
-    """Pickle an exception and all it refers to."""
-    import cloudpickle
+def clear_frames(error):
+    """Let go of what the frames hold that the error came through: its traceback may be part of a circle."""
+    n_left = CHAIN_MOST
+    while error is not None and n_left:
+        step = error.__traceback__
+        while step is not None:
+            try:
+                step.tb_frame.clear()
+            except RuntimeError:
+                pass  # it is running: ours
+            step = step.tb_next
+        error = error.__cause__ or error.__context__
+        n_left -= 1
 
-    return cloudpickle.dumps(value)
+
+class Sealed:
+    """A RayTaskError made fit to travel, no sooner than it is pickled: the references in it are noted by that."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def __reduce__(self):
+        import cloudpickle
+
+        from raylite.task_failure import error_payload
+
+        return error_payload(self.error, cloudpickle.dumps).__reduce__()
 
 
 def flush_output():

@@ -463,11 +463,38 @@ def test_a_cycle_with_a_reference_in_it(n_objects, wait_until, all_freed):
     class Node:
         pass
 
-    node = Node()
-    node.me, node.ref = node, raylite.put("in a cycle")
-    assert n_objects() == 1
-    del node
-    gc.collect()
+    def make():
+        node = Node()
+        node.ref = raylite.put("in a cycle")
+        node.also = [node.ref, [raylite.put("another")], raylite.get(raylite.put(np.ones(LARGE)))]
+        node.me = [node, node.also]
+        node.also.append(node.me)
+
+    gc.disable()
+    try:
+        for _ in range(10):
+            make()
+        assert n_objects() == 30
+    finally:
+        gc.enable()
+    all_freed()
+
+
+def test_a_reference_in_a_frame_that_failed(all_freed):
+    """A traceback and what it shows are a circle, which only the collector breaks."""
+
+    @raylite.remote
+    def fail():
+        raise ValueError
+
+    def use(ref):
+        try:
+            raylite.get(ref)
+        except ValueError as error:
+            kept = error  # noqa: F841
+
+    for _ in range(10):
+        use(fail.remote())
     all_freed()
 
 

@@ -280,3 +280,30 @@ assert raylite.get(ref) == 5
     assert "process" in driver.expect("error")
     driver.succeed()
     assert "/nowhere/python" in driver.stderr
+
+
+def test_a_worker_that_overwrites_its_channel_is_replaced(start):
+    """A wild write in a task: the node trusts no word of it, kills the worker and runs the task elsewhere."""
+    driver = start(COMMON + """
+@raylite.remote(max_retries=0)
+def wild():
+    import mmap
+    links = {fd: os.path.realpath(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")}
+    [fd] = [fd for fd, link in links.items() if "raylite-channel" in link]
+    channel = mmap.mmap(int(fd), 1 << 20)
+    channel[4096:4104] = (1 << 40).to_bytes(8, "little")
+    time.sleep(1000)
+
+raylite.init(num_cpus=1)
+try:
+    ref = wild.remote()
+    while not raylite.wait([ref], timeout=0.05)[0]:
+        pass
+    raylite.get(ref)
+except raylite.exceptions.WorkerCrashedError:
+    say("crashed")
+say("squares", sum(raylite.get([square.remote(i) for i in range(100)])))
+""")
+    driver.expect("crashed")
+    assert driver.expect("squares") == "328350"
+    driver.succeed()

@@ -1,0 +1,234 @@
+"""What a program can ask about where it runs: nodes, resources, context, timeline, the life of a runtime."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+
+import pytest
+
+import raylite
+
+HEX_16 = re.compile(r"[0-9a-f]{32}")
+
+
+@pytest.fixture
+def running(leaves_nothing):
+    with raylite.init(num_cpus=2, namespace="space", resources={"disk": 1.5}):
+        yield
+
+
+@raylite.remote
+def context_of_task():
+    context = raylite.get_runtime_context()
+    names = [
+        "get_job_id",
+        "get_node_id",
+        "get_task_id",
+        "get_task_name",
+        "get_task_function_name",
+        "get_attempt_number",
+        "get_worker_id",
+        "get_actor_id",
+        "get_actor_name",
+        "get_accelerator_ids",
+    ]
+    values = {name: getattr(context, name)() for name in names}
+    return {**values, "namespace": context.namespace, "task_id": context.task_id, "pid": os.getpid()}
+
+
+def test_the_context_of_the_driver(running):
+    context = raylite.get_runtime_context()
+    assert re.fullmatch("[0-9a-f]{8}", context.get_job_id())
+    assert context.job_id.hex() == context.get_job_id()
+    assert HEX_16.fullmatch(context.get_node_id())
+    assert context.node_id == raylite.NodeID.from_hex(context.get_node_id())
+    assert HEX_16.fullmatch(context.get_worker_id())
+    assert context.namespace == "space"
+    assert context.get_task_id() is None
+    assert context.get_task_name() is None
+    assert context.get_task_function_name() is None
+    assert context.get_actor_id() is None
+    assert context.get_accelerator_ids() == {"GPU": []}
+    assert context.was_current_actor_reconstructed is False
+
+
+def test_the_context_of_a_task(running):
+    first, second = raylite.get([context_of_task.options(name="named", num_cpus=0.5).remote(), context_of_task.remote()])
+    driver = raylite.get_runtime_context()
+    for seen in (first, second):
+        assert seen["get_job_id"] == driver.get_job_id()
+        assert seen["get_node_id"] == driver.get_node_id()
+        assert seen["namespace"] == "space"
+        assert seen["get_task_function_name"].endswith("context_of_task")
+        assert seen["get_attempt_number"] == 0
+        assert HEX_16.fullmatch(seen["get_task_id"]) and seen["task_id"].hex() == seen["get_task_id"]
+        assert seen["get_worker_id"] != driver.get_worker_id()
+        assert seen["get_actor_id"] is None and seen["get_actor_name"] is None
+    assert first["get_task_name"] == "named"
+    assert second["get_task_name"] == "context_of_task"
+    assert first["get_task_id"] != second["get_task_id"]
+
+
+def test_the_worker_id_is_the_process(running):
+    seen = raylite.get([context_of_task.remote() for _ in range(20)])
+    assert len({(s["get_worker_id"], s["pid"]) for s in seen}) == len({s["pid"] for s in seen})
+
+
+def test_the_context_of_a_nested_task_is_its_own(running):
+    @raylite.remote
+    def parent():
+        before = raylite.get_runtime_context().get_task_id()
+        child = raylite.get(context_of_task.remote())["get_task_id"]
+        return before, child, raylite.get_runtime_context().get_task_id()
+
+    before, child, after = raylite.get(parent.remote())
+    assert before == after != child
+
+
+def test_nodes(running):
+    (node,) = raylite.nodes()
+    assert node["NodeID"] == raylite.get_runtime_context().get_node_id()
+    assert node["Alive"] is True and node["alive"] is True
+    assert node["NodeManagerHostname"] == socket.gethostname()
+    assert node["Resources"] == raylite.cluster_resources()
+    assert (node["Resources"]["CPU"], node["Resources"]["disk"]) == (2.0, 1.5)
+
+
+def test_questions_from_a_task(running):
+    @raylite.remote
+    def ask():
+        return raylite.nodes(), raylite.cluster_resources(), raylite.available_resources(), raylite.is_initialized()
+
+    nodes, total, free, is_initialized = raylite.get(ask.remote())
+    assert nodes == raylite.nodes()
+    assert total == raylite.cluster_resources()
+    assert free["CPU"] == 1.0
+    assert is_initialized is True
+
+
+def test_labels(leaves_nothing):
+    raylite.init(num_cpus=1, labels={"zone": "a"})
+    assert raylite.nodes()[0]["Labels"] == {"zone": "a"}
+
+
+# ---- timeline ----
+
+
+def test_the_timeline(running, tmp_path):
+    @raylite.remote
+    def work(x):
+        return x
+
+    @raylite.remote
+    def fails():
+        raise ValueError
+
+    raylite.get([work.remote(i) for i in range(20)])
+    with pytest.raises(ValueError):
+        raylite.get(fails.remote())
+    path = tmp_path / "trace.json"
+    assert raylite.timeline(str(path)) is None
+    events = json.loads(path.read_text())
+    assert events == json.loads(json.dumps(raylite.timeline()))
+    slices = [event for event in events if event["ph"] == "X"]
+    assert [event["name"] for event in slices].count("work") == 20
+    assert [event["name"] for event in slices].count("fails") == 1
+    rows = {event["tid"]: event["args"]["name"] for event in events if event["name"] == "thread_name"}
+    for event in slices:
+        assert event["dur"] >= 0 and event["ts"] > 0
+        assert event["tid"] in rows
+        assert set(event) >= {"cat", "pid", "args"}
+    assert all("pid" in name for name in rows.values())
+
+    @raylite.remote
+    def ask():
+        return raylite.timeline()
+
+    with pytest.raises(raylite.exceptions.RaySystemError, match="driver"):
+        raylite.get(ask.remote())
+
+
+def test_the_timeline_of_nothing(running):
+    assert [event for event in raylite.timeline() if event["ph"] == "X"] == []
+
+
+# ---- a runtime's life ----
+
+
+def test_init_and_shutdown(leaves_nothing):
+    assert not raylite.is_initialized()
+    raylite.shutdown()
+    for _ in range(3):
+        raylite.init(num_cpus=1)
+        assert raylite.is_initialized()
+        assert raylite.get(context_of_task.remote())["namespace"] == "anonymous"
+        raylite.shutdown()
+        assert not raylite.is_initialized()
+    raylite.shutdown()
+
+
+def test_the_context_manager_ends_it(leaves_nothing):
+    with raylite.init(num_cpus=1, namespace="n") as context:
+        assert context["node_id"] == raylite.get_runtime_context().get_node_id()
+        assert context["namespace"] == "n"
+        assert context.address_info["mode"] == "embedded"
+        assert context.dashboard_url == ""
+    assert not raylite.is_initialized()
+    with pytest.raises(KeyError), raylite.init(num_cpus=1):
+        raise KeyError
+    assert not raylite.is_initialized()
+    raylite.init(num_cpus=1).disconnect()
+    assert not raylite.is_initialized()
+
+
+@pytest.mark.parametrize("first_call", ["f.remote(1)", "raylite.put(1)", "raylite.get([])"])
+def test_the_first_call_starts_a_runtime(first_call):
+    code = f"""
+import raylite
+@raylite.remote
+def f(x): return x
+assert not raylite.is_initialized()
+{first_call}
+assert raylite.is_initialized()
+assert raylite.get(f.remote(2)) == 2
+print("fine")
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, env=environment)
+    assert (done.stdout, done.stderr, done.returncode) == ("fine\n", "", 0)
+
+
+def test_ids_of_sessions_differ(leaves_nothing):
+    seen = set()
+    for _ in range(2):
+        with raylite.init(num_cpus=1):
+            seen.add(raylite.put(0).hex())
+    assert len(seen) == 2
+
+
+# ---- ids ----
+
+
+@pytest.mark.parametrize("kind, size", [("JobID", 4), ("NodeID", 16), ("TaskID", 16), ("WorkerID", 16)])
+def test_ids(kind, size):
+    cls = getattr(raylite, kind)
+    one = cls(bytes(range(size)))
+    assert (one.binary(), one.hex(), cls.size()) == (bytes(range(size)), bytes(range(size)).hex(), size)
+    assert one == cls.from_hex(one.hex()) and hash(one) == hash(cls.from_hex(one.hex()))
+    assert one != cls(bytes(size)) and one != one.binary()
+    assert cls.nil().is_nil() and not one.is_nil()
+    assert one.hex() in repr(one)
+    for bad in (b"", bytes(size + 1), "x" * size, None):
+        with pytest.raises(ValueError, match=kind):
+            cls(bad)
+    with pytest.raises(ValueError):
+        cls.from_hex("zz")
+
+
+def test_job_ids_are_numbers():
+    assert raylite.JobID.from_int(5).int() == 5
