@@ -42,20 +42,45 @@ if TYPE_CHECKING:
     from raylite import exceptions as exceptions
     from raylite.api import (
         available_resources as available_resources,
+    )
+    from raylite.api import (
         cancel as cancel,
+    )
+    from raylite.api import (
         cluster_resources as cluster_resources,
+    )
+    from raylite.api import (
         get as get,
+    )
+    from raylite.api import (
         get_gpu_ids as get_gpu_ids,
+    )
+    from raylite.api import (
         get_runtime_context as get_runtime_context,
+    )
+    from raylite.api import (
         nodes as nodes,
+    )
+    from raylite.api import (
         put as put,
+    )
+    from raylite.api import (
         remote as remote,
+    )
+    from raylite.api import (
         timeline as timeline,
+    )
+    from raylite.api import (
         wait as wait,
     )
     from raylite.generator import ObjectRefGenerator as ObjectRefGenerator
-    from raylite.ids import JobID as JobID, NodeID as NodeID, TaskID as TaskID, WorkerID as WorkerID
-    from raylite.lifecycle import init as init, is_initialized as is_initialized, shutdown as shutdown
+    from raylite.ids import JobID as JobID
+    from raylite.ids import NodeID as NodeID
+    from raylite.ids import TaskID as TaskID
+    from raylite.ids import WorkerID as WorkerID
+    from raylite.lifecycle import init as init
+    from raylite.lifecycle import is_initialized as is_initialized
+    from raylite.lifecycle import shutdown as shutdown
     from raylite.runtime.client import ObjectRef as ObjectRef
 
 

@@ -13,7 +13,7 @@ from raylite.runtime import client as clients
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from typing import Any, TypeVar, overload
 
     from raylite.generator import ObjectRefGenerator
@@ -123,8 +123,10 @@ def put(value: T, *, _owner: Any = None, _tensor_transport: str | None = None) -
     """
     client = client_or_init()
     if isinstance(value, clients.ObjectRef):
-        raise TypeError("Calling 'put' on an ObjectRef is not allowed. If you really want to do this, you can wrap the "
-                        "ObjectRef in a list and call 'put' on it.")
+        raise TypeError(
+            "Calling 'put' on an ObjectRef is not allowed. If you really want to do this, you can wrap the "
+            "ObjectRef in a list and call 'put' on it."
+        )
     try:
         return client.put(value)
     except Exception as error:
@@ -154,7 +156,9 @@ def wait(
         raise TypeError(f"wait() expected a list of ObjectRef or ObjectRefGenerator, got {type(refs)}")
     for ref in refs:
         if not isinstance(ref, (clients.ObjectRef, ObjectRefGenerator)):
-            raise TypeError(f"wait() expected a list of ObjectRef or ObjectRefGenerator, got list containing {type(ref)}")
+            raise TypeError(
+                f"wait() expected a list of ObjectRef or ObjectRefGenerator, got list containing {type(ref)}"
+            )
     client = connected_client()
     timeout_s = check_timeout(timeout)
     if not refs:
@@ -164,7 +168,7 @@ def wait(
     if isinstance(num_returns, bool) or not isinstance(num_returns, int):
         raise TypeError(f"num_returns must be a whole number, not {num_returns!r}")
     if num_returns <= 0:
-        raise ValueError("Invalid number of objects to return %d." % num_returns)
+        raise ValueError(f"Invalid number of objects to return: {num_returns}.")
     if num_returns > len(refs):
         raise ValueError("num_returns cannot be greater than the number of objects provided to wait().")
     waited = [ref if isinstance(ref, clients.ObjectRef) else ref.next_reference() for ref in refs]

@@ -87,6 +87,6 @@ class JobID(BaseID):
         """The identifier of the job with this number."""
         return cls(number.to_bytes(4, "big"))
 
-    def int(self) -> int:  # noqa: A003
+    def int(self) -> int:
         """Its number."""
         return int.from_bytes(self._bytes, "big")

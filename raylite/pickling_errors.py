@@ -66,8 +66,12 @@ def parts(value):
 def parts_of_function(function):
     """What a function sent by value takes with it."""
     code = function.__code__
-    cells = zip(code.co_freevars, function.__closure__ or ())
-    found = [(f" closure variable {name!r}", cell.cell_contents) for name, cell in cells if is_filled(cell)]
+    found = []
+    for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            found.append((f" closure variable {name!r}", cell.cell_contents))
+        except ValueError:  # it has no value yet
+            continue
     found += [(f" global {name!r}", function.__globals__[name]) for name in names_used(code, function.__globals__)]
     found += [(" default argument", item) for item in function.__defaults__ or ()]
     found += [(f" default argument {name!r}", item) for name, item in (function.__kwdefaults__ or {}).items()]
@@ -78,14 +82,6 @@ def names_used(code, namespace):
     from raylite.functions import global_names
 
     return sorted(name for name in global_names(code) if name in namespace)
-
-
-def is_filled(cell):
-    try:
-        cell.cell_contents
-    except ValueError:
-        return False
-    return True
 
 
 def parts_of_object(value):

@@ -124,7 +124,9 @@ class CallOptions:
 
     def __init__(self, options, is_generator):
         if options.get("runtime_env"):
-            raise ValueError("runtime_env for single tasks is not there yet: give env_vars to raylite.init(runtime_env=...)")
+            raise ValueError(
+                "runtime_env for single tasks is not there yet: give env_vars to raylite.init(runtime_env=...)"
+            )
         num_returns = resolve_num_returns(options.get("num_returns"), is_generator)
         self.n_returns = STREAMING if num_returns in ("streaming", "dynamic") else num_returns
         retries = options.get("max_retries")

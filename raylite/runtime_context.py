@@ -34,8 +34,9 @@ class RuntimeContext:
         return None if task is None or task.is_driver else task.name
 
     def get_task_function_name(self) -> str | None:
-        """The running task's function; None in the driver."""
-        return self.get_task_name()
+        """The name of the running task's function; None in the driver."""
+        task = clients.current_task()
+        return None if task is None or task.is_driver else task.function or task.name
 
     def get_attempt_number(self) -> int:
         """Which attempt of the task this is, from 0."""

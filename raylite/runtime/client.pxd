@@ -21,6 +21,7 @@ cdef class TaskContext:           # who submits: the caller of the task's calls 
     cdef uint32_t n_put
     cdef readonly uint32_t attempt
     cdef readonly str name
+    cdef readonly str function    # its name; None if that is `name`
     cdef readonly tuple gpus
     cdef readonly bint is_driver
     cdef public object resources

@@ -21,12 +21,18 @@ class ObjectRef(Generic[_T]):
 class TaskContext:
     attempt: int
     name: str
+    function: str | None
     gpus: tuple[int, ...]
     is_driver: bool
     resources: Any
     @staticmethod
     def of(
-        task_id: bytes, name: str, attempt: int = 0, gpus: tuple[int, ...] = (), is_driver: bool = False
+        task_id: bytes,
+        name: str,
+        attempt: int = 0,
+        gpus: tuple[int, ...] = (),
+        is_driver: bool = False,
+        function: str | None = None,
     ) -> TaskContext: ...
     @property
     def task_id(self) -> bytes: ...

@@ -79,10 +79,12 @@ cdef class TaskContext:
     """A task as the submitter of others: its id, and how many it has submitted and put so far."""
 
     @staticmethod
-    def of(bytes task_id not None, str name, uint32_t attempt=0, tuple gpus=(), bint is_driver=False):
+    def of(bytes task_id not None, str name, uint32_t attempt=0, tuple gpus=(), bint is_driver=False,
+           str function=None):
         cdef TaskContext c = TaskContext.__new__(TaskContext)
         c.id = task_from_bytes(task_id)
         c.name = name
+        c.function = function
         c.attempt = attempt
         c.gpus = gpus
         c.is_driver = is_driver

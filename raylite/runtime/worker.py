@@ -13,7 +13,8 @@ from time import monotonic_ns
 from types import GeneratorType
 from weakref import ref
 
-from raylite.runtime import client as clients, processes
+from raylite.runtime import client as clients
+from raylite.runtime import processes
 from raylite.runtime.ring_client import RingClient
 from raylite.serialization import pack
 
@@ -24,6 +25,7 @@ ENVELOPE_RETRYABLE = 1
 STREAMING = -1
 NAME_MARK = b"\x1eraylite "  # in a worker's output: what follows, to the end of the line, is written by this task
 RECURSION_ALLOWANCE = 200  # frames for each task run in place
+STACK_BYTES_EACH = 4096  # of the C stack, more than twice what is seen
 CHAIN_MOST = 100  # of exceptions, each the cause of the one before
 
 
@@ -40,6 +42,7 @@ class Worker:
         self.functions = {}  # id -> functions.Loaded
         self.output_name = None
         self.running = []  # task ids, outermost first
+        self.n_in_place_most = 0  # not known yet
         self.interrupted = set()  # task ids
 
     def serve(self):
@@ -60,6 +63,15 @@ class Worker:
                 if self.client.has_notices():
                     self.take_notices()
 
+    def in_place_most(self):
+        """How many tasks may run on top of each other."""
+        if not self.n_in_place_most:
+            from resource import RLIM_INFINITY, RLIMIT_STACK, getrlimit
+
+            size_bytes, _ = getrlimit(RLIMIT_STACK)
+            self.n_in_place_most = (8 << 20 if size_bytes == RLIM_INFINITY else size_bytes) // STACK_BYTES_EACH
+        return self.n_in_place_most
+
     def perform_in_place(self, run):
         """Run a task on top of the one that waits for it; its frames come on top of that one's."""
         limit = sys.getrecursionlimit()
@@ -72,7 +84,6 @@ class Worker:
     def perform(self, run):
         """Run one task and report it."""
         start_ns = monotonic_ns()
-        n_outer = len(self.running)
         function = self.function_of(run)
         name = run.name or function.name
         packed = []  # what is sent, kept until it is: we hold the references inside it until the node does
@@ -84,7 +95,6 @@ class Worker:
             raise
         except BaseException as error:
             self.end_if_forked(error)
-            del self.running[n_outer:]
             failed, flags = self.failure(error, run, function, name)
             records, n_yielded = [self.client.record(failed)] * n_records(run), 0
         flush_output()
@@ -92,10 +102,13 @@ class Worker:
 
     def attempt(self, run, function, name, packed):
         """Call the function and pack what it returns. Returns flags and the number of items yielded."""
-        context = clients.TaskContext.of(run.task_id, name, run.attempt, run.gpus)
+        context = clients.TaskContext.of(run.task_id, name, run.attempt, run.gpus, False, function.name)
         token = context.enter()
+        depth = len(self.running)
         try:
             self.running.append(run.task_id)
+            if run.in_place and len(self.running) > self.in_place_most():
+                raise RecursionError(f"{len(self.running)} tasks wait for each other in one process: its stack ends")
             self.name_output(name)
             args, kwargs = run.arguments()
             result = function.call(*args, **kwargs)
@@ -105,7 +118,7 @@ class Worker:
             pack_returns(result, run.n_returns, name, packed)
             return 0, 0
         finally:
-            self.running.pop()
+            del self.running[depth:]
             context.leave(token)
 
     def function_of(self, run):
@@ -305,9 +318,10 @@ def after_fork():
 def main(client_number, fds, gpus, settings):
     """Run as a worker; returns the exit status.
 
-    Args: client_number, fds: see ring_client; gpus: numbers of the GPUs it may see; settings: "path" (sys.path), "cwd",
-    "argv", "job", "gpu_ids" (as in the user's mask), "log_to_driver", "variables" to set in the environment.
+    Args: client_number, fds: see ring_client; gpus: numbers of the GPUs it may see; settings: see
+    zygote_process.settings.
     """
+    global current
     write_to(*fds[8:])
     sys.path[:] = settings["path"]
     sys.argv[:] = settings["argv"]
@@ -321,7 +335,7 @@ def main(client_number, fds, gpus, settings):
     root = client_number.to_bytes(8, "little") + os.urandom(8)
     client = RingClient(client_number, fds[:8], settings["job"], root, True)
     client.node = settings["node_id"]
-    worker = Worker(client, settings)
+    current = worker = Worker(client, settings)
     client.run_task = worker.perform_in_place
     clients.set_current_client(client)
     _signal.signal(_signal.SIGINT, worker.on_interrupt)

@@ -136,16 +136,16 @@ def test_a_loop_that_is_closed_meanwhile(gate, all_freed):
     def wait():
         gate.pass_through()
 
-    ref = wait.remote()
+    refs = [wait.remote()]
 
     async def main():
-        asyncio.ensure_future(ref)
+        future = asyncio.ensure_future(refs[0])
         await asyncio.sleep(0)
+        assert not future.done()
 
     asyncio.run(main())
     gate.open()
-    assert raylite.get(ref) is None
-    del ref
+    assert raylite.get(refs.pop()) is None
     all_freed()
 
 

@@ -153,7 +153,9 @@ def test_get_of_what_is_no_reference(goes_on, thing):
         raylite.get([raylite.put(1), thing])
 
 
-@pytest.mark.parametrize("timeout, error", [("1", TypeError), ([], TypeError), (-1, ValueError), (float("nan"), ValueError)])
+@pytest.mark.parametrize(
+    "timeout, error", [("1", TypeError), ([], TypeError), (-1, ValueError), (float("nan"), ValueError)]
+)
 def test_get_with_a_bad_timeout(goes_on, timeout, error):
     with pytest.raises(error, match="timeout"):
         raylite.get(raylite.put(1), timeout=timeout)
@@ -165,7 +167,7 @@ def test_get_of_nested_lists(goes_on):
 
 
 def test_put_of_a_reference(goes_on):
-    with pytest.raises(TypeError, match="put.*ObjectRef.*list"):
+    with pytest.raises(TypeError, match=r"put.*ObjectRef.*list"):
         raylite.put(raylite.put(1))
     assert raylite.get(raylite.get(raylite.put([raylite.put(1)]))[0]) == 1
 
@@ -267,9 +269,9 @@ def test_a_value_too_deep_to_pickle(goes_on):
     deep = []
     for _ in range(100_000):
         deep = [deep]
-    with pytest.raises(TypeError, match="Could not serialize the put value.*recursion"):
+    with pytest.raises(TypeError, match=r"Could not serialize the put value.*recursion"):
         raylite.put(deep)
-    with pytest.raises(TypeError, match="Could not serialize the argument 0 of add.*recursion"):
+    with pytest.raises(TypeError, match=r"Could not serialize the argument 0 of add.*recursion"):
         add.remote(deep)
     while deep:  # or its end would be a recursion, too
         deep = deep.pop()

@@ -258,7 +258,10 @@ def test_exceptions_that_do_not_pickle():
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="exception groups are of Python 3.11")
 def test_exception_groups():
-    group = ExceptionGroup("several", [ValueError(1), ExceptionGroup("inner", [KeyError("k"), OSError(2, "no")])])
+    from builtins import ExceptionGroup
+
+    inner = ExceptionGroup("inner", [KeyError("k"), OSError(2, "no")])
+    group = ExceptionGroup("several", [ValueError(1), inner])
     seen = caught(fail.remote(group))
     assert isinstance(seen, RayTaskError) and isinstance(seen, ExceptionGroup)
     assert seen.message == "several"
@@ -462,7 +465,9 @@ def fail_not():
     return 1
 
 
-@pytest.mark.parametrize("die", [lambda: os._exit(1), lambda: os.kill(os.getpid(), signal.SIGKILL)], ids=["exit", "kill"])
+@pytest.mark.parametrize(
+    "die", [lambda: os._exit(1), lambda: os.kill(os.getpid(), signal.SIGKILL)], ids=["exit", "kill"]
+)
 def test_a_task_is_retried_when_its_worker_dies(die, tally):
     @raylite.remote(max_retries=2)
     def dies_twice(x):

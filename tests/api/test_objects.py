@@ -166,7 +166,11 @@ def test_large_arrays_are_read_without_a_copy(size_bytes, order):
 def test_tasks_read_arguments_without_a_copy_and_read_only():
     @raylite.remote
     def look(a, b):
-        return np.shares_memory(a, b), a.flags.writeable, raylite.get(ref_of[0]).__array_interface__["data"][0] == address(a)
+        return (
+            np.shares_memory(a, b),
+            a.flags.writeable,
+            raylite.get(ref_of[0]).__array_interface__["data"][0] == address(a),
+        )
 
     def address(array):
         return array.__array_interface__["data"][0]
@@ -340,15 +344,17 @@ def test_an_object_inside_another_lives_as_long(n_objects, wait_until, all_freed
     all_freed()
 
 
-def test_a_reference_that_a_task_returns(n_objects, all_freed):
-    @raylite.remote
-    def make(depth):
-        return [raylite.put(np.full(LARGE, depth)), make.remote(depth - 1) if depth else None]
+def test_a_reference_that_a_task_returns(all_freed):
+    def run():
+        @raylite.remote
+        def make(depth):
+            return [raylite.put(np.full(LARGE, depth)), make.remote(depth - 1) if depth else None]
 
-    array, inner = raylite.get(make.remote(3))
-    array, inner = raylite.get(raylite.get(inner)[1])
-    assert raylite.get(array)[0] == 1
-    del array, inner, make
+        array, inner = raylite.get(make.remote(3))
+        array, inner = raylite.get(raylite.get(inner)[1])
+        assert raylite.get(array)[0] == 1
+
+    run()
     all_freed()
 
 
@@ -430,6 +436,7 @@ def test_references_in_closures_and_generators_are_let_go(all_freed):
 
 def test_arguments_are_let_go_when_the_task_is_done(n_objects, wait_until, all_freed):
     all_freed()
+
     @raylite.remote
     def length(array, box):
         return len(array) + len(raylite.get(box[0]))
@@ -443,6 +450,7 @@ def test_arguments_are_let_go_when_the_task_is_done(n_objects, wait_until, all_f
 
 def test_a_failed_task_lets_its_arguments_go(n_objects, wait_until, all_freed):
     all_freed()
+
     @raylite.remote
     def fail(array, box):
         raise ValueError("no")
@@ -460,6 +468,7 @@ def test_a_failed_task_lets_its_arguments_go(n_objects, wait_until, all_freed):
 
 def test_a_cycle_with_a_reference_in_it(n_objects, wait_until, all_freed):
     all_freed()
+
     class Node:
         pass
 

