@@ -46,6 +46,15 @@ EXTENSIONS = (
     "raylite.runtime.ring_client",
     "raylite.runtime.peers",
     "raylite.runtime.host",
+    "raylite.sim.timeline",
+    "raylite.sim.network",
+    "raylite.sim.trace",
+    "raylite.sim.kernel",
+    "raylite.sim.memory",
+    "raylite.sim.client",
+    "raylite.sim.host",
+    "raylite.sim.clock",
+    "raylite.sim.waits",
 )
 
 FLAVOUR = os.environ.get("RAYLITE_BUILD", "release")

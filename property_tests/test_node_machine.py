@@ -13,7 +13,16 @@ from property_tests.world import Task, World, creator_of, object_of
 from tests.core import protocol as p
 
 RESOURCES = {"CPU": 3, "GPU": 2, "x": 1}
-NEEDS = [{"CPU": 1}, {"CPU": 1}, {"CPU": 1}, {"CPU": 0}, {"CPU": 2}, {"CPU": 1, "x": 1}, {"CPU": 1, "GPU": 1}, {"GPU": 0.5}]
+NEEDS = [
+    {"CPU": 1},
+    {"CPU": 1},
+    {"CPU": 1},
+    {"CPU": 0},
+    {"CPU": 2},
+    {"CPU": 1, "x": 1},
+    {"CPU": 1, "GPU": 1},
+    {"GPU": 0.5},
+]
 CPU_ONLY = 5  # of NEEDS: tasks that hold nothing else may wait for others
 BLOCK = p.BLOCK_ALIGNMENT
 

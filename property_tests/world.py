@@ -46,7 +46,9 @@ class Task:
 
     def results(self) -> list[str]:
         """The references that who submits it gets."""
-        return [self.name, *(f"{self.name}.{i}" for i in range(1, self.n_returns))][: 1 if self.is_stream else self.n_returns]
+        return [self.name, *(f"{self.name}.{i}" for i in range(1, self.n_returns))][
+            : 1 if self.is_stream else self.n_returns
+        ]
 
     def submission(self) -> bytes:
         args = p.envelope(b"args", kind=p.KIND_ARGUMENTS, refs=[object_of(name) for name in self.nested])
@@ -519,7 +521,9 @@ class World:
         else:
             values = [self.record(worker, name, task.in_arena and not task.is_stream, task.nested) for name in results]
         payload = p.finished(*values, end_ns=runtime_ns, n_yielded=frame.n_given)
-        self.say(worker, p.EV_FINISHED, object=object_of(task.name), attempt=frame.attempt, flags=flags, payload=payload)
+        self.say(
+            worker, p.EV_FINISHED, object=object_of(task.name), attempt=frame.attempt, flags=flags, payload=payload
+        )
         for name in frame.pinned:
             self.unpin(worker, name)
         for name in frame.references:

@@ -35,7 +35,7 @@ _NAMES = {
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 _MODULES = ("exceptions", "sim")
 
-__all__ = ["__version__", "exceptions", *_HOME]
+__all__ = ["__version__", "exceptions", *_HOME]  # noqa: PLE0604
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -69,12 +69,9 @@ def holdable(error):
 
 
 def watching_client():
-    """The client of this process, with a thread to call what `watch` is given."""
+    """The client of this process, with somebody to call what `watch` is given."""
     from raylite.api import connected_client
 
     client = connected_client()
-    if client.is_worker:
-        from raylite.runtime.watcher import ensure_watcher
-
-        ensure_watcher(client)
+    client.ensure_watched()
     return client

@@ -148,6 +148,8 @@ def after_fork() -> None:
 def shutdown(*, wait_for_processes: bool = False, _exiting_interpreter: bool = False) -> None:
     """End the runtime of this process: every worker and what they started, and all objects. Fine without one."""
     global _runtime, _context
+    if in_worker():
+        return  # in a simulation the driver's runtime is in this very process
     ending, _runtime, _context = _runtime, None, None
     if ending is not None:
         from raylite.runtime import client as clients

@@ -16,18 +16,19 @@ def trace_events(runtime: Any) -> list[dict[str, Any]]:
     for worker in rows:
         label = f"worker {worker}" + (f" (pid {pids[worker]})" if worker in pids else "")
         events.append({"ph": "M", "name": "thread_name", "pid": 0, "tid": worker, "args": {"name": label}})
-    for entry in story:
-        if entry["duration_ns"]:
-            events.append(
-                {
-                    "ph": "X",
-                    "cat": "task",
-                    "name": entry["function"],
-                    "pid": 0,
-                    "tid": entry["worker"],
-                    "ts": (entry["time_ns"] - entry["duration_ns"]) / 1000,
-                    "dur": entry["duration_ns"] / 1000,
-                    "args": {"task_id": entry["task"], "attempt": entry["attempt"], "state": entry["to"]},
-                }
-            )
+    events.extend(slice_of(entry) for entry in story if entry["duration_ns"])
     return events
+
+
+def slice_of(entry: dict[str, Any]) -> dict[str, Any]:
+    """The slice of one run of a task."""
+    return {
+        "ph": "X",
+        "cat": "task",
+        "name": entry["function"],
+        "pid": 0,
+        "tid": entry["worker"],
+        "ts": (entry["time_ns"] - entry["duration_ns"]) / 1000,
+        "dur": entry["duration_ns"] / 1000,
+        "args": {"task_id": entry["task"], "attempt": entry["attempt"], "state": entry["to"]},
+    }

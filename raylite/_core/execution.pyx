@@ -63,10 +63,18 @@ cdef void confirm(NodeState* n, const Message* m, uint64_t taken) noexcept nogil
         answer.aux = taken
 
 
+cdef bint stream_begun(NodeState* n, TaskId task, const TaskRow* row) noexcept nogil:
+    """Whether the generator has made items: whoever reads it from the start would miss those that were read before."""
+    return row.n_yielded != 0 if row != NULL else objects_find(&n.objects, object_id(task, 0)) != NULL
+
+
 cdef bint accept_again(NodeState* n, const Message* m, const SubmitHeader* h) noexcept nogil:
     """Whether this submission repeats a task that is known, or done: then it is that task (rule 3)."""
     cdef TaskRow* row = tasks_find(&n.tasks, m.object.task)
     cdef uint32_t count
+    if m.flags & SUBMIT_CONFIRM and h.n_returns == STREAMING and stream_begun(n, m.object.task, row):
+        confirm(n, m, 1)
+        return True
     if row == NULL:
         if h.n_returns == STREAMING or not results_exist(n, m.object.task, <uint32_t> h.n_returns):
             return False
@@ -467,17 +475,20 @@ cdef bint on_yielded(NodeState* n, const Message* m, const char* payload) noexce
     cdef TaskRow* row = tasks_find(&n.tasks, m.object.task)
     cdef ObjectRow* stream = objects_find(&n.objects, object_id(m.object.task, 0))
     cdef ObjectRow* item
-    if value == NULL or m.object.index == 0:
+    cdef ObjectId id = m.object
+    if value == NULL or id.index == 0:
         return False
     if not runs_here(row, m) or row.n_returns != STREAMING:
         refuse_value(n, m.client, value)
         return True
-    if m.object.index > row.n_yielded:
-        row.n_yielded = m.object.index
-    if stream == NULL or not object_in_scope(stream) or m.object.index <= row.n_consumed:
+    if value.kind == KIND_USER_ERROR and id.index <= row.n_yielded:
+        id.index = row.n_yielded + 1  # an earlier attempt got further: the error comes after what that made
+    if id.index > row.n_yielded:
+        row.n_yielded = id.index
+    if stream == NULL or not object_in_scope(stream) or id.index <= row.n_consumed:
         refuse_value(n, m.client, value)
         return True
-    item = objects_add(&n.objects, m.object)
+    item = objects_add(&n.objects, id)
     if object_ready(item):
         refuse_value(n, m.client, value)
         return True

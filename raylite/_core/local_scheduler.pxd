@@ -34,13 +34,14 @@ cdef struct Worker:
     bint attached
     bint stopping
     bint recalling                # CMD_RECALL is under way
+    bint stalled                  # its queue was taken back as it did not move: nothing is queued until it does
     uint64_t environment
     vector[uint32_t] gpus         # the set it was started for; never another
     vector[Run] running           # bottom first; above the bottom: tasks run in place by a blocked one
     deque[Queued] queue           # sent and not begun, all of the bottom task's shape
     uint64_t position             # messages sent
     uint64_t backlog_ns
-    uint64_t progress_ns          # when it last began or ended something
+    uint64_t progress_ns          # when it last began or ended something, or its queue last was empty
     unordered_set[ObjectId] functions
 
 cdef struct ReadyQueue:
@@ -65,12 +66,12 @@ cdef enum PlaceKind:
     PLACE_IDLE = 1                # on worker `client`
     PLACE_SPAWN = 2               # on a worker to be started
     PLACE_QUEUE = 3               # behind what worker `client` runs
-    PLACE_NO_PROCESS = 4          # resources are there, but no worker may be added
 
 cdef struct Place:
     int kind
     uint32_t client
     uint32_t stop                 # an idle worker of another kind that has to make room; 0 if none
+    bint starved                  # resources are there, but no worker may be added
 
 cdef void ready_push(LocalScheduler* s, TaskRow* row, bint front) noexcept nogil
 cdef void ready_remove(LocalScheduler* s, TaskRow* row) noexcept nogil

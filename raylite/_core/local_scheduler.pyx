@@ -103,6 +103,7 @@ cdef void find_place(LocalScheduler* s, uint32_t shape, uint64_t expected_ns, Pl
     cdef size_t i
     place.kind = PLACE_NONE
     place.client = place.stop = 0
+    place.starved = False
     if resources_fit(&s.resources, shape):
         for i in range(s.idle.size(), 0, -1):
             w = worker_find(s, s.idle[i - 1])
@@ -117,14 +118,14 @@ cdef void find_place(LocalScheduler* s, uint32_t shape, uint64_t expected_ns, Pl
             place.kind = PLACE_SPAWN
             place.stop = s.idle[0]
             return
-        place.kind = PLACE_NO_PROCESS
+        place.starved = True
     if expected_ns == 0 or expected_ns >= PREFETCH_NS or s.resources.shapes[shape].gpus or older_waits(s, shape):
         return
     it = s.workers.begin()
     while it != s.workers.end():
         w = &deref(it).second
         if (w.running.size() == 1 and w.running[0].shape == shape and not w.running[0].lent and not w.recalling
-                and not w.stopping and w.queue.size() < PREFETCH_TASKS and w.backlog_ns + expected_ns < least):
+                and not w.stalled and not w.stopping and w.queue.size() < PREFETCH_TASKS and w.backlog_ns + expected_ns < least):
             least = w.backlog_ns + expected_ns
             place.kind = PLACE_QUEUE
             place.client = w.client
@@ -169,6 +170,7 @@ cdef void worker_end(LocalScheduler* s, Worker* w, TaskId task) noexcept nogil:
         resources_release(&s.resources, run.shape, &run.gpus)
         work = run.expected_ns if run.expected_ns else PREFETCH_NS
         w.backlog_ns -= work if work < w.backlog_ns else w.backlog_ns
+        w.stalled = False
         w.running.erase(w.running.begin() + i)
         return
 

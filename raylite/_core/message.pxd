@@ -68,6 +68,7 @@ cdef enum:
     STOP_KILL = 1
     CANCEL_FORCE = 1
     CANCEL_RECURSIVE = 2
+    DECLINED_NO_FUNCTION = 1      # the worker lacks the function: the message that brought it was taken back
     FINISHED_USER_ERROR = 1
     FINISHED_RETRYABLE = 2
     FINISHED_CANCELLED = 4

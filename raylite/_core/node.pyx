@@ -227,7 +227,8 @@ cdef void on_tick(NodeState* n) noexcept nogil:
         w = &deref(it).second
         preincrement(it)
         n_staying += not w.stopping
-        if n.now_ns >= w.progress_ns + STALL_NS:
+        if not w.queue.empty() and n.now_ns >= w.progress_ns + STALL_NS:
+            w.stalled = True
             call_back_queue(n, w)
     for i in range(n.scheduler.idle.size()):
         w = worker_find(&n.scheduler, n.scheduler.idle[i])

@@ -12,7 +12,7 @@ from libcpp.vector cimport vector
 from raylite._core.envelope cimport align8, Blob, blob_data, blob_new
 from raylite._core.execution cimport arguments_usable, resolve
 from raylite._core.ids cimport object_id, ObjectId, TaskId
-from raylite._core.local_scheduler cimport find_place, idle_remove, Place, PLACE_IDLE, PLACE_NO_PROCESS, PLACE_NONE, \
+from raylite._core.local_scheduler cimport find_place, idle_remove, Place, PLACE_IDLE, PLACE_NONE, \
     PLACE_QUEUE, Queued, ready_remove, Run, Worker, worker_add, worker_begin, worker_find
 from raylite._core.message cimport CMD_RUN, CMD_SPAWN, CMD_STOP, EV_GET, Message, RUN_ARGS_OBJECT, RUN_HAS_FUNCTION, \
     RUN_IN_PLACE, RUN_RETRY_EXCEPTIONS, RunHeader, SUBMIT_ARGS_OBJECT, SUBMIT_RETRY_EXCEPTIONS, ValueRecord
@@ -103,7 +103,6 @@ cdef void send_run(NodeState* n, Worker* w, TaskRow* row, uint64_t position, con
         m.flags |= RUN_IN_PLACE
         m.aux = in_place_request
     row.worker = w.client
-    w.progress_ns = n.now_ns
 
 
 cdef uint64_t expected_ns(NodeState* n, const TaskRow* row) noexcept nogil:
@@ -163,6 +162,8 @@ cdef void place_task(NodeState* n, TaskRow* row, const Place* place, uint64_t ex
     ready_remove(&n.scheduler, row)
     if place.kind == PLACE_QUEUE:
         w = worker_find(&n.scheduler, place.client)
+        if w.queue.empty():
+            w.progress_ns = n.now_ns
         w.position += 1
         item.task = row.id
         item.position = w.position
@@ -184,6 +185,7 @@ cdef void place_task(NodeState* n, TaskRow* row, const Place* place, uint64_t ex
             stop_idle_worker(n, place.stop)
         w = new_worker(n, environment, &gpus)
     idle_remove(&n.scheduler, w.client)
+    w.progress_ns = n.now_ns
     w.position += 1
     row.worker = w.client
     set_state(n, row, TASK_RUNNING, 0)
@@ -269,7 +271,7 @@ cdef void dispatch(NodeState* n) noexcept nogil:
     """Place ready tasks, the longest ready first among those that can go anywhere now."""
     cdef TaskRow* best
     cdef TaskRow* head
-    cdef Place place, best_place = Place(PLACE_NONE, 0, 0)
+    cdef Place place, best_place = Place(PLACE_NONE, 0, 0, False)
     cdef size_t shape
     cdef uint64_t expected, best_expected = 0
     cdef bint starved
@@ -283,9 +285,8 @@ cdef void dispatch(NodeState* n) noexcept nogil:
                 continue
             expected = expected_ns(n, head)
             find_place(&n.scheduler, <uint32_t> shape, expected, &place)
-            if place.kind == PLACE_NO_PROCESS:
-                starved = True
-            elif place.kind != PLACE_NONE:
+            starved |= place.starved
+            if place.kind != PLACE_NONE:
                 best = head
                 best_place = place
                 best_expected = expected
@@ -293,12 +294,14 @@ cdef void dispatch(NodeState* n) noexcept nogil:
             ready_remove(&n.scheduler, best)
             set_state(n, best, TASK_WAITING, 0)
             resolve(n, best)
+        elif starved and (best == NULL or best_place.kind == PLACE_QUEUE) and run_in_place(n):
+            pass                          # rather than behind something that may take long
         elif best != NULL:
             place_task(n, best, &best_place, best_expected)
-        elif not (starved and run_in_place(n)):
-            if not (starved and all_blocked(n)):
-                return
+        elif starved and all_blocked(n):
             n.scheduler.worker_cap += 1   # nobody can go on otherwise
+        else:
+            return
 
 
 cdef bint all_blocked(NodeState* n) noexcept nogil:

@@ -16,7 +16,7 @@ from raylite._core.envelope cimport system_error
 from raylite._core.ids cimport PUT_INDEX, same_task, TaskId
 from raylite._core.local_scheduler cimport idle_remove, Queued, ready_push, ready_remove, Run, Worker, worker_end, \
     worker_find, worker_run
-from raylite._core.message cimport CANCEL_FORCE, CANCEL_RECURSIVE
+from raylite._core.message cimport CANCEL_FORCE, CANCEL_RECURSIVE, DECLINED_NO_FUNCTION
 from raylite._core.objects cimport OBJECT_IN_ARENA, object_unpin, ObjectRow, objects_find
 from raylite._core.state cimport call_back_queue, ERROR_SPAWN_FAILED, ERROR_TASK_CANCELLED, ERROR_WORKER_CRASHED, \
     set_state, warn
@@ -136,7 +136,8 @@ cdef void on_recalled(NodeState* n, const Message* m) noexcept nogil:
 
 
 cdef void on_declined(NodeState* n, const Message* m) noexcept nogil:
-    """The worker saw the recall just as it was about to begin this task (position `request`), and left it."""
+    """The worker left this task (position `request`): it saw the recall just as it was about to begin it, or nobody
+    waits any more for what it was to be run in place for, or the worker lacks its function."""
     cdef Run* run
     cdef Worker* w = worker_find(&n.scheduler, m.client)
     cdef TaskRow* row = tasks_find(&n.tasks, m.object.task)
@@ -144,6 +145,8 @@ cdef void on_declined(NodeState* n, const Message* m) noexcept nogil:
     cdef size_t i
     if w == NULL or row == NULL or row.worker != m.client or row.attempt != m.attempt:
         return
+    if m.flags & DECLINED_NO_FUNCTION:
+        w.functions.erase(row.function)
     run = worker_run(w, row.id)
     if run != NULL:
         if run.position != m.request or row.state != TASK_RUNNING:

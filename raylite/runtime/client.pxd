@@ -55,6 +55,7 @@ cdef class Client:
     cdef bint alive(self)
     cdef str fault(self)
     cdef bytes place(self, Packed packed, bint may_inline)
+    cdef TaskId function_id(self, Packed packed)
     cdef Call* ask(self, int kind, list refs, uint64_t aux, int flags, uint64_t token)
     cdef list decode_all(self, Call* call)
     cdef ObjectRef store(self, Packed packed, TaskContext context)

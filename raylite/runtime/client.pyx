@@ -441,6 +441,8 @@ cdef class Client:
                 return self.decode_all(call)
         finally:
             self.free_call(call)
+        if len(self.wait(refs, len(refs), 0)) == len(refs):
+            return self.get(refs)     # time was too short to hear of it
         from raylite.exceptions import GetTimeoutError
         raise GetTimeoutError(f"get: {len(refs)} object(s) were asked for, and not all were ready after {timeout_s:g} "
                               "seconds")
@@ -552,6 +554,9 @@ cdef class Client:
             return self.ref(id, False), call.aux != 0
         finally:
             self.free_call(call)
+
+    def ensure_watched(self):
+        """Have somebody call collect_arrived() when there is something; the driver's monitor does anyway."""
 
     def watch(self, list refs not None, callback):
         """Have collect_arrived() give (callback, values or None, error or None) once the references are ready.
@@ -782,8 +787,12 @@ cdef class Client:
 
     # ---- tasks -------------------------------------------------------------------------------------------------
 
+    cdef TaskId function_id(self, Packed packed):
+        """By what the node knows a function: the hash of its pickle."""
+        return hash_bytes(PyBytes_AS_STRING(packed.pickle), PyBytes_GET_SIZE(packed.pickle), 0)
+
     def register_function(self, Packed packed not None, str name not None):
-        """Make a function known to the node by the hash of its pickle; returns the reference that holds it."""
+        """Make a function known to the node; returns the reference that holds it."""
         cdef Message m
         cdef bytes envelope, text = name.encode("utf-8", "replace"), payload
         cdef uint64_t size = len(text)
@@ -793,8 +802,7 @@ cdef class Client:
         envelope = packed.to_bytes()
         memset(&m, 0, sizeof(Message))
         m.kind = EV_FUNCTION
-        m.object = object_id(hash_bytes(PyBytes_AS_STRING(packed.pickle), PyBytes_GET_SIZE(packed.pickle), 0),
-                             FUNCTION_INDEX)
+        m.object = object_id(self.function_id(packed), FUNCTION_INDEX)
         payload = (<const char*> &size)[:8] + text + b"\0" * (align8(size) - size) + envelope
         m.size = <uint32_t> len(payload)
         ref = self.ref(m.object, False)
@@ -926,6 +934,17 @@ cdef class Client:
     cdef bint begin(self, Message* m):
         """Mark the message as begun. False if it was taken back; overridden where that can happen."""
         return True
+
+    def leave(self, Run run not None):
+        """Leave a task to the node because its function is not here: it comes again, with the function."""
+        cdef Message m
+        memset(&m, 0, sizeof(Message))
+        m.kind = EV_DECLINED
+        m.object = run.message().object
+        m.attempt = run.message().attempt
+        m.request = run.message().request
+        m.flags = DECLINED_NO_FUNCTION
+        self.post(&m, NULL)
 
     def finish(self, Run run not None, list records not None, uint64_t start_ns, uint64_t end_ns, int flags,
                uint32_t n_yielded=0):

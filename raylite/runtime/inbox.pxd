@@ -8,6 +8,7 @@ from raylite._core.message cimport Location, Message
 from raylite.runtime.pump cimport Pump
 
 ctypedef bint (*send_function)(void* link, const Message* m, const char* payload, bint may_wait) noexcept nogil
+ctypedef void (*wake_function)(void* link) noexcept nogil
 
 cdef struct Slot:                 # one value asked for
     bint filled
@@ -28,9 +29,10 @@ cdef struct Call:                 # a request whose answer is awaited
     vector[Slot] slots
     vector[Blob*] in_place        # tasks for the waiting thread to run meanwhile: Message, payload
 
-cdef struct Release:              # something to tell the node, from a destructor
+cdef struct Release:              # something to tell the node, from a destructor or under the lock
     Release* next
-    uint32_t kind                 # EV_HOLD, EV_RELEASE, EV_UNPIN, EV_KEEP
+    uint32_t kind                 # EV_HOLD, EV_RELEASE, EV_UNPIN, EV_DECLINED
+    uint32_t attempt              # EV_DECLINED
     ObjectId object
 
 cdef struct Inbox:                # a client's end of the interface; guarded by pump.lock, but for `releases`
@@ -49,6 +51,7 @@ cdef struct Inbox:                # a client's end of the interface; guarded by 
     Release* unsaid_last
     int notice_event              # set when notices or arrived have something new
     bint closed                   # the node is gone
+    wake_function wake            # without a pump: have inbox_flush called soon
 
 cdef void inbox_deliver(Inbox* b, const Message* m, const char* payload, Blob* shared) noexcept nogil
 cdef Call* inbox_call(Inbox* b, uint32_t n_slots, uint64_t token) noexcept nogil

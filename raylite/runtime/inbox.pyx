@@ -9,8 +9,8 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 from raylite._core.envelope cimport blob_copy, blob_data, blob_drop, blob_keep, blob_new, EnvelopeHeader, \
     KIND_SYSTEM_ERROR, KIND_USER_ERROR
-from raylite._core.message cimport CMD_LEASED, CMD_READY, CMD_RUN, CMD_VALUE, EV_FORGET, EV_UNPIN, MESSAGE_VERSION, \
-    RUN_IN_PLACE, VALUE_IN_ARENA
+from raylite._core.message cimport CMD_LEASED, CMD_READY, CMD_RUN, CMD_VALUE, EV_DECLINED, EV_FORGET, EV_UNPIN, \
+    MESSAGE_VERSION, RUN_IN_PLACE, VALUE_IN_ARENA
 from raylite.runtime.pump cimport pump_nudge
 from raylite.runtime.native cimport event_set, exchange_pointer, monotonic_ns, pthread_mutex_lock, \
     pthread_mutex_unlock, push_pointer, timer_arm
@@ -74,6 +74,8 @@ cdef void inbox_deliver(Inbox* b, const Message* m, const char* payload, Blob* s
         call = find_call(b, m.aux) if m.flags & RUN_IN_PLACE else NULL
         if call != NULL:
             call.in_place.push_back(whole(m, payload))
+        elif m.flags & RUN_IN_PLACE:
+            decline_later(b, m)
         else:
             b.runs.push_back(whole(m, payload))
         if b.pump != NULL:
@@ -128,7 +130,8 @@ cdef bint inbox_detach(Inbox* b, Call* call, bint may_wait) noexcept nogil:
             return False
     b.calls.erase(call.id)
     for i in range(call.in_place.size()):
-        b.runs.push_front(call.in_place[i])
+        decline_later(b, <const Message*> blob_data(call.in_place[i]))
+        blob_drop(call.in_place[i])
     call.in_place.clear()
     return True
 
@@ -165,11 +168,25 @@ cdef void inbox_unlock(Inbox* b) noexcept nogil:
 
 cdef void inbox_release_later(Inbox* b, uint32_t kind, ObjectId object) noexcept nogil:
     """From a destructor: tell the node soon. Takes no lock and no GIL."""
+    push_release(b, kind, object, 0)
+
+
+cdef void decline_later(Inbox* b, const Message* m) noexcept nogil:
+    """Nobody waits any more for what this task was to be run in place for: it is the node's again."""
+    push_release(b, EV_DECLINED, m.object, m.attempt)
+
+
+cdef void push_release(Inbox* b, uint32_t kind, ObjectId object, uint32_t attempt) noexcept nogil:
     cdef Release* r = <Release*> malloc(sizeof(Release))
     r.kind = kind
     r.object = object
-    if push_pointer(&b.releases, <void**> &r.next, r) and b.pump != NULL:
+    r.attempt = attempt
+    if not push_pointer(&b.releases, <void**> &r.next, r):
+        return
+    if b.pump != NULL:
         timer_arm(b.pump.timer, RELEASE_DELAY_NS)
+    elif b.wake != NULL:
+        b.wake(b.link)
 
 
 cdef void take_releases(Inbox* b) noexcept nogil:
@@ -209,6 +226,7 @@ cdef bint inbox_flush(Inbox* b, bint may_wait) noexcept nogil:
         r = b.unsaid
         m.kind = <unsigned char> r.kind
         m.object = r.object
+        m.attempt = r.attempt
         b.unsaid = r.next         # before sending, which may wait without the lock
         if not b.closed and not b.send(b.link, &m, NULL, may_wait):
             r.next = b.unsaid

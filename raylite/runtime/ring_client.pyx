@@ -201,6 +201,11 @@ cdef class RingClient(Client):
         """Whether collect() would bring anything."""
         return not self.inbox.notices.empty() or not self.inbox.arrived.empty()
 
+    def ensure_watched(self):
+        """As in Client; by a thread that the first call starts."""
+        from raylite.runtime.watcher import ensure_watcher
+        ensure_watcher(self)
+
     def poll(self):
         """Take in what has come, now."""
         with nogil:

@@ -45,6 +45,14 @@ class Worker:
         self.n_in_place_most = 0  # not known yet
         self.interrupted = set()  # task ids
 
+    # What of the process it uses; a virtual one has its own.
+    now_ns = staticmethod(monotonic_ns)
+    process_id = staticmethod(os.getpid)
+
+    def flush_output(self):
+        """Write out what Python still buffers."""
+        flush_output()
+
     def serve(self):
         """Run tasks until the node says stop or is gone."""
         while True:
@@ -83,8 +91,11 @@ class Worker:
 
     def perform(self, run):
         """Run one task and report it."""
-        start_ns = monotonic_ns()
+        start_ns = self.now_ns()
         function = self.function_of(run)
+        if function is None:
+            self.client.leave(run)
+            return
         name = run.name or function.name
         packed = []  # what is sent, kept until it is: we hold the references inside it until the node does
         try:
@@ -97,8 +108,8 @@ class Worker:
             self.end_if_forked(error)
             failed, flags = self.failure(error, run, function, name)
             records, n_yielded = [self.client.record(failed)] * n_records(run), 0
-        flush_output()
-        self.client.finish(run, records, start_ns, monotonic_ns(), flags, n_yielded)
+        self.flush_output()
+        self.client.finish(run, records, start_ns, self.now_ns(), flags, n_yielded)
 
     def attempt(self, run, function, name, packed):
         """Call the function and pack what it returns. Returns flags and the number of items yielded."""
@@ -122,14 +133,14 @@ class Worker:
             context.leave(token)
 
     def function_of(self, run):
-        """The task's function: from the message, or from one before it."""
+        """The task's function, from the message or from one before it; None if that has not been begun."""
         data = run.function()
         if data is not None:
             from raylite.functions import load
 
             self.take_notices()  # what came before it may be the word to forget an earlier copy
             self.functions[run.function_id] = load(data)
-        return self.functions[run.function_id]
+        return self.functions.get(run.function_id)
 
     def stream(self, run, function, name, generator, packed):
         """Report each item as it is made. An exception is the last item, as in Ray, and the stream ends."""
@@ -161,7 +172,7 @@ class Worker:
         """What the task raised, packed, and the flags that go with it."""
         from raylite.task_failure import capture
 
-        failed = capture(error, name, os.getpid(), run.attempt, task_id=run.task_id.hex())
+        failed = capture(error, name, self.process_id(), run.attempt, task_id=run.task_id.hex())
         packed = pack(Sealed(failed), by_cloudpickle=True)
         packed.kind = KIND_USER_ERROR
         clear_frames(error)

@@ -169,8 +169,11 @@ def parent_of(pid):
 
 
 def receive(control):
-    """One message and the descriptors that came with it."""
-    data, ancillary, _, _ = control.recvmsg(4096, 4096, CMSG_CLOEXEC)
+    """One message and the descriptors that came with it; none once the driver has hung up or is gone."""
+    try:
+        data, ancillary, _, _ = control.recvmsg(4096, 4096, CMSG_CLOEXEC)
+    except ConnectionResetError:  # it had not read all of ours
+        return b"", []
     fds = []
     for level, kind, body in ancillary:
         if level == SOL_SOCKET and kind == SCM_RIGHTS:

@@ -9,8 +9,9 @@ import sys
 from _signal import SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, pidfd_send_signal
 from _socket import AF_UNIX, SCM_RIGHTS, SOCK_SEQPACKET, SOL_SOCKET, socketpair
 
-CODE = "import sys; sys.path[:] = [sys.argv[1], *filter(None, sys.path)]; " \
-    "from raylite.runtime.zygote import main; main()"
+CODE = (
+    "import sys; sys.path[:] = [sys.argv[1], *filter(None, sys.path)]; from raylite.runtime.zygote import main; main()"
+)
 CONTROL_FD = 3
 END_S = 1.5
 MARK = "_RAYLITE_MARK"

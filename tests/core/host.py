@@ -247,7 +247,10 @@ class Host:
             return f"commit {command.request}: {' '.join(rows)}"
         if command.kind in SENTENCES:
             return SENTENCES[command.kind].format(
-                who=who, object=self.names.get(command.object[:16]), text=command.payload.decode(errors="replace"), aux=command.aux
+                who=who,
+                object=self.names.get(command.object[:16]),
+                text=command.payload.decode(errors="replace"),
+                aux=command.aux,
             )
         raise AssertionError(f"a command of unknown kind: {command}")
 

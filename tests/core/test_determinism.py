@@ -19,7 +19,9 @@ def conversation(seed: int, clutter: int) -> list[dict]:
     """
     other = Node({"CPU": 10000})
     for i in range(clutter):
-        other.handle(0, p.EV_PUT, 1, object=p.object_id(p.ROOT, i), payload=p.inline_value(p.envelope(bytes([i % 255]) * i)))
+        other.handle(
+            0, p.EV_PUT, 1, object=p.object_id(p.ROOT, i), payload=p.inline_value(p.envelope(bytes([i % 255]) * i))
+        )
     del other
     random = Random(seed)
     node = Node({"CPU": 40000, "GPU": 20000}, worker_cap=5, debug=True)

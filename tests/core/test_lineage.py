@@ -165,7 +165,7 @@ def test_this_costs_no_retry(wide):
 
 
 def test_the_smallest_set_runs_again_once(wide):
-    """   a -> b -> d;   a -> c -> d;   c is still there   """
+    """a -> b -> d;   a -> c -> d;   c is still there"""
     run(wide, "a")
     run(wide, "b", refs=["a"])
     run(wide, "c", refs=["a"])

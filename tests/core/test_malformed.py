@@ -145,9 +145,7 @@ def test_a_value_of_a_kind_there_is_not_is_rejected(host):
     assert state_of(host) == before
 
 
-@pytest.mark.parametrize(
-    "field", ["n_refs", "demand_size", "name_size", "args_size"], ids=lambda field: field
-)
+@pytest.mark.parametrize("field", ["n_refs", "demand_size", "name_size", "args_size"], ids=lambda field: field)
 def test_sizes_beyond_the_payload_are_rejected(host, field):
     """Also those whose sum with another would wrap around."""
     before = state_of(host)

@@ -226,7 +226,7 @@ def test_a_wide_container_is_freed_at_once(two):
 
 
 def test_a_shared_part_lives_as_long_as_one_of_its_containers(two):
-    """   4 -> 2 -> 1;   4 -> 3 -> 1;   5 -> 3   """
+    """4 -> 2 -> 1;   4 -> 3 -> 1;   5 -> 3"""
     two.put("root!1")
     two.put("root!2", p.envelope(b"", refs=two.objects(["root!1"])))
     two.put("root!3", p.envelope(b"", refs=two.objects(["root!1"])))

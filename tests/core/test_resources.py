@@ -95,7 +95,9 @@ def test_a_demand_nobody_can_meet_is_said_once_and_waits(make_host):
         "There is: CPU 2; widget 0.5"
     )
     assert host.submit("b", needs={"CPU": 1, "widget": 2.5}) == []
-    assert host.submit("c", needs={"CPU": 3}, name="my task")[0].startswith("warn: No node can run my task: it asks for 3")
+    assert host.submit("c", needs={"CPU": 3}, name="my task")[0].startswith(
+        "warn: No node can run my task: it asks for 3"
+    )
     assert host.story_of("a") == ["WAITING", "READY"]
 
 

@@ -56,9 +56,7 @@ def change_state(tmp_path_factory):
 
 def test_the_table_lists_these_changes_and_no_others():
     assert state_names() == NAMES
-    assert {(NAMES[old], NAMES[new]) for old, new in transitions()} == {
-        (old, new) for old in NEXT for new in NEXT[old]
-    }
+    assert {(NAMES[old], NAMES[new]) for old, new in transitions()} == {(old, new) for old in NEXT for new in NEXT[old]}
 
 
 @pytest.mark.timeout(180)  # the probe is compiled for the first of them

@@ -7,7 +7,6 @@ import random
 import struct
 
 import pytest
-
 from raylite.runtime.channel import Loopback
 
 RING = 1 << 20

@@ -29,7 +29,9 @@ def square(x):
 
 
 def test_a_worker_killed_at_rest_is_replaced(start):
-    driver = start(COMMON + """
+    driver = start(
+        COMMON
+        + """
 raylite.init(num_cpus=2)
 say("pid", raylite.get(pid.remote()))
 sys.stdin.readline()
@@ -37,7 +39,8 @@ say("pid", raylite.get(pid.remote()))
 say("squares", sum(raylite.get([square.remote(i) for i in range(100)])))
 sys.stdin.readline()
 say("squares", sum(raylite.get([square.remote(i) for i in range(100)])))
-""")
+"""
+    )
     first = int(driver.expect("pid"))
     workers = driver.workers()
     assert first in workers and len(workers) == 2
@@ -54,11 +57,14 @@ say("squares", sum(raylite.get([square.remote(i) for i in range(100)])))
 
 
 def test_a_task_whose_worker_is_killed_runs_again(start, tmp_path):
-    driver = start(COMMON + f"""
+    driver = start(
+        COMMON
+        + f"""
 raylite.init(num_cpus=1)
 ref = first_time_waits.remote({str(tmp_path)!r})
 say("returned", raylite.get(ref))
-""")
+"""
+    )
     first = int(driver.expect("(first_time_waits").split()[-1])
     os.kill(first, signal.SIGKILL)
     second = int(driver.expect("returned"))
@@ -67,7 +73,9 @@ say("returned", raylite.get(ref))
 
 
 def test_a_task_that_must_not_run_again_fails_and_says_why(start):
-    driver = start(COMMON + """
+    driver = start(
+        COMMON
+        + """
 @raylite.remote(max_retries=0)
 def dies():
     sys.stderr.write("last words\\n")
@@ -80,7 +88,8 @@ try:
 except raylite.exceptions.WorkerCrashedError as error:
     say("error", str(error).replace("\\n", "|"))
 say("squares", sum(raylite.get([square.remote(i) for i in range(100)])))
-""")
+"""
+    )
     error = driver.expect("error")
     assert "dies" in error and "signal 9" in error.lower().replace("sigkill", "signal 9") and "last words" in error
     assert driver.expect("squares") == "328350"
@@ -89,7 +98,9 @@ say("squares", sum(raylite.get([square.remote(i) for i in range(100)])))
 
 def test_the_last_words_of_a_worker_are_told_after_they_have_been_shown(start):
     """What has been shown is given back, but not the end, from which a crash is explained."""
-    driver = start(COMMON + """
+    driver = start(
+        COMMON
+        + """
 @raylite.remote(max_retries=0)
 def dies(path):
     for i in range(2000):
@@ -107,7 +118,8 @@ try:
     raylite.get(ref)
 except raylite.exceptions.WorkerCrashedError as error:
     say("error", str(error).replace("\\n", "|"))
-""")
+"""
+    )
     driver.until(lambda: "line 1999 of many" in driver.stderr, "the output has been shown")
     driver.tell()
     error = driver.expect("error")
@@ -117,7 +129,9 @@ except raylite.exceptions.WorkerCrashedError as error:
 
 def test_the_zygote_killed_comes_back_with_its_workers(start, tmp_path):
     go = tmp_path / "go"
-    driver = start(COMMON + f"""
+    driver = start(
+        COMMON
+        + f"""
 @raylite.remote
 def waits():
     print("waits", os.getpid(), flush=True)
@@ -135,7 +149,8 @@ assert raylite.get(dependent) == value * value
 say("returned", value)
 say("squares", sum(raylite.get([square.remote(i) for i in range(100)])))
 sys.stdin.readline()
-""")
+"""
+    )
     driver.expect("squares")
     for nth in (1, 2):  # the second one, too
         worker = driver.hear("(waits", nth).split()[-1]
@@ -154,7 +169,9 @@ sys.stdin.readline()
 
 
 def test_what_tasks_started_goes_with_a_killed_zygote(start):
-    driver = start(COMMON + """
+    driver = start(
+        COMMON
+        + """
 @raylite.remote
 def starts_daemon():
     subprocess.Popen(["setsid", "sh", "-c", "(exec sleep 1005) & exit"]).wait()
@@ -164,7 +181,8 @@ raylite.init(num_cpus=1)
 raylite.get(starts_daemon.remote())
 say("ready")
 sys.stdin.readline()
-""")
+"""
+    )
     driver.expect("ready")
     both = [("sleep", "1005"), ("sleep", "1006")]
     driver.until(lambda: all(driver.running(*each) for each in both), "the children run")
@@ -176,7 +194,9 @@ sys.stdin.readline()
 
 def test_the_zygote_killed_while_the_driver_ends(start):
     """Then nobody adopts the daemons; they are found by their mark."""
-    driver = start(COMMON + """
+    driver = start(
+        COMMON
+        + """
 @raylite.remote
 def starts_daemon():
     subprocess.Popen(["setsid", "sh", "-c", "(exec sleep 1007) & exit"]).wait()
@@ -185,7 +205,8 @@ raylite.init(num_cpus=1)
 raylite.get(starts_daemon.remote())
 say("ready")
 sys.stdin.readline()
-""")
+"""
+    )
     driver.expect("ready")
     driver.until(lambda: driver.running("sleep", "1007"), "the daemon runs")
     zygote = driver.zygote()
@@ -198,7 +219,9 @@ sys.stdin.readline()
 
 
 def test_a_stopped_zygote_does_not_keep_the_driver_from_ending(start):
-    driver = start(COMMON + """
+    driver = start(
+        COMMON
+        + """
 @raylite.remote
 def starts_daemon():
     subprocess.Popen(["setsid", "sh", "-c", "(exec sleep 1008) & exit"]).wait()
@@ -209,7 +232,8 @@ say("ready")
 sys.stdin.readline()
 raylite.shutdown()
 say("down")
-""")
+"""
+    )
     driver.expect("ready")
     os.kill(driver.zygote(), signal.SIGSTOP)
     driver.tell()
@@ -219,7 +243,9 @@ say("down")
 
 
 def test_stopped_workers_do_not_keep_the_driver_from_ending(start):
-    driver = start(COMMON + """
+    driver = start(
+        COMMON
+        + """
 raylite.init(num_cpus=2)
 raylite.get([square.remote(i) for i in range(10)])
 say("ready")
@@ -227,7 +253,8 @@ sys.stdin.readline()
 raylite.shutdown()
 say("down")
 sys.stdin.readline()
-""")
+"""
+    )
     driver.expect("ready")
     for worker in driver.workers():
         os.kill(worker, signal.SIGSTOP)
@@ -239,13 +266,16 @@ sys.stdin.readline()
 
 
 def test_signals_that_can_be_ignored_do_not_end_the_zygote(start):
-    driver = start(COMMON + """
+    driver = start(
+        COMMON
+        + """
 raylite.init(num_cpus=1)
 say("ready")
 sys.stdin.readline()
 say("squares", sum(raylite.get([square.remote(i) for i in range(100)])))
 sys.stdin.readline()
-""")
+"""
+    )
     driver.expect("ready")
     zygote = driver.zygote()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
@@ -259,7 +289,9 @@ sys.stdin.readline()
 
 def test_without_a_zygote_tasks_fail_and_say_so(start):
     """No interpreter to start it from any more: the runtime does not hang, and what is there can be had."""
-    driver = start(COMMON + """
+    driver = start(
+        COMMON
+        + """
 raylite.init(num_cpus=1)
 ref = raylite.put(5)
 assert raylite.get(square.remote(3)) == 9
@@ -271,7 +303,8 @@ try:
 except raylite.exceptions.RaySystemError as error:
     say("error", error)
 assert raylite.get(ref) == 5
-""")
+"""
+    )
     driver.expect("ready")
     zygote = driver.zygote()
     os.kill(zygote, signal.SIGKILL)
@@ -284,7 +317,9 @@ assert raylite.get(ref) == 5
 
 def test_a_worker_that_overwrites_its_channel_is_replaced(start):
     """A wild write in a task: the node trusts no word of it, kills the worker and runs the task elsewhere."""
-    driver = start(COMMON + """
+    driver = start(
+        COMMON
+        + """
 @raylite.remote(max_retries=0)
 def wild():
     import mmap
@@ -303,7 +338,36 @@ try:
 except raylite.exceptions.WorkerCrashedError:
     say("crashed")
 say("squares", sum(raylite.get([square.remote(i) for i in range(100)])))
-""")
+"""
+    )
     driver.expect("crashed")
     assert driver.expect("squares") == "328350"
+    driver.succeed()
+
+
+def test_a_zygote_that_comes_back_is_as_the_first(start):
+    """Workers have the environment and folder that were there at init, whatever the driver has made of them since."""
+    driver = start(
+        COMMON
+        + """
+@raylite.remote
+def surroundings():
+    return os.environ.get("SET"), os.getcwd()
+
+os.environ["SET"] = "at init"
+raylite.init(num_cpus=1)
+first = raylite.get(surroundings.remote())
+os.environ["SET"] = "later"
+os.chdir("/")
+say("ready")
+sys.stdin.readline()
+again = raylite.get(surroundings.remote())
+assert again == first == ("at init", os.environ["TMPDIR"]), (again, first)
+"""
+    )
+    driver.expect("ready")
+    before = driver.workers()
+    os.kill(driver.zygote(), signal.SIGKILL)
+    driver.until(lambda: not before & driver.tree(), "the old workers are gone")
+    driver.tell()
     driver.succeed()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 
 import pytest
 
@@ -135,3 +134,19 @@ del part
 assert not arenas()
 """
     start(code).succeed()
+
+
+def test_a_driver_that_is_killed_leaves_no_words(start):
+    """No process of ours complains of its sudden end on the terminal that they share."""
+    driver = start("""
+@raylite.remote
+def pid():
+    return os.getpid()
+
+raylite.init(num_cpus=4)
+refs = [pid.remote() for _ in range(1000)]
+os.kill(os.getpid(), signal.SIGKILL)
+""")
+    driver.process.wait()
+    driver.assert_nothing_left()
+    assert driver.stderr == ""

@@ -32,7 +32,9 @@ def descriptors():
 
 
 def test_cycles_of_init_and_shutdown_leave_nothing(start):
-    driver = start(COMMON + """
+    driver = start(
+        COMMON
+        + """
 def cycle():
     raylite.init(num_cpus=2)
     squares(10)
@@ -51,14 +53,17 @@ for _ in range(30):
 assert after[:2] == before[:2], (before, after)
 assert after[2] <= before[2] + 3, (before, after)  # the allocator's own
 assert kib("VmRSS") - resident_kib < 4096, (kib("VmRSS"), resident_kib)
-""")
+"""
+    )
     driver.succeed(timeout_s=50)
     driver.assert_nothing_left()
 
 
 def test_what_a_runtime_held_is_freed_by_shutdown(start):
     """Although functions and references that were used with it are still there."""
-    driver = start(COMMON + """
+    driver = start(
+        COMMON
+        + """
 def cycle():
     raylite.init(num_cpus=1)
     squares(5)
@@ -72,12 +77,15 @@ resident_kib = kib("VmRSS")
 for _ in range(6):
     cycle()
 assert kib("VmRSS") - resident_kib < 40_000, (kib("VmRSS"), resident_kib)
-""")
+"""
+    )
     driver.succeed()
 
 
 def test_a_thousand_tasks_leave_nothing(start):
-    driver = start(COMMON + """
+    driver = start(
+        COMMON
+        + """
 raylite.init(num_cpus=2)
 
 def work():
@@ -96,7 +104,8 @@ for _ in range(3):
     work()
 say("after", descriptors())
 sys.stdin.readline()
-""")
+"""
+    )
     before = driver.expect("before")
     counts = {pid: len(drivers.descriptors(pid)) for pid in driver.others()}
     driver.tell()
@@ -107,7 +116,9 @@ sys.stdin.readline()
 
 
 def test_workers_that_come_and_go_leave_nothing(start):
-    driver = start(COMMON + """
+    driver = start(
+        COMMON
+        + """
 @raylite.remote(max_retries=0)
 def dies():
     subprocess.Popen(["sleep", "1009"])
@@ -128,7 +139,8 @@ sys.stdin.readline()
 crash(20)
 say("after", descriptors())
 sys.stdin.readline()
-""")
+"""
+    )
     before = int(driver.expect("before"))
     zygote = driver.zygote()
     of_the_zygote = len(drivers.descriptors(zygote))
@@ -143,11 +155,15 @@ sys.stdin.readline()
 
 def zombies_of(parents):
     """Processes that have ended, and whose parent, one of these, has not asked how."""
-    return {pid for pid in drivers.all_processes() if drivers.state_of(pid) == "Z" and drivers.parent_of(pid) in parents}
+    return {
+        pid for pid in drivers.all_processes() if drivers.state_of(pid) == "Z" and drivers.parent_of(pid) in parents
+    }
 
 
 def test_orphans_of_tasks_are_collected(start):
-    driver = start(COMMON + """
+    driver = start(
+        COMMON
+        + """
 @raylite.remote
 def leaves_orphans():
     for _ in range(10):
@@ -157,7 +173,8 @@ raylite.init(num_cpus=1)
 raylite.get(leaves_orphans.remote())
 say("done")
 sys.stdin.readline()
-""")
+"""
+    )
     driver.expect("done")
     driver.until(lambda: not zombies_of(driver.tree()), "no zombies")
     driver.tell()
@@ -166,7 +183,9 @@ sys.stdin.readline()
 
 def test_an_idle_runtime_uses_no_cpu(start):
     """Also with references held, futures waited for, and a task that sleeps."""
-    driver = start(COMMON + """
+    driver = start(
+        COMMON
+        + """
 @raylite.remote
 def waits():
     while not os.path.exists("end"):
@@ -181,7 +200,8 @@ sys.stdin.readline()
 raylite.get(square.remote(2))
 say("idle")
 raylite.get(ref)
-""")
+"""
+    )
     for what in ("started", "blocked in get"):
         driver.expect("idle")
         processes = driver.tree()
@@ -199,7 +219,9 @@ def spent(processes, seconds):
 
 
 def test_idle_cpu_after_the_zygote_was_lost(start):
-    driver = start(COMMON + """
+    driver = start(
+        COMMON
+        + """
 raylite.init(num_cpus=1)
 squares(10)
 say("ready")
@@ -207,7 +229,8 @@ sys.stdin.readline()
 squares(10)
 say("idle")
 sys.stdin.readline()
-""")
+"""
+    )
     driver.expect("ready")
     os.kill(driver.zygote(), 9)
     driver.tell()

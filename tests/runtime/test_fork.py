@@ -32,7 +32,9 @@ def in_child(function):
 
 
 def test_a_forked_child_ends_without_hurting_its_parents_runtime(start):
-    driver = start(COMMON + """
+    driver = start(
+        COMMON
+        + """
 raylite.init(num_cpus=2)
 assert squares()
 refs = [square.remote(3), raylite.put(np.ones(1 << 18))]
@@ -44,14 +46,17 @@ if pid == 0:
 assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 3
 assert squares() and raylite.get(refs[0]) == 9 and raylite.get(refs[1]).sum() == 1 << 18
 say("well")
-""")
+"""
+    )
     driver.expect("well")
     driver.succeed()
     driver.assert_nothing_left()
 
 
 def test_a_forked_child_reads_the_parents_arrays_but_not_its_references(start):
-    driver = start(COMMON + """
+    driver = start(
+        COMMON
+        + """
 raylite.init(num_cpus=1)
 array = raylite.get(raylite.put(np.arange(1 << 18)))
 ref = square.remote(3)
@@ -74,12 +79,15 @@ part = array[10:20]
 del array
 assert part.tolist() == list(range(10, 20))
 assert raylite.get(ref) == 9 and squares()
-""")
+"""
+    )
     driver.succeed()
 
 
 def test_a_forked_child_has_a_runtime_of_its_own(start):
-    driver = start(COMMON + """
+    driver = start(
+        COMMON
+        + """
 raylite.init(num_cpus=1)
 assert squares()
 
@@ -91,13 +99,16 @@ def own():
 
 in_child(own)
 assert squares() and raylite.cluster_resources()["CPU"] == 1
-""")
+"""
+    )
     driver.succeed()
     driver.assert_nothing_left()
 
 
 def test_a_forked_child_that_lives_on_keeps_none_of_the_parents_memory_or_processes(start):
-    driver = start(COMMON + """
+    driver = start(
+        COMMON
+        + """
 import signal
 raylite.init(num_cpus=1)
 ref = raylite.put(np.ones(1 << 20))
@@ -115,7 +126,8 @@ if child == 0:
 say("child", child)
 sys.stdin.readline()
 os.kill(os.getpid(), 9)
-""")
+"""
+    )
     child = int(driver.expect("child"))
     driver.tell()
     driver.process.wait()
@@ -124,7 +136,9 @@ os.kill(os.getpid(), 9)
 
 def test_fork_while_other_threads_call(start):
     """Whatever the locks' state when it happens: the child does not come to wait for them."""
-    driver = start(COMMON + """
+    driver = start(
+        COMMON
+        + """
 import threading
 raylite.init(num_cpus=2)
 stop = False
@@ -148,13 +162,16 @@ stop = True
 for thread in threads:
     thread.join()
 assert squares()
-""")
+"""
+    )
     driver.succeed()
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_multiprocessing_in_the_driver(start, method):
-    driver = start(COMMON + f"""
+    driver = start(
+        COMMON
+        + f"""
 def double(x):
     return 2 * x
 
@@ -165,13 +182,16 @@ if __name__ == "__main__":
         assert pool.map(double, range(50)) == [2 * i for i in range(50)]
         assert squares()
     assert squares()
-""")
+"""
+    )
     driver.succeed()
     driver.assert_nothing_left()
 
 
 def test_multiprocessing_pool_made_before_init(start):
-    driver = start(COMMON + """
+    driver = start(
+        COMMON
+        + """
 def double(x):
     return 2 * x
 
@@ -181,13 +201,16 @@ with multiprocessing.get_context("fork").Pool(2) as pool:
     assert pool.map(double, range(50)) == [2 * i for i in range(50)]
     raylite.shutdown()
     assert pool.map(double, range(50)) == [2 * i for i in range(50)]
-""")
+"""
+    )
     driver.succeed()
     driver.assert_nothing_left()
 
 
 def test_subprocess_in_driver_and_tasks(start):
-    driver = start(COMMON + """
+    driver = start(
+        COMMON
+        + """
 @raylite.remote
 def shell(command):
     return subprocess.run(command, shell=True, stdout=subprocess.PIPE, text=True, check=True).stdout
@@ -203,13 +226,16 @@ assert raylite.get(shell.remote("echo hello; cat")) == "hello\\n"
 assert raylite.get(python.remote()) == f"{sys.version_info[:2]} 0\\n"
 assert raylite.get([shell.remote(f"echo {i} | tr 0-9 a-j") for i in range(10)]) == [chr(97 + i) + "\\n" for i in range(10)]
 assert squares()
-""")
+"""
+    )
     driver.succeed()
 
 
 def test_a_task_that_forks(start):
     """Children that return, raise, exit or call raylite: the task is its parent's, and they end where they return."""
-    driver = start(COMMON + """
+    driver = start(
+        COMMON
+        + """
 @raylite.remote
 def forks(how):
     pid = os.fork()
@@ -231,7 +257,8 @@ def forks(how):
 raylite.init(num_cpus=1)
 assert raylite.get([forks.remote(how) for how in ("return", "raise", "exit", "large", "raylite")]) == [0, 1, 5, 0, 6]
 assert squares()
-""")
+"""
+    )
     driver.succeed()
     assert "ValueError: of the child" in driver.stderr
     driver.assert_nothing_left()
@@ -240,7 +267,9 @@ assert squares()
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_multiprocessing_in_tasks(start, tmp_path, method):
     (tmp_path / "doubling.py").write_text("def double(x):\n    return 2 * x\n")
-    driver = start(COMMON + f"""
+    driver = start(
+        COMMON
+        + f"""
 sys.path.append({str(tmp_path)!r})
 
 @raylite.remote
@@ -254,6 +283,7 @@ if __name__ == "__main__":
     assert raylite.get(pooled.remote(20)) == [2 * i for i in range(20)]
     assert raylite.get(pooled.remote(10)) == [2 * i for i in range(10)]
     assert squares()
-""")
+"""
+    )
     driver.succeed()
     driver.until(lambda: not driver.tree(), "no process is left", drivers.GRACE_S)

@@ -84,7 +84,8 @@ def test_interrupt_returns_at_once_and_a_second_one_ends_everything(start, what)
 
 def test_a_task_does_not_hear_of_the_drivers_interrupt(start, tmp_path):
     end = tmp_path / "end"
-    driver = start("""
+    driver = start(
+        """
 @raylite.remote
 def task():
     say("runs")
@@ -99,7 +100,8 @@ try:
 except KeyboardInterrupt:
     say("interrupted")
 say(raylite.get(ref))
-""".replace("END", str(end)))
+""".replace("END", str(end))
+    )
     driver.expect("(task")
     interrupt(driver)
     driver.expect("interrupted", PROMISED_S)

@@ -46,7 +46,8 @@ say("pids", *raylite.get([talk.remote(k) for k in range(4)]))
 
 
 def test_lines_bear_the_name_of_the_task_that_wrote_them(start):
-    driver = start("""
+    driver = start(
+        """
 @raylite.remote
 def one():
     print("from one")
@@ -62,7 +63,8 @@ raylite.init(num_cpus=1)
 for _ in range(3):
     pids = raylite.get([one.remote(), two.remote(None), two.options(name="named").remote(None)])
 say("pids", *pids)
-""".replace("\\\\", "\\"))
+""".replace("\\\\", "\\")
+    )
     pids = [int(pid) for pid in driver.expect("pids").split()]
     driver.succeed()
     expected = [("one", "from one"), ("two", "from two"), ("named", "from two")]
@@ -117,7 +119,8 @@ raylite.get(ref)
 
 
 def test_partial_lines_bytes_and_long_lines(start):
-    driver = start(r"""
+    driver = start(
+        r"""
 @raylite.remote
 def odd():
     sys.stdout.buffer.write(b"not \xff\xfe UTF-8\n")
@@ -131,7 +134,9 @@ def odd():
 
 raylite.init(num_cpus=1)
 raylite.get(odd.remote())
-""", env={"PYTHONIOENCODING": "utf-8"})
+""",
+        env={"PYTHONIOENCODING": "utf-8"},
+    )
     driver.succeed()
     assert texts(driver.lines) == [
         "not �� UTF-8",
@@ -357,7 +362,9 @@ raylite.get(talk.remote())
 def test_a_driver_without_standard_streams(tmp_path):
     """All three closed: nothing of ours may come to lie where they were, in the workers least of all."""
     script = tmp_path / "script.py"
-    script.write_text(drivers.PREAMBLE + """
+    script.write_text(
+        drivers.PREAMBLE
+        + """
 @raylite.remote
 def talk(x):
     print("heard", x)
@@ -370,7 +377,8 @@ raylite.shutdown()
 assert [x for _, x in results] == list(range(20))
 assert all(len(set(inodes)) == 3 for inodes, _ in results)
 open(sys.argv[1], "w").write("well")
-""")
+"""
+    )
     done = tmp_path / "done"
     command = f"exec {sys.executable} {script} {done} <&- >&- 2>&-"
     environment = {**os.environ, "PYTHONPATH": str(drivers.ROOT)}

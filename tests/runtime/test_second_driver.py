@@ -190,15 +190,24 @@ def test_it_hears_of_the_death_of_the_nodes_process(start, run, tmp_path):
     """Although a fork of that process lives on, and with it the other ends of all it had open."""
     name = str(tmp_path / uuid.uuid4().hex[:8])
     code = ATTACHED.replace("socket.socket(fileno=int(sys.argv[1]))", "listening.accept()[0]").replace(
-        "data, fds", "listening = socket.socket(socket.AF_UNIX); listening.bind(sys.argv[1]); listening.listen(); "
-        "print('listens', flush=True)\ndata, fds"
+        "data, fds",
+        "listening = socket.socket(socket.AF_UNIX); listening.bind(sys.argv[1]); listening.listen(); "
+        "print('listens', flush=True)\ndata, fds",
     )
-    second = run([sys.executable, "-c", code + """
+    second = run(
+        [
+            sys.executable,
+            "-c",
+            code
+            + """
 try:
     raylite.get(raylite.remote(lambda: time.sleep(1000)).remote())
 except raylite.exceptions.RaySystemError:
     say("heard")
-""", name])
+""",
+            name,
+        ]
+    )
     second.expect("listens")
     first = start(f"""
 import socket
@@ -252,14 +261,17 @@ assert error is None and [len(value) for value in values] == [90_000] * 40
 
 
 def test_many_drivers_at_once(attach, sizes, wait_until):
-    drivers_ = [attach(f"""
+    drivers_ = [
+        attach(f"""
 say("ready")
 sys.stdin.readline()
 for i in range(200):
     assert raylite.get(square.remote(i)) == i * i
 array = np.full(1 << 16, {k})
 assert raylite.get(total.remote(raylite.put(array))) == {k} * (1 << 16)
-""") for k in range(4)]
+""")
+        for k in range(4)
+    ]
     for driver in drivers_:
         driver.expect("ready")
     for driver in drivers_:

@@ -37,7 +37,9 @@ def in_threads(count, target):
 
 @pytest.mark.parametrize("calls", [1000, pytest.param(10_000, marks=pytest.mark.timeout(180))])
 def test_eight_threads_calling_at_once(start, calls):
-    driver = start(COMMON + f"""
+    driver = start(
+        COMMON
+        + f"""
 raylite.init(num_cpus=2)
 
 def call(k):
@@ -49,12 +51,15 @@ def call(k):
             refs.clear()
 
 in_threads(8, call)
-""")
+"""
+    )
     driver.succeed(timeout_s=150)
 
 
 def test_threads_one_by_one_and_all_kinds_of_calls(start):
-    driver = start(COMMON + """
+    driver = start(
+        COMMON
+        + """
 raylite.init(num_cpus=2)
 
 def call(k):
@@ -74,13 +79,16 @@ def call(k):
             assert raylite.get(nested.remote(i)) == i + 1
 
 in_threads(8, call)
-""")
+"""
+    )
     driver.succeed(timeout_s=50)
 
 
 def test_timeouts_of_threads_that_wait_beside_another(start):
     """One thread waits for the input; the others' time is up all the same."""
-    driver = start(COMMON + """
+    driver = start(
+        COMMON
+        + """
 @raylite.remote
 def until(path):
     while not os.path.exists(path):
@@ -106,13 +114,16 @@ threading.Thread(target=in_threads, args=(4, call)).start()
 while not all(os.path.exists(f"done{k}") for k in (1, 2, 3)):
     time.sleep(0.005)
 open("end", "w").close()
-""")
+"""
+    )
     driver.succeed()
 
 
 def test_shutdown_while_threads_wait(start):
     """They all hear of it; none waits for ever, and a new runtime can be had."""
-    driver = start(COMMON + """
+    driver = start(
+        COMMON
+        + """
 @raylite.remote
 def forever():
     time.sleep(1000)
@@ -145,14 +156,17 @@ for round in range(5):
     for thread in threads:
         thread.join()
     assert sorted(outcomes) == list(range(6)), outcomes
-""")
+"""
+    )
     driver.succeed()
     driver.assert_nothing_left()
 
 
 def test_shutdown_and_init_while_threads_submit(start):
     """Whoever is late gets an error or a new runtime, and nothing breaks."""
-    driver = start(COMMON + """
+    driver = start(
+        COMMON
+        + """
 stop = False
 done = [0] * 4
 
@@ -180,14 +194,17 @@ for _ in range(8):
         pass  # another thread was faster
 stop = True
 thread.join()
-""")
+"""
+    )
     driver.succeed(timeout_s=50)
     driver.assert_nothing_left()
     assert "Traceback" not in driver.stderr
 
 
 def test_a_future_whose_callback_ends_the_runtime(start):
-    driver = start(COMMON + """
+    driver = start(
+        COMMON
+        + """
 raylite.init(num_cpus=1)
 ended = threading.Event()
 
@@ -200,13 +217,16 @@ add.remote(1, 2).future().add_done_callback(end)
 ended.wait()
 assert not raylite.is_initialized()
 assert raylite.get(add.remote(2, 2)) == 4
-""")
+"""
+    )
     driver.succeed()
     driver.assert_nothing_left()
 
 
 def test_two_threads_that_both_start_the_runtime(start):
-    driver = start(COMMON + """
+    driver = start(
+        COMMON
+        + """
 barrier = threading.Barrier(8)
 
 def call(k):
@@ -219,13 +239,16 @@ for _ in range(5):
     raylite.shutdown()
 children = open(f"/proc/self/task/{os.getpid()}/children").read().split()
 assert not children, children
-""")
+"""
+    )
     driver.succeed()
     driver.assert_nothing_left()
 
 
 def test_threads_in_tasks(start):
-    driver = start(COMMON + """
+    driver = start(
+        COMMON
+        + """
 @raylite.remote
 def threaded(n):
     out = []
@@ -234,13 +257,16 @@ def threaded(n):
 
 raylite.init(num_cpus=4)  # a wait in a thread of its own does not lend the task's CPU, as in Ray
 assert raylite.get([threaded.remote(6) for _ in range(3)]) == [[1, 2, 3, 4, 5, 6]] * 3
-""")
+"""
+    )
     driver.succeed()
 
 
 def test_threads_that_outlive_the_main_thread(start):
     """The interpreter waits for them before it ends, and they have the runtime until then."""
-    driver = start(COMMON + """
+    driver = start(
+        COMMON
+        + """
 raylite.init(num_cpus=1)
 
 def late():
@@ -248,9 +274,8 @@ def late():
     say("late", raylite.get(add.remote(1, 1)))
 
 threading.Thread(target=late).start()
-""")
+"""
+    )
     assert driver.expect("late") == "2"
     driver.succeed()
     driver.assert_nothing_left()
-
-

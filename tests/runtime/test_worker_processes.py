@@ -21,7 +21,8 @@ def in_worker(what):
 
 def test_environment_folder_path_and_arguments_are_the_drivers(start, tmp_path):
     driver = start(
-        COMMON + f"""
+        COMMON
+        + f"""
 os.environ["OF_THE_DRIVER"] = "set before init"
 os.environ.pop("GIVEN", None)
 os.chdir({str(tmp_path)!r})
@@ -44,42 +45,53 @@ assert in_worker("sys.flags.hash_randomization") == 1
 
 
 def test_variables_of_the_runtime_env(start):
-    driver = start(COMMON + """
+    driver = start(
+        COMMON
+        + """
 raylite.init(num_cpus=1, runtime_env={"env_vars": {"MINE": "1", "HOME": "/nowhere"}})
 assert in_worker("(os.environ['MINE'], os.environ['HOME'])") == ("1", "/nowhere")
 assert subprocess.run(["sh", "-c", "echo $MINE"], stdout=subprocess.PIPE).stdout == b"\\n"
-""")
+"""
+    )
     driver.succeed()
 
 
 def test_settings_of_any_size(start):
     """A search path and arguments of several megabytes: more than a socket takes at once."""
-    driver = start(COMMON + """
+    driver = start(
+        COMMON
+        + """
 sys.path += ["/long/" + "x" * 3000 + str(i) for i in range(1000)]
 sys.argv += ["y" * 1_000_000]
 raylite.init(num_cpus=1)
 assert in_worker("sys.path") == sys.path
 assert in_worker("len(sys.argv[-1])") == 1_000_000
-""")
+"""
+    )
     driver.succeed()
 
 
 @pytest.mark.parametrize(("given", "seen"), [(None, "1"), ("7", "7")])
 def test_threads_of_numerical_libraries(start, given, seen):
-    driver = start(COMMON + f"""
+    driver = start(
+        COMMON
+        + f"""
 os.environ.pop("OMP_NUM_THREADS", None)
 if {given!r}:
     os.environ["OMP_NUM_THREADS"] = {given!r}
 raylite.init(num_cpus=2)
 assert in_worker("os.environ['OMP_NUM_THREADS']") == {seen!r}
 assert os.environ.get("OMP_NUM_THREADS") == {given!r}
-""")
+"""
+    )
     driver.succeed()
 
 
 def test_signals_are_as_in_a_fresh_process(start):
     """Nothing blocked, nothing ignored that Python does not ignore, whatever the driver has done."""
-    driver = start(COMMON + """
+    driver = start(
+        COMMON
+        + """
 signal.signal(signal.SIGTERM, lambda *_: None)
 signal.signal(signal.SIGUSR1, lambda *_: None)
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1, signal.SIGTERM, signal.SIGCHLD, signal.SIGINT])
@@ -101,12 +113,15 @@ def child():
     return subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True).stdout
 
 assert raylite.get(child.remote()) == "True set()\\n"
-""")
+"""
+    )
     driver.succeed()
 
 
 def test_standard_input_is_empty_and_output_is_kept(start):
-    driver = start(COMMON + """
+    driver = start(
+        COMMON
+        + """
 raylite.init(num_cpus=1)
 assert in_worker("sys.stdin.read()") == ""
 assert in_worker("os.read(0, 10)") == b""
@@ -114,7 +129,9 @@ links = in_worker("[os.readlink(f'/proc/self/fd/{fd}') for fd in (0, 1, 2)]")
 assert links == ["/dev/null", "/memfd:raylite-stdout (deleted)", "/memfd:raylite-stderr (deleted)"], links
 assert in_worker("[os.get_inheritable(fd) for fd in (0, 1, 2)]") == [True, True, True]
 assert in_worker("sys.stdout.encoding") == in_worker("sys.stderr.encoding") == "utf-8"
-""", env={"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"})
+""",
+        env={"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    )
     driver.tell("not for the worker")
     driver.succeed()
 
@@ -124,7 +141,9 @@ def test_workers_have_only_their_own_descriptors(start):
     read_end, write_end = os.pipe()
     os.set_inheritable(write_end, True)
     try:
-        driver = start(COMMON + """
+        driver = start(
+            COMMON
+            + """
 code = "import os; print(sorted(map(int, os.listdir('/proc/self/fd')))[:-1])"
 
 @raylite.remote
@@ -139,7 +158,9 @@ assert not [link for link in links if link.startswith("pipe:")], links
 assert sum("memfd:raylite-channel" in link for link in links) == 1, links
 assert sum(link.startswith("socket:") for link in links) == 1, links
 assert raylite.get(child.remote()) == "[0, 1, 2]\\n", raylite.get(child.remote())
-""", pass_fds=[write_end])
+""",
+            pass_fds=[write_end],
+        )
         driver.succeed()
     finally:
         os.close(read_end)
@@ -148,26 +169,32 @@ assert raylite.get(child.remote()) == "[0, 1, 2]\\n", raylite.get(child.remote()
 
 def test_pipes_that_the_driver_closes_are_closed(start):
     """Nothing of the runtime's keeps the other end of an inheritable pipe open."""
-    driver = start(COMMON + """
+    driver = start(
+        COMMON
+        + """
 read_end, write_end = os.pipe()
 os.set_inheritable(write_end, True)
 raylite.init(num_cpus=1)
 in_worker("1")
 os.close(write_end)
 assert os.read(read_end, 1) == b""
-""")
+"""
+    )
     driver.succeed()
 
 
 def test_the_zygote_is_small_and_alone_in_its_process(start):
-    driver = start(COMMON + """
+    driver = start(
+        COMMON
+        + """
 import numpy
 raylite.init(num_cpus=1)
 modules = set(in_worker("list(sys.modules)"))
 assert not modules & {"numpy", "cloudpickle", "random", "asyncio", "multiprocessing", "logging", "ssl"}, modules
 say("ready")
 sys.stdin.readline()
-""")
+"""
+    )
     driver.expect("ready")
     zygote = driver.zygote()
     assert len(os.listdir(f"/proc/{zygote}/task")) == 1
@@ -224,7 +251,9 @@ sys.stdin.readline()
 
 
 def test_no_more_workers_than_the_cap(start):
-    driver = start(COMMON + """
+    driver = start(
+        COMMON
+        + """
 raylite.init(num_cpus=50, worker_cap=3)
 
 @raylite.remote
@@ -233,5 +262,6 @@ def pid():
     return os.getpid()
 
 assert len(set(raylite.get([pid.remote() for _ in range(60)]))) <= 3
-""")
+"""
+    )
     driver.succeed()

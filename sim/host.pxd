@@ -1,0 +1,35 @@
+from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
+from raylite._core.envelope cimport Blob
+from raylite._core.message cimport Message
+from raylite._core.node cimport Node
+from raylite._core.rng cimport Rng
+from raylite.sim.kernel cimport Kernel, Process
+from raylite.sim.memory cimport Memory
+from raylite.sim.timeline cimport Event
+from raylite.sim.trace cimport Trace
+
+cdef class SimulatedHost:
+    cdef readonly Kernel kernel
+    cdef readonly Node node
+    cdef readonly Memory memory
+    cdef readonly dict processes  # number -> Process
+    cdef Trace trace
+    cdef Rng delays
+    cdef Rng starts
+    cdef uint64_t tick_at_ns
+    cdef object make_worker
+    cdef Process process(self, uint32_t number)
+    cdef int node_event(self, Event* e) except -1
+    cdef int client_event(self, Event* e) except -1
+    cdef int start_event(self, uint32_t number) except -1
+    cdef int flush_event(self, uint32_t number) except -1
+    cdef int tick_event(self, uint64_t at_ns) except -1
+    cdef int perform(self) except -1
+    cdef int spawn(self, const Message* m, Blob* payload) except -1
+    cdef int recall(self, uint32_t number) except -1
+    cdef int kill(self, Process p) except -1
+    cdef int warn(self, Blob* text) except -1
+    cdef int tell_node(self, uint8_t kind, uint32_t client, uint64_t request, uint32_t segment) except -1
+    cdef int plan_tick(self) except -1
+    cdef int attend(self, Process p) except -1
+    cdef int interrupt(self, Process p) except -1

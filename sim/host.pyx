@@ -1,0 +1,333 @@
+"""The simulated host of a node: virtual processes in place of real ones, everything else of the node as it is.
+
+It performs the node's commands in virtual time, and tells the node what a real host would: that a worker came or went,
+that its queue was taken back, that a segment is there. Between a process and the node every message takes its time.
+"""
+from libc.string cimport memcpy, memset
+from libcpp.vector cimport vector
+from raylite._core.envelope cimport blob_data, blob_drop, blob_keep
+from raylite._core.ids cimport task_bytes
+from raylite._core.message cimport *
+from raylite._core.node cimport node_deadline_ns, node_handle
+from raylite._core.rng cimport rng_below, rng_next
+from raylite._core.state cimport Command
+from raylite.runtime.client cimport Client
+from raylite.runtime.inbox cimport inbox_close, inbox_deliver, inbox_flush
+from raylite.sim.kernel cimport STREAM_DELAYS, STREAM_STARTS, stream_seed
+from raylite.sim.network cimport Link, delay_ns, link_report, link_to_client
+from raylite.sim.timeline cimport timeline_plan
+from raylite.sim.trace cimport trace_add, trace_rows
+
+import sys
+
+cdef enum:
+    START_LEAST_NS = 700000       # until a worker runs: a fork
+    START_SPREAD_NS = 3000000
+    START_SLOW_NS = 300000000     # one in 16 takes up to so much longer
+
+
+cdef int at_node(void* target, void* event) except -1:
+    return (<SimulatedHost> target).node_event(<Event*> event)
+
+
+cdef int at_client(void* target, void* event) except -1:
+    return (<SimulatedHost> target).client_event(<Event*> event)
+
+
+cdef int at_flush(void* target, void* event) except -1:
+    return (<SimulatedHost> target).flush_event((<Event*> event).message.client)
+
+
+cdef int at_start(void* target, void* event) except -1:
+    return (<SimulatedHost> target).start_event((<Event*> event).message.client)
+
+
+cdef int at_unwind(void* target, void* event) except -1:
+    cdef Process p = (<SimulatedHost> target).process((<Event*> event).message.client)
+    if p is not None:
+        (<SimulatedHost> target).kernel.resume(p)
+    return 0
+
+
+cdef int at_tick(void* target, void* event) except -1:
+    return (<SimulatedHost> target).tick_event((<Event*> event).token)
+
+
+cdef class SimulatedHost:
+    """Args: kernel; node: a Node nobody else hosts; make_worker: called with the number and the GPUs of a new worker,
+    returns its Process; record: keep the stream of events, and not only its hash."""
+
+    def __init__(self, Kernel kernel not None, Node node not None, make_worker, bint record=False):
+        self.kernel = kernel
+        self.node = node
+        self.memory = Memory()
+        self.processes = {}
+        self.make_worker = make_worker
+        self.trace.recording = record
+        self.delays.state = stream_seed(kernel.seed, STREAM_DELAYS)
+        self.starts.state = stream_seed(kernel.seed, STREAM_STARTS)
+
+    # ---- processes ---------------------------------------------------------------------------------------------
+
+    cdef Process process(self, uint32_t number):
+        """The process of this number, None if it is gone."""
+        return self.processes.get(number)
+
+    def next_number(self):
+        """A client number that is free."""
+        self.node.state.last_client += 1
+        return self.node.state.last_client
+
+    def connect(self, Process p not None):
+        """Link a process with the node."""
+        cdef Link* l = &p.link
+        l.timeline = &self.kernel.timeline
+        l.delays = &self.delays
+        l.host = <void*> self
+        l.at_node = at_node
+        l.at_client = at_client
+        l.at_flush = at_flush
+        l.client = p.number
+        self.processes[p.number] = p
+
+    def attach(self, Process p not None):
+        """Tell the node that a process is there."""
+        cdef Message m
+        memset(&m, 0, sizeof(Message))
+        m.kind = EV_ATTACH
+        m.flags = CLIENT_DRIVER if p.is_driver else CLIENT_WORKER
+        m.request = p.pid
+        link_report(&p.link, &m, NULL)
+
+    def start_workers(self, int count):
+        """Order workers before there is work for them."""
+        self.node.start_workers(count)
+        self.perform()
+
+    cdef int kill(self, Process p) except -1:
+        """End a worker as SIGKILL would, now or as soon as it runs."""
+        cdef Event e
+        if not p.started:
+            p.doomed = True
+            return 0
+        p.end("signal 9")
+        memset(&e, 0, sizeof(Event))
+        e.handle = at_unwind
+        e.target = <void*> self
+        e.message.client = p.number
+        timeline_plan(&self.kernel.timeline, self.kernel.timeline.now_ns, &e)
+        return 0
+
+    def kill_worker(self, uint32_t number):
+        """Kill the worker of this number. Raises ValueError if there is none."""
+        cdef Process p = self.process(number)
+        if p is None or p.is_driver:
+            raise ValueError(f"there is no worker {number}; there are {self.workers()}")
+        self.kill(p)
+
+    def workers(self):
+        """The numbers of the workers that live."""
+        return sorted(number for number, p in self.processes.items() if not (p.is_driver or p.ended))
+
+    def end_all(self):
+        """End every process, however deep in its tasks: nothing of them runs any more."""
+        for p in list(self.processes.values()):
+            p.end("")
+            self.kernel.unwind(p)
+
+    # ---- what is due -------------------------------------------------------------------------------------------
+
+    cdef int node_event(self, Event* e) except -1:
+        """A message has come to the node."""
+        e.message.time_ns = self.kernel.timeline.now_ns
+        trace_add(&self.trace, &e.message)
+        node_handle(self.node.state, &e.message, blob_data(e.payload) if e.payload != NULL else NULL)
+        blob_drop(e.payload)
+        if not self.node.state.fault.empty():
+            self.node.check()
+        if e.message.kind == EV_DETACH:
+            self.processes.pop(e.message.client, None)
+        self.perform()
+        self.plan_tick()
+        return 0
+
+    cdef int client_event(self, Event* e) except -1:
+        """A message has come to a process."""
+        cdef Process p = self.process(e.message.client)
+        if p is None or p.ended:
+            blob_drop(e.payload)
+            return 0
+        if e.message.kind == CMD_STOP:
+            inbox_close(p.inbox)
+        else:
+            inbox_deliver(p.inbox, &e.message, blob_data(e.payload) if e.payload != NULL else NULL, e.payload)
+        blob_drop(e.payload)
+        if e.message.kind == CMD_INTERRUPT:
+            return self.interrupt(p)
+        return self.attend(p)
+
+    cdef int attend(self, Process p) except -1:
+        """Let a process go on if what has come lets it."""
+        if p.is_driver or not p.started:
+            return 0
+        if p.awaited != NULL:
+            if p.awaited.answered or not p.awaited.in_place.empty():
+                self.kernel.resume(p)
+        elif p.wants_arrived:
+            if not p.inbox.arrived.empty():
+                self.kernel.resume(p)
+        elif not p.fibers:
+            if not p.inbox.closed and not p.inbox.runs.empty():
+                p.begin(p.worker.serve)
+            if not p.fibers and not p.ended:
+                p.worker.take_notices()
+        if p.inbox.closed and not p.ended and not p.fibers:
+            p.end("exit code 0")
+        return 0
+
+    cdef int start_event(self, uint32_t number) except -1:
+        """The worker's code begins."""
+        cdef Process p = self.process(number)
+        self.attach(p)
+        if p.doomed:
+            p.end("signal 9")
+            return 0
+        p.started = True
+        return self.attend(p)
+
+    cdef int interrupt(self, Process p) except -1:
+        """As the signal in a real worker: KeyboardInterrupt is raised in the task that is meant, if it still runs."""
+        try:
+            p.worker.on_interrupt(2, None)
+        except KeyboardInterrupt:
+            p.to_interrupt = True
+            self.kernel.resume(p)
+        return 0
+
+    cdef int flush_event(self, uint32_t number) except -1:
+        cdef Process p = self.process(number)
+        if p is not None:
+            p.link.flush_planned = False
+            inbox_flush(p.inbox, True)
+        return 0
+
+    cdef int tick_event(self, uint64_t at_ns) except -1:
+        cdef Event e
+        if self.tick_at_ns != at_ns:
+            return 0
+        self.tick_at_ns = 0
+        memset(&e, 0, sizeof(Event))
+        e.message.version = MESSAGE_VERSION
+        e.message.kind = EV_TICK
+        return self.node_event(&e)
+
+    cdef int plan_tick(self) except -1:
+        """Have the node told of the time when it wants to be."""
+        cdef Event e
+        cdef uint64_t deadline_ns = node_deadline_ns(self.node.state)
+        if deadline_ns == 0 or (self.tick_at_ns and self.tick_at_ns <= deadline_ns):
+            return 0
+        self.tick_at_ns = deadline_ns
+        memset(&e, 0, sizeof(Event))
+        e.handle = at_tick
+        e.target = <void*> self
+        e.background = True
+        e.token = deadline_ns
+        timeline_plan(&self.kernel.timeline, deadline_ns, &e)
+        return 0
+
+    # ---- commands ----------------------------------------------------------------------------------------------
+
+    cdef int perform(self) except -1:
+        """Perform what the node wants done."""
+        cdef vector[Command] commands
+        cdef Message* m
+        cdef Process p
+        cdef size_t i
+        commands.swap(self.node.state.commands)
+        for i in range(commands.size()):
+            m = &commands[i].message
+            if m.kind == CMD_SPAWN:
+                self.spawn(m, commands[i].payload)
+            elif m.kind == CMD_RECALL:
+                self.recall(m.client)
+            elif m.kind == CMD_SEGMENT:
+                self.tell_node(EV_SEGMENT, m.client, 0 if self.memory.make(m.object.index, m.request) else 12,
+                               m.object.index)
+            elif m.kind == CMD_UNSEGMENT:
+                self.memory.drop(m.object.index)
+            elif m.kind == CMD_STOP and m.flags & STOP_KILL:
+                p = self.process(m.client)
+                if p is not None:
+                    self.kill(p)
+            elif m.kind == CMD_COMMIT:
+                self.tell_node(EV_COMMITTED, 0, m.request, 0)
+            elif m.kind == CMD_WARN:
+                self.warn(commands[i].payload)
+            elif m.kind == CMD_REJECT:
+                raise RuntimeError(f"the node rejected an event of kind {m.aux} from client {m.client}")
+            else:
+                p = self.process(m.client)
+                if p is not None:
+                    link_to_client(&p.link, m, blob_keep(commands[i].payload))
+            blob_drop(commands[i].payload)
+        return 0
+
+    cdef int spawn(self, const Message* m, Blob* payload) except -1:
+        """A worker: it runs after a while; messages may come to it before."""
+        cdef Event e
+        cdef uint64_t draw = rng_next(&self.starts)
+        cdef uint64_t delay = START_LEAST_NS + draw % START_SPREAD_NS
+        cdef const uint32_t* gpus = <const uint32_t*> (blob_data(payload) + 8)
+        cdef uint32_t i
+        if draw >> 60 == 0:
+            delay += rng_below(&self.starts, START_SLOW_NS)
+        self.connect(self.make_worker(m.client, tuple([gpus[i] for i in range((payload.size - 8) // 4)])))
+        memset(&e, 0, sizeof(Event))
+        e.handle = at_start
+        e.target = <void*> self
+        e.message.client = m.client
+        timeline_plan(&self.kernel.timeline, self.kernel.timeline.now_ns + delay, &e)
+        return 0
+
+    cdef int recall(self, uint32_t number) except -1:
+        """Take back what the worker has not begun. What it meets of that later, it declines (see Client.begin)."""
+        cdef Process p = self.process(number)
+        if p is None or p.ended:
+            return 0
+        p.link.recall_from = p.link.started + 1
+        p.link.recall_to = self.node.state.scheduler.workers[number].position + 1
+        return self.tell_node(EV_RECALLED, number, p.link.started, 0)
+
+    cdef int warn(self, Blob* text) except -1:
+        if text != NULL:
+            sys.stderr.write(f"raylite: {blob_data(text)[:text.size].decode('utf-8', 'replace')}\n")
+        return 0
+
+    cdef int tell_node(self, uint8_t kind, uint32_t client, uint64_t request, uint32_t segment) except -1:
+        """An event of the host's own, after a small delay."""
+        cdef Event e
+        memset(&e, 0, sizeof(Event))
+        e.handle = at_node
+        e.target = <void*> self
+        e.message.version = MESSAGE_VERSION
+        e.message.kind = kind
+        e.message.client = client
+        e.message.request = request
+        e.message.object.index = segment
+        timeline_plan(&self.kernel.timeline, self.kernel.timeline.now_ns + delay_ns(&self.delays), &e)
+        return 0
+
+    # ---- reports -----------------------------------------------------------------------------------------------
+
+    def trace_hash(self):
+        """The hash of all events that the node has handled, in hexadecimal."""
+        return task_bytes(self.trace.hash).hex()
+
+    def n_events(self):
+        """How many events the node has handled."""
+        return self.trace.n_events
+
+    def events(self):
+        """The events, if they were recorded: dicts."""
+        return trace_rows(&self.trace)

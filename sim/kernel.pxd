@@ -1,0 +1,78 @@
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from raylite._core.message cimport Message
+from raylite._core.rng cimport Rng
+from raylite.runtime.client cimport Client
+from raylite.runtime.inbox cimport Call, Inbox
+from raylite.runtime.pump cimport done_function
+from raylite.sim.network cimport Link
+from raylite.sim.timeline cimport Timeline
+
+cdef enum Stream:                 # of seeded draws: one more draw of one kind shifts no other
+    STREAM_ROOT = 1
+    STREAM_DELAYS = 2
+    STREAM_STARTS = 3
+    STREAM_DURATIONS = 4
+    STREAM_CRASHES = 5
+    STREAM_RANDOM = 6
+
+cdef class Kernel:
+    cdef Timeline timeline
+    cdef readonly uint64_t seed
+    cdef readonly uint64_t thread # the only one that may call
+    cdef object hub               # the greenlet that runs the loop: the driver's
+    cdef list spare               # fibers without a job
+    cdef dict parked              # token -> Process that is to go on at a certain time
+    cdef uint64_t last_token
+    cdef uint64_t n_handled
+    cdef uint64_t n_idle          # background events since anything else happened
+    cdef Process current          # whose variables and client are in force
+    cdef Process running          # whose task runs; None: the loop, or the driver
+    cdef Process driver
+    cdef public object failure    # what raylite's own code raised in a fiber, for the driver to raise
+    cdef public bint interrupted  # Ctrl-C came while a task's code ran
+    cdef public object explain    # called when nothing can happen any more; returns the error to raise
+    cdef Rng durations
+    cdef Rng crashes
+    cdef uint64_t crash_below     # a yield point kills its process if the draw is below this
+    cdef int run(self, done_function done, void* what, uint64_t until_ns) except -1
+    cdef int after_event(self) except -1
+    cdef int collect_garbage(self) except -1
+    cdef int resume(self, Process p) except -1
+    cdef int wake(self, uint64_t token) except -1
+    cdef int enter(self, Process p) except -1
+    cdef object take_fiber(self)
+    cdef uint64_t read_clock(self)
+    cdef Process caller(self)
+    cdef int advance(self, uint64_t duration_ns) except -1
+
+cdef class Process:
+    cdef readonly Kernel kernel
+    cdef Link link
+    cdef readonly Client client
+    cdef Inbox* inbox
+    cdef readonly uint32_t number
+    cdef readonly bint is_driver
+    cdef public object worker     # VirtualWorker
+    cdef readonly tuple gpus
+    cdef public dict environment  # variables that only it has
+    cdef object context           # its contextvars.Context
+    cdef list fibers              # of the tasks on its stack, outermost first
+    cdef object job               # for the fiber just added
+    cdef Call* awaited            # what the innermost fiber waits for
+    cdef bint wants_arrived       # it waits for asynchronous calls
+    cdef uint64_t token           # of the time at which it goes on anyway
+    cdef readonly uint64_t n_costs    # how often it has spent time
+    cdef uint64_t n_costs_before  # when its task last reported an item
+    cdef public bint started      # its worker's code runs
+    cdef public bint doomed       # to be killed as soon as it starts
+    cdef readonly bint ended
+    cdef public bint to_interrupt     # KeyboardInterrupt is raised in it when it goes on
+    cdef int crash_point(self, int rarely=*) except -1
+    cdef int park(self, uint64_t until_ns) except -1
+    cdef int nest(self, object job) except -1
+    cdef int begin(self, object job) except -1
+    cdef int sleep(self, uint64_t duration_ns) except -1
+    cdef int await_call(self, Call* call, uint64_t until_ns) except -1
+    cdef int await_arrived(self, uint64_t until_ns) except -1
+
+cdef uint64_t stream_seed(uint64_t seed, uint64_t stream) noexcept nogil

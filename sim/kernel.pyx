@@ -1,0 +1,436 @@
+"""The simulator's kernel: virtual time, and whose code runs in it.
+
+One thread. The driver's greenlet runs the loop whenever the program waits; tasks run in pooled greenlets ("fibers")
+which give way to it, never to each other. A virtual process has one fiber for its task, and one more for each task that
+runs in place of the one that waits for it: only the innermost can go on. All chance comes from seeded streams.
+
+What a fiber may meet when it goes on: its process has ended (ProcessEnded, from every call from then on), or the node
+cancels its task (KeyboardInterrupt, once).
+"""
+from cpython.exc cimport PyErr_CheckSignals
+from libc.string cimport memset
+from raylite._core.envelope cimport blob_drop
+from raylite._core.ids cimport TaskId, derive_task
+from raylite._core.message cimport EV_DETACH, Message
+from raylite._core.rng cimport rng_below, rng_next
+from raylite.runtime.inbox cimport inbox_close
+from raylite.sim.network cimport link_report
+from raylite.sim.timeline cimport Event, NEVER, START_NS, timeline_clear, timeline_plan, timeline_take
+
+import gc
+import os
+import sys
+from _contextvars import Context
+from _thread import get_ident
+
+from greenlet import getcurrent, greenlet
+
+from raylite.runtime.client import set_current_client
+from raylite.sim.errors import ProcessEnded
+
+cdef enum:
+    READING_NS = 1000             # reading the clock takes so long: a loop that waits for a time ends
+    SIGNAL_PERIOD = 64            # events
+    YOUNG_PERIOD = 4096           # events between collections of young garbage
+    FULL_PERIOD = 262144          # and of all
+    IDLE_MOST = 16                # background events in a row that brought nothing about
+    SHORTEST_NS = 10000           # of a task's drawn duration; each of the following is twice as long, and as likely
+    DOUBLINGS = 11
+    LONGEST_S = 9000000000        # of one sleep
+
+
+cdef uint64_t stream_seed(uint64_t seed, uint64_t stream) noexcept nogil:
+    """The seed of one stream of draws."""
+    return derive_task(TaskId(seed, stream), 0, 0).lo
+
+
+cdef bint answered(void* call) noexcept nogil:
+    return (<Call*> call).answered
+
+
+cdef bint has_arrived(void* inbox) noexcept nogil:
+    return not (<Inbox*> inbox).arrived.empty()
+
+
+cdef bint never(void* nothing) noexcept nogil:
+    return False
+
+
+cdef int go_on(void* target, void* event) except -1:
+    """An event: what somebody waited for is a time, and it has come."""
+    return (<Kernel> target).wake((<Event*> event).token)
+
+
+cdef class Kernel:
+    """Args: seed: of everything; worker_crash: how likely a yield point kills its process, 0 to 1."""
+
+    def __init__(self, uint64_t seed, double worker_crash=0.0):
+        self.seed = seed
+        self.timeline.now_ns = START_NS
+        self.thread = get_ident()
+        self.hub = getcurrent()
+        self.spare = []
+        self.parked = {}
+        self.durations.state = stream_seed(seed, STREAM_DURATIONS)
+        self.crashes.state = stream_seed(seed, STREAM_CRASHES)
+        self.crash_below = <uint64_t> (worker_crash * 9007199254740992.0)
+
+    def __dealloc__(self):
+        timeline_clear(&self.timeline)
+
+    @property
+    def now_ns(self):
+        """Virtual time, from START_NS."""
+        return self.timeline.now_ns
+
+    @property
+    def elapsed_s(self):
+        """Virtual seconds since the start."""
+        return (self.timeline.now_ns - START_NS) / 1e9
+
+    @property
+    def in_task(self):
+        """Whether it is a task's code that runs."""
+        return self.running is not None
+
+    cdef uint64_t read_clock(self):
+        """Virtual time, for user code."""
+        self.timeline.now_ns += READING_NS
+        return self.timeline.now_ns
+
+    # ---- the loop ----------------------------------------------------------------------------------------------
+
+    cdef int run(self, done_function done, void* what, uint64_t until_ns) except -1:
+        """Let things happen until done(what): 1; until it is `until_ns`: 0; until nothing can happen any more: 2."""
+        cdef Event event
+        self.hub = getcurrent()
+        loop = leave_event_loop()
+        try:
+            while not done(what):
+                if until_ns == NEVER and self.timeline.n_foreground == 0 and self.n_idle >= IDLE_MOST:
+                    return 2
+                if not timeline_take(&self.timeline, until_ns, &event):
+                    if until_ns == NEVER:
+                        return 2
+                    if until_ns > self.timeline.now_ns:
+                        self.timeline.now_ns = until_ns
+                    return 0
+                self.n_idle = self.n_idle + 1 if event.background else 0
+                event.handle(event.target, &event)
+                self.after_event()
+            return 1
+        finally:
+            self.enter(self.driver)
+            return_to_event_loop(loop)
+
+    cdef int after_event(self) except -1:
+        self.n_handled += 1
+        if self.n_handled % SIGNAL_PERIOD == 0:
+            PyErr_CheckSignals()
+        if self.n_handled % YOUNG_PERIOD == 0:
+            self.collect_garbage()
+        if self.interrupted:
+            self.interrupted = False
+            raise KeyboardInterrupt
+        if self.failure is not None:
+            error, self.failure = self.failure, None
+            raise error
+        return 0
+
+    cdef int collect_garbage(self) except -1:
+        """Automatic collection is off: where it would come depends on all that the process did before."""
+        gc.collect(2 if self.n_handled % FULL_PERIOD == 0 else 1)
+        return 0
+
+    def settle(self):
+        """Let things happen until nothing can any more."""
+        self.run(never, NULL, NEVER)
+
+    cdef int advance(self, uint64_t duration_ns) except -1:
+        """The driver's program lets time pass."""
+        self.run(never, NULL, self.timeline.now_ns + duration_ns)
+        return 0
+
+    def sleep(self, double seconds):
+        """Let virtual time pass for whoever calls. Raises ValueError for a negative time, OverflowError for too long."""
+        if not seconds >= 0:
+            raise ValueError("sleep length must be non-negative")
+        if seconds > LONGEST_S:
+            raise OverflowError("timestamp too large to convert to C PyTime_t")
+        self.caller().sleep(<uint64_t> (seconds * 1e9))
+
+    # ---- whose code runs ---------------------------------------------------------------------------------------
+
+    cdef Process caller(self):
+        """The process whose code runs."""
+        return self.running if self.running is not None else self.driver
+
+    cdef int enter(self, Process p) except -1:
+        """From here on code of this process runs."""
+        if self.current is p:
+            return 0
+        if self.current is not None and self.current.environment:
+            exchange_environment(self.current)
+        self.current = p
+        if p.environment:
+            exchange_environment(p)
+        set_current_client(p.client)
+        return 0
+
+    cdef int resume(self, Process p) except -1:
+        """Let the innermost task of a process go on, and the outer ones as the inner end, until one gives way."""
+        cdef list fibers = p.fibers
+        self.enter(p)
+        while fibers:
+            fiber = fibers[-1]
+            self.running = p
+            if p.job is None:
+                ended = fiber.switch()
+            else:
+                job, p.job = p.job, None
+                ended = fiber.switch(p, job)
+            self.running = None
+            if ended:
+                fibers.pop()
+                self.spare.append(fiber)
+            elif fibers[-1] is fiber:
+                return 0
+        return 0
+
+    cdef int wake(self, uint64_t token) except -1:
+        p = self.parked.pop(token, None)
+        if p is not None and (<Process> p).token == token:
+            (<Process> p).token = 0
+            self.resume(p)
+        return 0
+
+    def unwind(self, Process p not None):
+        """Let the code of a process that has ended run to its end. For the loop, or the driver's program."""
+        if self.running is None:
+            self.hub = getcurrent()
+            self.resume(p)
+            self.enter(self.driver)
+
+    cdef object take_fiber(self):
+        return self.spare.pop() if self.spare else greenlet(self._live)
+
+    def _live(self, Process p, job):
+        """The life of a fiber: one job after another."""
+        while True:
+            try:
+                (p.context if len(p.fibers) == 1 else p.context.copy()).run(job)
+            except SystemExit as error:
+                p.end(exit_text(error.code))
+            except BaseException as error:
+                self.failure = error
+            job = None
+            p, job = self.hub.switch(True)
+
+    def close(self):
+        """End the fibers. No process has any left."""
+        self.hub = getcurrent()
+        while self.spare:
+            fiber = self.spare.pop()
+            fiber.parent = self.hub
+            fiber.throw()
+        timeline_clear(&self.timeline)
+
+    def check_thread(self):
+        """Raise RuntimeError unless this is the thread that the simulation runs in."""
+        if get_ident() != self.thread:
+            raise RuntimeError("a simulation runs in one thread, so that it can be repeated: raylite cannot be called "
+                               "from another one. Use tasks in place of threads.")
+
+
+cdef class Process:
+    """A virtual process: a driver or a worker. Args: number: its number at the node; client: its Client."""
+
+    def __init__(self, Kernel kernel not None, uint32_t number, Client client not None, bint is_driver, tuple gpus=()):
+        self.kernel = kernel
+        self.number = number
+        self.client = client
+        self.inbox = client.inbox
+        self.is_driver = is_driver
+        self.gpus = gpus
+        self.context = Context()
+        self.fibers = []
+        if is_driver:
+            kernel.driver = self
+
+    @property
+    def pid(self):
+        """Its process id, as messages name it."""
+        return 1000 + self.number
+
+    @property
+    def busy(self):
+        """Whether it has a task on its stack."""
+        return bool(self.fibers)
+
+    cdef int begin(self, object job) except -1:
+        """The process has been idle: run job() in it."""
+        self.fibers.append(self.kernel.take_fiber())
+        self.job = job
+        return self.kernel.resume(self)
+
+    cdef int nest(self, object job) except -1:
+        """Run job() in this process, on top of the task that calls; returns when it has ended."""
+        self.fibers.append(self.kernel.take_fiber())
+        self.job = job
+        return self.park(NEVER)
+
+    cdef int park(self, uint64_t until_ns) except -1:
+        """Give way, until somebody resumes this process, or it is `until_ns`."""
+        cdef Event event
+        cdef uint64_t token
+        if self.ended:
+            raise ProcessEnded
+        if until_ns != NEVER:
+            self.kernel.last_token += 1
+            token = self.token = self.kernel.last_token
+            self.kernel.parked[token] = self
+            memset(&event, 0, sizeof(Event))
+            event.handle = go_on
+            event.target = <void*> self.kernel
+            event.token = token
+            timeline_plan(&self.kernel.timeline, until_ns, &event)
+        loop = leave_event_loop()
+        self.kernel.hub.switch(False)
+        return_to_event_loop(loop)
+        self.token = 0
+        if self.ended:
+            raise ProcessEnded
+        if self.to_interrupt:
+            self.to_interrupt = False
+            raise KeyboardInterrupt
+        return 0
+
+    cdef int crash_point(self, int rarely=0) except -1:
+        """A place where a worker may die; rarely: as many times halved is the likelihood."""
+        if self.ended:
+            raise ProcessEnded
+        if self.kernel.crash_below and not self.is_driver \
+                and rng_next(&self.kernel.crashes) >> 11 < self.kernel.crash_below >> rarely:
+            self.end("signal 9")
+            raise ProcessEnded
+        return 0
+
+    def end(self, str why not None):
+        """The process is gone, as from one instant to the next; what it has sent still arrives.
+
+        Its code has yet to unwind: see Kernel.unwind.
+        """
+        cdef Message m
+        cdef bytes text = why.encode()
+        if self.ended:
+            return
+        self.ended = True
+        inbox_close(self.inbox)
+        memset(&m, 0, sizeof(Message))
+        m.kind = EV_DETACH
+        m.request = self.link.started
+        m.size = <uint32_t> len(text)
+        link_report(&self.link, &m, text)
+
+    # ---- waiting -----------------------------------------------------------------------------------------------
+
+    cdef int sleep(self, uint64_t duration_ns) except -1:
+        """Let virtual time pass."""
+        self.n_costs += 1
+        if self.is_driver:
+            return self.kernel.advance(duration_ns)
+        cdef uint64_t until_ns = self.kernel.timeline.now_ns + duration_ns
+        while self.kernel.timeline.now_ns < until_ns:
+            self.park(until_ns)
+        return self.crash_point()
+
+    def spend(self):
+        """Let pass what a task takes that says nothing of its duration: a seeded draw."""
+        cdef uint64_t draw = rng_next(&self.kernel.durations)
+        cdef uint64_t base = SHORTEST_NS << (draw % DOUBLINGS)
+        self.sleep(base + rng_below(&self.kernel.durations, base))
+
+    def spend_on_item(self):
+        """The same for an item of a stream."""
+        if self.n_costs == self.n_costs_before:
+            self.spend()
+        self.n_costs_before = self.n_costs
+
+    cdef int await_call(self, Call* call, uint64_t until_ns) except -1:
+        """Wait for an answer (1), for a task to be run in place (2), or for a time (0)."""
+        cdef int result
+        if self.is_driver:
+            result = self.kernel.run(answered, call, until_ns)
+            if result == 2:
+                raise self.kernel.explain()
+            return result
+        while True:
+            if call.answered:
+                return 1
+            if not call.in_place.empty():
+                return 2
+            if self.kernel.timeline.now_ns >= until_ns:
+                return 0
+            self.awaited = call
+            try:
+                self.park(until_ns)
+            finally:
+                self.awaited = NULL
+
+    cdef int await_arrived(self, uint64_t until_ns) except -1:
+        """Wait for an asynchronous call to be done (1), or for a time (0)."""
+        cdef int result
+        if self.is_driver:
+            result = self.kernel.run(has_arrived, self.inbox, until_ns)
+            if result == 2:
+                raise self.kernel.explain()
+            return result
+        while self.inbox.arrived.empty():
+            if self.kernel.timeline.now_ns >= until_ns:
+                return 0
+            self.wants_arrived = True
+            try:
+                self.park(until_ns)
+            finally:
+                self.wants_arrived = False
+        return 1
+
+
+cdef str exit_text(object code):
+    """What the node is told of a process that called sys.exit()."""
+    if code is None:
+        code = 0
+    elif not isinstance(code, int):
+        sys.stderr.write(f"{code}\n")
+        code = 1
+    return f"exit code {code & 0xFF}"
+
+
+cdef int exchange_environment(Process p) except -1:
+    """Put the process's own variables in the place of those of the same names, or back."""
+    cdef dict others = {}
+    for name, value in p.environment.items():
+        others[name] = os.environ.get(name)
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    p.environment = others
+    return 0
+
+
+cdef object leave_event_loop():
+    """Other code will run in this thread: asyncio's note of the loop that runs is of no concern to it."""
+    asyncio = sys.modules.get("asyncio.events")
+    if asyncio is None:
+        return None
+    loop = asyncio._get_running_loop()
+    if loop is not None:
+        asyncio._set_running_loop(None)
+    return loop
+
+
+cdef int return_to_event_loop(object loop) except -1:
+    if loop is not None:
+        sys.modules["asyncio.events"]._set_running_loop(loop)
+    return 0

@@ -1,0 +1,162 @@
+"""A simulated runtime: what init(mode="sim") starts in place of processes."""
+
+import gc
+import signal
+import threading
+
+from raylite.sim.client import SimulatedClient
+from raylite.sim.host import SimulatedHost
+from raylite.sim.kernel import Kernel, Process
+from raylite.sim.waits import waits
+
+from raylite._core.ids import content_hash
+from raylite._core.node import Node
+from raylite.sim import clock, event_loops
+from raylite.sim.errors import DeadlockError
+from raylite.sim.worker import VirtualWorker
+
+JOB = 1
+DEFAULT_SEED = 0
+KEPT_IDLE_MOST = 64
+ARENA_SEGMENT_BYTES = 1 << 26
+
+_current = None
+
+
+def current():
+    """The simulation that runs in this process. Raises RuntimeError if there is none."""
+    if _current is None:
+        raise RuntimeError("there is no simulation: raylite.init(mode='sim') or raylite.sim.run() starts one")
+    return _current
+
+
+class SimulatedRuntime:
+    """A node with virtual workers, in virtual time.
+
+    Args: config: a Config; worker_crash: how likely a worker dies at each call that its task makes, at its start and
+    its end, 0 to 1; virtual_time: whether `time`, `random` and asyncio's waiting are the simulation's; check: check
+    every table of the node after every event (default: in a debug build); record: keep the stream of events.
+    """
+
+    def __init__(self, config, *, worker_crash=0.0, virtual_time=True, check=None, record=False):
+        self.config = config
+        self.seed = DEFAULT_SEED if config.seed is None else config.seed
+        self.kernel = Kernel(self.seed, worker_crash)
+        self.kernel.explain = self.deadlock
+        n_workers = min(config.num_cpus, KEPT_IDLE_MOST)
+        self.node = Node(
+            config.node_resources(),
+            object_store_bytes=config.object_store_memory,
+            worker_cap=config.worker_cap,
+            kept_idle=n_workers,
+            segment_bytes=ARENA_SEGMENT_BYTES,
+            debug=check,
+        )
+        self.host = SimulatedHost(self.kernel, self.node, self.make_worker, record)
+        self.functions = {}
+        driver = self.make_process(self.host.next_number(), is_driver=True)
+        self.client = driver.client
+        self.host.connect(driver)
+        self.host.attach(driver)
+        self.start(virtual_time)
+        self.host.start_workers(n_workers)
+
+    def make_process(self, number, *, is_driver=False, gpus=()):
+        name = b"driver" if is_driver else number.to_bytes(8, "little")
+        root = content_hash(name, self.seed)
+        node = content_hash(b"node", self.seed)
+        client = SimulatedClient(number, JOB, node, root, is_driver, self.host.memory, self.functions)
+        process = Process(self.kernel, number, client, is_driver, gpus)
+        client.join(process)
+        return process
+
+    def make_worker(self, number, gpus):
+        """The process of a worker that has been ordered."""
+        process = self.make_process(number, gpus=gpus)
+        process.environment = dict(self.config.runtime_env.get("env_vars") or {})
+        if gpus:
+            process.environment["CUDA_VISIBLE_DEVICES"] = ",".join(self.config.gpu_ids[gpu] for gpu in gpus)
+        process.worker = VirtualWorker(process)
+        return process
+
+    def start(self, virtual_time):
+        """Take over what is the whole process's."""
+        global _current
+        _current = self
+        self.collected = gc.isenabled()
+        gc.disable()
+        self.on_signal = None
+        is_main = threading.current_thread() is threading.main_thread()
+        if is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            self.on_signal = signal.signal(signal.SIGINT, self.interrupt)
+        if virtual_time:
+            event_loops.install(self.kernel)
+            clock.install(self.kernel)
+
+    def interrupt(self, signum, frame):
+        """Ctrl-C is the driver's, whose code ever runs; a second one ends what does not give way."""
+        if self.kernel.in_task and not self.kernel.interrupted:
+            self.kernel.interrupted = True
+        else:
+            signal.default_int_handler(signum, frame)
+
+    def stop(self):
+        """End every process and free everything."""
+        global _current
+        try:
+            self.host.end_all()
+            self.kernel.close()
+        finally:
+            clock.remove()
+            event_loops.remove()
+            if self.on_signal is not None:
+                signal.signal(signal.SIGINT, self.on_signal)
+            if self.collected:
+                gc.enable()
+            _current = None
+
+    # ---- reports ----
+
+    def sizes(self):
+        """The sizes of the node's tables, by name."""
+        return self.node.sizes()
+
+    def workers(self):
+        """The workers: dicts with client number, pid, running and queued tasks."""
+        return self.node.workers()
+
+    def story(self):
+        """The node's remembered transitions: dicts, oldest first."""
+        return self.node.story()
+
+    def deadlock(self):
+        """The error that says who waits for what."""
+        lines = "\n  ".join(waits(self.node))
+        return DeadlockError(f"nothing can happen any more, and the program still waits (seed {self.seed}):\n  {lines}")
+
+    # ---- for tests ----
+
+    def now_s(self):
+        """Virtual seconds since the start."""
+        return self.kernel.elapsed_s
+
+    def trace_hash(self):
+        """The hash of all events that the node has handled so far, in hexadecimal."""
+        return self.host.trace_hash()
+
+    def n_events(self):
+        """How many events the node has handled so far."""
+        return self.host.n_events()
+
+    def events(self):
+        """The events themselves, if they were recorded: dicts."""
+        return self.host.events()
+
+    def settle(self):
+        """Let everything happen that still can, garbage collected first. For the driver."""
+        gc.collect()
+        self.kernel.settle()
+
+    def kill_worker(self, number):
+        """Kill a worker as SIGKILL would, by its number. Raises ValueError if there is none."""
+        self.host.kill_worker(number)

@@ -1,0 +1,49 @@
+"""A virtual worker: the runtime's own loop, in a virtual process."""
+
+from raylite.functions import Loaded
+from raylite.runtime.worker import STREAMING, Worker
+
+
+class VirtualWorker(Worker):
+    """Args: process: the Process that it is the code of."""
+
+    def __init__(self, process):
+        super().__init__(process.client, {"log_to_driver": False})
+        self.owner = process
+        process.client.run_task = self.perform
+
+    def function_of(self, run):
+        loaded = super().function_of(run)
+        if loaded is None or run.n_returns == STREAMING:
+            return loaded  # each item takes its time (see SimulatedClient.yielded)
+        return Loaded(timed(loaded.call, self.owner), loaded.name, loaded.retry_on)
+
+    def forget_function(self, function_id):
+        self.functions.pop(function_id, None)  # a simulation collects garbage at set points only
+
+    def now_ns(self):
+        return self.owner.kernel.now_ns
+
+    def process_id(self):
+        return self.owner.pid
+
+    def flush_output(self):
+        pass  # the streams are the driver's own
+
+
+def timed(function, process):
+    """The function, taking a drawn time if it says nothing of how long it takes."""
+
+    def call(*args, **kwargs):
+        n_costs = process.n_costs
+        try:
+            result = function(*args, **kwargs)
+        except Exception:
+            if process.n_costs == n_costs:
+                process.spend()
+            raise
+        if process.n_costs == n_costs:
+            process.spend()
+        return result
+
+    return call

@@ -1,0 +1,164 @@
+"""Workers die at any call of any task, and programs come out right."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+import raylite
+from raylite import sim
+from raylite.exceptions import RayTaskError, WorkerCrashedError
+from tests.sim import shared
+from tests.sim.programs import run_random
+
+
+def crash_shape(seed):
+    """How many CPUs, processes and crashes a seed means."""
+    return {
+        "num_cpus": (1, 2, 4)[seed % 3],
+        "worker_cap": (2, 3, 4, 16)[seed % 4],
+        "worker_crash": (0.0, 0.01, 0.05, 0.1)[seed % 4],
+    }
+
+
+@pytest.mark.timeout(240)
+def test_results_are_those_of_a_serial_run():
+    attempts = 0
+    for seed in range(40):
+
+        def program(seed=seed):
+            results = run_random(raylite, seed)
+            return results, max((entry["attempt"] for entry in sim.current().story()), default=0)
+
+        (results, expected), last_attempt = sim.run(program, seed=seed, check=True, **crash_shape(seed)).value
+        assert results == expected, f"seed {seed}"
+        attempts += last_attempt
+    assert attempts > 30
+
+
+def test_few_retries_give_the_result_or_say_that_the_worker_died():
+    outcomes = set()
+    for seed in range(40):
+        try:
+            results, expected = sim.run(run_random, raylite, seed, 1, seed=seed, worker_crash=0.03, check=True).value
+            assert results == expected, f"seed {seed}"
+            outcomes.add("right")
+        except WorkerCrashedError:
+            outcomes.add("died")
+        except RayTaskError as error:
+            assert isinstance(error.cause, WorkerCrashedError), f"seed {seed}"
+            outcomes.add("its child died")
+    assert outcomes >= {"right", "died"}
+
+
+def test_a_task_that_always_dies_fails_by_name():
+    def program():
+        @raylite.remote(max_retries=2)
+        def doomed():
+            return raylite.put(1)
+
+        raylite.get(doomed.remote())
+
+    with pytest.raises(WorkerCrashedError, match=r"doomed.*signal 9.*attempt 3"):
+        sim.run(program, worker_crash=1.0)
+
+
+def test_a_dead_task_runs_its_finally_and_can_do_nothing(log):
+    def program():
+        @raylite.remote
+        def child():
+            shared.log.append("child")
+
+        @raylite.remote
+        def parent():
+            try:
+                sim.cost(1.0)
+            except Exception:
+                shared.log.append("caught")
+            finally:
+                for call in (child.remote, lambda: raylite.put(1), lambda: sim.cost(1.0)):
+                    try:
+                        call()
+                        shared.log.append("worked")
+                    except BaseException as error:
+                        shared.log.append(type(error).__name__)
+                shared.log.append(sim.current().now_s() < 1.0)
+
+        ref = parent.remote()
+        raylite.wait([ref], timeout=0.5)
+        raylite.cancel(ref, force=True)
+        with pytest.raises(raylite.exceptions.TaskCancelledError):
+            raylite.get(ref)
+        sim.current().settle()
+
+    sim.run(program)
+    assert log == ["ProcessEnded", "ProcessEnded", "ProcessEnded", True]
+
+
+def test_all_tasks_on_a_dead_workers_stack_unwind_innermost_first(log):
+    def program():
+        @raylite.remote(max_retries=0)
+        def nested(depth):
+            try:
+                if depth:
+                    raylite.get(nested.remote(depth - 1))
+                else:
+                    sim.cost(10.0)
+            finally:
+                shared.log.append(depth)
+
+        ref = nested.remote(4)
+        raylite.wait([ref], timeout=5.0)
+        for worker in sim.current().workers():
+            sim.current().kill_worker(worker["client"])
+        with pytest.raises(raylite.exceptions.RayError):
+            raylite.get(ref)
+
+    sim.run(program, num_cpus=1, worker_cap=1)
+    assert log == [0, 1, 2, 3, 4]
+
+
+def test_leaving_the_process_is_a_crash_with_its_exit_code(capsys):
+    def program():
+        @raylite.remote(max_retries=0)
+        def leave(code):
+            sys.exit(code)
+
+        messages = []
+        for code in (3, "a reason"):
+            with pytest.raises(WorkerCrashedError) as caught:
+                raylite.get(leave.remote(code))
+            messages.append(str(caught.value))
+        return messages
+
+    three, one = sim.run(program).value
+    assert "exit code 3" in three and "exit code 1" in one
+    assert "a reason" in capsys.readouterr().err
+
+
+def test_killing_by_command():
+    def program():
+        @raylite.remote
+        def slow():
+            sim.cost(1.0)
+            return raylite.get_runtime_context().get_attempt_number()
+
+        ref = slow.remote()
+        raylite.wait([ref], timeout=0.5)
+        [busy] = [worker["client"] for worker in sim.current().workers() if worker["running"]]
+        sim.current().kill_worker(busy)
+        with pytest.raises(ValueError, match="no worker 999"):
+            sim.current().kill_worker(999)
+        return raylite.get(ref), sim.current().now_s()
+
+    attempt, elapsed_s = sim.run(program).value
+    assert attempt == 1 and 1.5 < elapsed_s < 3.0
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.1, float("nan")])
+def test_rates_that_make_no_sense_are_refused(rate):
+    with pytest.raises(ValueError, match="worker_crash is from 0 to 1"):
+        sim.run(int, worker_crash=rate)
+    with pytest.raises(TypeError, match="worker_crash"):
+        sim.run(int, worker_crash="often")
