@@ -92,7 +92,8 @@ def parts_of_object(value):
         return []
     if not isinstance(reduced, tuple):
         return []
-    _, args, state, *_ = (*reduced, None)
+    pieces: tuple = (*reduced, None)
+    args, state = pieces[1], pieces[2]
     found = []
     for attributes in state if isinstance(state, tuple) else (state,):
         if isinstance(attributes, dict):

@@ -11,7 +11,7 @@ from raylite.runtime.client cimport Mapping, Run, TaskContext
 from raylite.runtime.inbox cimport Call, Inbox, inbox_free
 from raylite.runtime.native cimport getpid
 from raylite.serialization cimport Packed
-from raylite.sim.kernel cimport Kernel, Process
+from raylite.sim.kernel cimport Process
 from raylite.sim.network cimport link_flush_soon, link_to_node
 from raylite.sim.timeline cimport NEVER
 
@@ -30,7 +30,8 @@ cdef extern from *:
 
 cdef class SimulatedClient(Client):
     """Args: number: of the client at its node; job: number; node: the node's id, 16 bytes; root: 16 bytes, the id
-    under which code outside tasks submits; is_driver: or a worker; memory: the node's segments; functions: a dict shared by all clients of the job."""
+    under which code outside tasks submits; is_driver: or a worker; memory: the node's segments; functions: a dict
+    shared by all clients of the job."""
 
     def __cinit__(self):
         self.inbox = raylite_sim_new(<Inbox*> NULL)

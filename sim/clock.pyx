@@ -5,7 +5,6 @@ method tables of the interpreter's own functions. So it makes no difference how 
 of the simulation gets the virtual ones, from the start of the session to its end; every other thread the real ones.
 """
 from cpython.object cimport PyObject
-from libc.stdint cimport uint64_t
 from raylite.sim.kernel cimport Kernel, STREAM_RANDOM, stream_seed
 from raylite.sim.timeline cimport START_NS
 

@@ -3,7 +3,7 @@
 It performs the node's commands in virtual time, and tells the node what a real host would: that a worker came or went,
 that its queue was taken back, that a segment is there. Between a process and the node every message takes its time.
 """
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 from libcpp.vector cimport vector
 from raylite._core.envelope cimport blob_data, blob_drop, blob_keep
 from raylite._core.ids cimport task_bytes
@@ -13,8 +13,8 @@ from raylite._core.rng cimport rng_below, rng_next
 from raylite._core.state cimport Command
 from raylite.runtime.client cimport Client
 from raylite.runtime.inbox cimport inbox_close, inbox_deliver, inbox_flush
-from raylite.sim.kernel cimport STREAM_DELAYS, STREAM_STARTS, stream_seed
-from raylite.sim.network cimport Link, delay_ns, link_report, link_to_client
+from raylite.sim.kernel cimport STREAM_DELAYS, stream_seed, STREAM_STARTS
+from raylite.sim.network cimport delay_ns, Link, link_report, link_to_client
 from raylite.sim.timeline cimport timeline_plan
 from raylite.sim.trace cimport trace_add, trace_rows
 
@@ -80,14 +80,14 @@ cdef class SimulatedHost:
 
     def connect(self, Process p not None):
         """Link a process with the node."""
-        cdef Link* l = &p.link
-        l.timeline = &self.kernel.timeline
-        l.delays = &self.delays
-        l.host = <void*> self
-        l.at_node = at_node
-        l.at_client = at_client
-        l.at_flush = at_flush
-        l.client = p.number
+        cdef Link* way = &p.link
+        way.timeline = &self.kernel.timeline
+        way.delays = &self.delays
+        way.host = <void*> self
+        way.at_node = at_node
+        way.at_client = at_client
+        way.at_flush = at_flush
+        way.client = p.number
         self.processes[p.number] = p
 
     def attach(self, Process p not None):

@@ -18,7 +18,7 @@ cdef enum Stream:                 # of seeded draws: one more draw of one kind s
 cdef class Kernel:
     cdef Timeline timeline
     cdef readonly uint64_t seed
-    cdef readonly uint64_t thread # the only one that may call
+    cdef readonly uint64_t thread  # the only one that may call
     cdef object hub               # the greenlet that runs the loop: the driver's
     cdef list spare               # fibers without a job
     cdef dict parked              # token -> Process that is to go on at a certain time

@@ -9,8 +9,7 @@ cancels its task (KeyboardInterrupt, once).
 """
 from cpython.exc cimport PyErr_CheckSignals
 from libc.string cimport memset
-from raylite._core.envelope cimport blob_drop
-from raylite._core.ids cimport TaskId, derive_task
+from raylite._core.ids cimport derive_task, TaskId
 from raylite._core.message cimport EV_DETACH, Message
 from raylite._core.rng cimport rng_below, rng_next
 from raylite.runtime.inbox cimport inbox_close
@@ -152,7 +151,8 @@ cdef class Kernel:
         return 0
 
     def sleep(self, double seconds):
-        """Let virtual time pass for whoever calls. Raises ValueError for a negative time, OverflowError for too long."""
+        """Let virtual time pass for whoever calls. Raises ValueError for a negative time,
+        OverflowError for too long."""
         if not seconds >= 0:
             raise ValueError("sleep length must be non-negative")
         if seconds > LONGEST_S:

@@ -20,59 +20,59 @@ cdef uint64_t delay_ns(Rng* delays) noexcept nogil:
     return delay
 
 
-cdef uint64_t arrival(Link* l, uint64_t* last_ns) noexcept nogil:
-    cdef uint64_t when = l.timeline.now_ns + delay_ns(l.delays)
+cdef uint64_t arrival(Link* way, uint64_t* last_ns) noexcept nogil:
+    cdef uint64_t when = way.timeline.now_ns + delay_ns(way.delays)
     if when > last_ns[0]:
         last_ns[0] = when
     return last_ns[0]
 
 
-cdef void plan_at_node(Link* l, uint64_t when_ns, const Message* m, const char* payload) noexcept nogil:
+cdef void plan_at_node(Link* way, uint64_t when_ns, const Message* m, const char* payload) noexcept nogil:
     cdef Event event
     memset(&event, 0, sizeof(Event))
-    event.handle = l.at_node
-    event.target = l.host
+    event.handle = way.at_node
+    event.target = way.host
     event.message = m[0]
     event.message.version = MESSAGE_VERSION
-    event.message.client = l.client
+    event.message.client = way.client
     event.payload = blob_copy(payload, m.size) if m.size else NULL
-    timeline_plan(l.timeline, when_ns, &event)
+    timeline_plan(way.timeline, when_ns, &event)
 
 
 cdef bint link_to_node(void* link, const Message* m, const char* payload, bint may_wait) noexcept nogil:
     """Inbox.send of a virtual process."""
-    cdef Link* l = <Link*> link
-    plan_at_node(l, arrival(l, &l.node_ns), m, payload)
+    cdef Link* way = <Link*> link
+    plan_at_node(way, arrival(way, &way.node_ns), m, payload)
     return True
 
 
-cdef void link_report(Link* l, const Message* m, const char* payload) noexcept nogil:
+cdef void link_report(Link* way, const Message* m, const char* payload) noexcept nogil:
     """What the host tells the node of the process: by another way, but that it ended comes after all that it sent."""
-    if m.kind == EV_DETACH and l.report_ns < l.node_ns:
-        l.report_ns = l.node_ns
-    plan_at_node(l, arrival(l, &l.report_ns), m, payload)
+    if m.kind == EV_DETACH and way.report_ns < way.node_ns:
+        way.report_ns = way.node_ns
+    plan_at_node(way, arrival(way, &way.report_ns), m, payload)
 
 
-cdef void link_to_client(Link* l, const Message* m, Blob* payload) noexcept nogil:
+cdef void link_to_client(Link* way, const Message* m, Blob* payload) noexcept nogil:
     """A command of the node's for the process; the event takes over the caller's hold of the payload."""
     cdef Event event
     memset(&event, 0, sizeof(Event))
-    event.handle = l.at_client
-    event.target = l.host
+    event.handle = way.at_client
+    event.target = way.host
     event.message = m[0]
     event.payload = payload
-    timeline_plan(l.timeline, arrival(l, &l.client_ns), &event)
+    timeline_plan(way.timeline, arrival(way, &way.client_ns), &event)
 
 
 cdef void link_flush_soon(void* link) noexcept nogil:
     """Inbox.wake of a virtual process: a destructor released something."""
-    cdef Link* l = <Link*> link
+    cdef Link* way = <Link*> link
     cdef Event event
-    if l.flush_planned:
+    if way.flush_planned:
         return
-    l.flush_planned = True
+    way.flush_planned = True
     memset(&event, 0, sizeof(Event))
-    event.handle = l.at_flush
-    event.target = l.host
-    event.message.client = l.client
-    timeline_plan(l.timeline, l.timeline.now_ns + FLUSH_NS, &event)
+    event.handle = way.at_flush
+    event.target = way.host
+    event.message.client = way.client
+    timeline_plan(way.timeline, way.timeline.now_ns + FLUSH_NS, &event)

@@ -153,9 +153,12 @@ class SimulatedRuntime:
         return self.host.events()
 
     def settle(self):
-        """Let everything happen that still can, garbage collected first. For the driver."""
-        gc.collect()
-        self.kernel.settle()
+        """Let everything happen that still can, and garbage go. For the driver."""
+        n_events = -1
+        while n_events != self.n_events():  # what is collected tells the node, which may let go of more
+            n_events = self.n_events()
+            gc.collect()
+            self.kernel.settle()
 
     def kill_worker(self, number):
         """Kill a worker as SIGKILL would, by its number. Raises ValueError if there is none."""

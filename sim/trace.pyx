@@ -3,7 +3,6 @@
 Times, kinds, ids and numbers count. Payloads and their sizes do not: pickles differ from process to process where sets
 of strings or classes of `__main__` are in them, and nothing in the control plane depends on what they say.
 """
-from libc.stdint cimport uint32_t
 from libc.string cimport memset
 from raylite._core.ids cimport hash_bytes, object_bytes
 

@@ -5,14 +5,13 @@ from libcpp.algorithm cimport sort
 from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
 from raylite._core.envelope cimport blob_data
-from raylite._core.ids cimport FUNCTION_INDEX, ObjectId, TaskId, object_bytes, task_bytes
+from raylite._core.ids cimport FUNCTION_INDEX, object_bytes, ObjectId, task_bytes, TaskId
 from raylite._core.message cimport EV_GET, EV_NEXT, EV_WAIT
 from raylite._core.node cimport Node
 from raylite._core.objects cimport object_ready, objects_find
 from raylite._core.resources cimport UNIT
 from raylite._core.state cimport NodeState, Request
-from raylite._core.task_table cimport TASK_BLOCKED, TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_RUNNING, \
-    TASK_WAITING, TaskRow, tasks_find
+from raylite._core.task_table cimport TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_WAITING, TaskRow, tasks_find
 
 cdef enum:
     LINES_MOST = 50
@@ -104,7 +103,6 @@ cdef str why_not_placed(Node node, TaskRow* row):
 
 cdef list requests_of(Node node, uint32_t client, const TaskId* task):
     """What a client (a task of it, if given) waits for."""
-    cdef unordered_map[unsigned long, Request].iterator it
     cdef Request* r
     cdef dict found = {}
     cdef list names

@@ -125,7 +125,8 @@ cdef void find_place(LocalScheduler* s, uint32_t shape, uint64_t expected_ns, Pl
     while it != s.workers.end():
         w = &deref(it).second
         if (w.running.size() == 1 and w.running[0].shape == shape and not w.running[0].lent and not w.recalling
-                and not w.stalled and not w.stopping and w.queue.size() < PREFETCH_TASKS and w.backlog_ns + expected_ns < least):
+                and not w.stalled and not w.stopping and w.queue.size() < PREFETCH_TASKS
+                and w.backlog_ns + expected_ns < least):
             least = w.backlog_ns + expected_ns
             place.kind = PLACE_QUEUE
             place.client = w.client

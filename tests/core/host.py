@@ -192,9 +192,10 @@ class Host:
     def recalled(self, client: int, started: int) -> list[str]:
         return self.send(p.EV_RECALLED, client, request=started)
 
-    def declined(self, task: str, run: Running | None = None) -> list[str]:
+    def declined(self, task: str, run: Running | None = None, flags: int = 0) -> list[str]:
         run = run or self.runs[task]
-        return self.send(p.EV_DECLINED, run.client, object=self.object(task), attempt=run.attempt, request=run.position)
+        return self.send(p.EV_DECLINED, run.client, object=self.object(task), attempt=run.attempt, flags=flags,
+                         request=run.position)  # fmt: skip
 
     def lose(self, name: str) -> list[str]:
         return self.send(p.EV_LOST, 0, object=self.object(name))

@@ -354,21 +354,22 @@ def test_a_ready_task_whose_put_argument_is_lost_fails(host):
     assert host.story_of("b") == ["WAITING", "READY", "WAITING", "FAILED"]
 
 
-def test_a_task_that_is_taken_back_after_its_argument_was_lost_waits(host):
-    run(host, "a")
-    host.submit("first")
+def test_a_task_that_is_taken_back_after_its_argument_was_lost_waits_for_it(make_host):
+    host = make_host({"CPU": 1, "x": 1})
+    run(host, "a", needs={"CPU": 1, "x": 1})
+    host.submit("holder", needs={"x": 1})
+    host.function("g()")
+    host.submit("first", function="g()")
     host.finish("first", runtime_ns=1000)
-    for _ in range(40):  # until the function is known to be short again
-        host.submit("again")
-        host.finish("again", runtime_ns=1000)
-        host.release("again")
-    host.submit("busy")
-    assert host.submit("b", refs=["a"]) == ["run b on 2"]
-    host.lose("a")
+    host.submit("busy", function="g()")
+    assert host.submit("b", function="g()", refs=["a"])[-1].startswith("run b on")
+    assert host.lose("a") == []
     host.tick(p.STALL_NS)
-    said = host.recalled(2, started=host.runs["busy"].position)
-    assert said == ["run a on 2 again 1"]
-    assert host.story_of("b")[-1] == "WAITING"
+    host.recalled(host.runs["busy"].client, started=host.runs["busy"].position)
+    assert host.finish("busy", runtime_ns=1000) == []
+    assert host.story_of("b") == ["WAITING", "READY", "PLACED", "READY", "WAITING"]
+    assert host.finish("holder", runtime_ns=LONG)[-1].startswith("run a on")
+    assert finish(host, "a")[-1].startswith("run b on")
 
 
 def test_a_task_that_is_retried_after_its_argument_was_lost_waits_for_it(wide):

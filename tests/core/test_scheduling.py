@@ -360,7 +360,7 @@ def test_nothing_is_queued_again_behind_what_does_not_move(quick):
     quick.tick(p.STALL_NS)
     assert quick.recalled(2, started=quick.runs["a"].position) == []
     assert quick.submit("c") == []
-    assert quick.node.deadline_ns() == 0 or quick.tick(p.IDLE_NS) == []
+    assert quick.tick(p.STALL_NS) == []
     assert quick.finish("a", runtime_ns=10_000) == ["run b on 2", "run c on 2"]
 
 
@@ -432,6 +432,19 @@ def test_a_task_declined_out_of_the_queue_goes_elsewhere(quick):
     assert quick.node.sizes()["queued"] == 2
     quick.finish("a")
     assert quick.story_of("c")[-1] == "RUNNING"
+
+
+def test_a_worker_that_lacks_the_function_gets_the_task_again_with_it(quick):
+    """The message that brought the function was taken back before the worker saw it."""
+    quick.function("g()")
+    quick.finish("a", runtime_ns=10_000)
+    quick.submit("b", function="g()")
+    assert quick.last(p.CMD_RUN).flags & p.RUN_HAS_FUNCTION
+    assert quick.declined("b") == ["run b on 2"]
+    assert not quick.last(p.CMD_RUN).flags & p.RUN_HAS_FUNCTION
+    assert quick.declined("b", flags=p.DECLINED_NO_FUNCTION) == ["run b on 2"]
+    assert quick.last(p.CMD_RUN).flags & p.RUN_HAS_FUNCTION
+    assert quick.runs["b"].attempt == 0
 
 
 def test_views_of_arguments_end_with_the_message_that_was_taken_back(quick):

@@ -15,7 +15,7 @@ import pytest
 
 from tests.runtime import drivers
 
-PROMISED_S = 1.0  # far more than "at once" takes, and far less than any wait here would
+PROMISED_S = 2.0  # far more than "at once" takes, and far less than any wait here would
 
 INTERRUPTED_IN = {
     "get": "raylite.get(forever.remote())",
