@@ -11,7 +11,6 @@ from raylite._core.message cimport *
 from raylite._core.node cimport node_deadline_ns, node_handle
 from raylite._core.rng cimport rng_below, rng_next
 from raylite._core.state cimport Command
-from raylite.runtime.client cimport Client
 from raylite.runtime.inbox cimport inbox_close, inbox_deliver, inbox_flush
 from raylite.sim.kernel cimport STREAM_DELAYS, stream_seed, STREAM_STARTS
 from raylite.sim.network cimport delay_ns, Link, link_report, link_to_client
