@@ -42,6 +42,7 @@ class TaskContext:
 class PinnedBuffer: ...
 
 class Run:
+    context: Any
     n_returns: int
     name: str
     gpus: tuple[int, ...]

@@ -12,13 +12,14 @@ from tests.source.tree import ROOT, SOURCE_FOLDERS, sources
 MAX_LINES = 800
 # Library files that may sleep, and why: a sleep waits for something that could be waited for.
 MAY_SLEEP: dict[str, str] = {}
+MAY_BE_LONG = {"raylite/runtime/client.pyx": 1150}  # references want a module of their own; it may not grow till then
 SLEEP_CALL = re.compile(r"\b(time\.sleep|usleep|nanosleep|sleep_for)\(")
 FILES = [*sources(*SOURCE_FOLDERS), *(path.relative_to(ROOT) for path in sorted(ROOT.glob("*.py")))]
 
 
 @pytest.mark.parametrize("path", FILES, ids=str)
 def test_a_file_has_one_subject_and_a_readable_length(path):
-    assert len((ROOT / path).read_text().splitlines()) <= MAX_LINES
+    assert len((ROOT / path).read_text().splitlines()) <= MAY_BE_LONG.get(str(path), MAX_LINES)
 
 
 @pytest.mark.parametrize("path", [path for path in FILES if path.suffix in (".py", ".pyx")], ids=str)

@@ -33,11 +33,16 @@ EFFECTS = re.compile(
     r"std::(chrono|this_thread|thread|mutex|random_device|cout|cerr|getenv)\b"
     r"|\b(clock_gettime|gettimeofday|getenv|s?rand|drand48|printf|fprintf|fopen|usleep|nanosleep|getpid)\s*\("
 )
-# What each host must leave to those above it. `raylite` itself is the API; the simulator has no processes or sockets.
+# What each host must leave to those above it. `raylite` itself is the API; the simulator has no processes or sockets, and
+# takes of the other host only the clients' side, which is one for all (DESIGN 4.13).
+RUNTIME_PROCESSES = tuple(
+    f"raylite.runtime.{name}"
+    for name in ("channel", "embedded", "host", "monitor", "peers", "ring_client", "zygote", "zygote_process")
+)
 API = ("raylite.api", "raylite.actor", "raylite.cli", "raylite.remote_function", "raylite.util")
 REFUSED = {
     "raylite/runtime": (*API, "raylite.sim"),
-    "sim": (*API, "raylite.runtime", "multiprocessing", "socket", "subprocess", "zmq"),
+    "sim": (*API, *RUNTIME_PROCESSES, "multiprocessing", "socket", "subprocess", "zmq"),
 }
 CORE = sources("raylite/_core", suffixes=(".py", *CYTHON, ".h", ".hpp"))
 HOSTS = [(path, refused) for folder, refused in REFUSED.items() for path in sources(folder, suffixes=(".py", *CYTHON))]

@@ -1,0 +1,35 @@
+from typing import Any
+
+class Kernel:
+    def check_thread(self, *args: Any, **kwargs: Any) -> Any: ...
+    def close(self, *args: Any, **kwargs: Any) -> Any: ...
+    elapsed_s: Any
+    explain: Any
+    failure: Any
+    in_task: Any
+    interrupted: Any
+    now_ns: Any
+    seed: Any
+    def settle(self, *args: Any, **kwargs: Any) -> Any: ...
+    def sleep(self, *args: Any, **kwargs: Any) -> Any: ...
+    thread: Any
+    def unwind(self, *args: Any, **kwargs: Any) -> Any: ...
+
+class Process:
+    busy: Any
+    client: Any
+    doomed: Any
+    def end(self, *args: Any, **kwargs: Any) -> Any: ...
+    ended: Any
+    environment: Any
+    gpus: Any
+    is_driver: Any
+    kernel: Any
+    n_costs: Any
+    number: Any
+    pid: Any
+    def spend(self, *args: Any, **kwargs: Any) -> Any: ...
+    def spend_on_item(self, *args: Any, **kwargs: Any) -> Any: ...
+    started: Any
+    to_interrupt: Any
+    worker: Any

@@ -1,0 +1,3 @@
+from typing import Any
+
+def waits(*args: Any, **kwargs: Any) -> Any: ...
