@@ -85,6 +85,7 @@ class SimulatedRuntime:
         _current = self
         self.collected = gc.isenabled()
         gc.disable()
+        gc.freeze()  # what is there already is no garbage of the simulation's: collections stay short
         self.on_signal = None
         is_main = threading.current_thread() is threading.main_thread()
         if is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
@@ -113,6 +114,7 @@ class SimulatedRuntime:
                 signal.signal(signal.SIGINT, self.on_signal)
             if self.collected:
                 gc.enable()
+            gc.unfreeze()
             _current = None
 
     # ---- reports ----
