@@ -37,7 +37,7 @@ def leaves_nothing(request, module_leaves_nothing):
     before = leaks.Footprint.now()
     yield
     shut_down()
-    request.node.funcargs.clear()  # what fixtures gave the test is not left behind, and may hold much
+    (request.node.funcargs or {}).clear()  # what fixtures gave the test is not left behind, and may hold much
     if found := leaks.leaks_after(before):
         module_leaves_nothing[0] = leaks.Footprint.now()
         fail_for(found, before)
