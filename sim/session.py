@@ -4,15 +4,14 @@ import gc
 import signal
 import threading
 
-from raylite.sim.client import SimulatedClient
-from raylite.sim.host import SimulatedHost
-from raylite.sim.kernel import Kernel, Process
-from raylite.sim.waits import waits
-
 from raylite._core.ids import content_hash
 from raylite._core.node import Node
 from raylite.sim import clock, event_loops
+from raylite.sim.client import SimulatedClient
 from raylite.sim.errors import DeadlockError
+from raylite.sim.host import SimulatedHost
+from raylite.sim.kernel import Kernel, Process
+from raylite.sim.waits import waits
 from raylite.sim.worker import VirtualWorker
 
 JOB = 1
