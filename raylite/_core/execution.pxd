@@ -15,6 +15,5 @@ cdef void retry(NodeState* n, TaskRow* row) noexcept nogil
 cdef void fail_task(NodeState* n, TaskRow* row, Blob* error, unsigned char state) noexcept nogil
 cdef void release_worker_slot(NodeState* n, Worker* w, TaskRow* row) noexcept nogil
 cdef const string* function_name(NodeState* n, const TaskRow* row, string* out) noexcept nogil
-cdef void drop_argument_waiters(NodeState* n, TaskRow* row, size_t count) noexcept nogil
 cdef void stop_running(NodeState* n, const TaskRow* row) noexcept nogil
 cdef bint arguments_usable(NodeState* n, const TaskRow* row) noexcept nogil

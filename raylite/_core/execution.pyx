@@ -12,7 +12,7 @@ from libcpp.string cimport string
 from libcpp.vector cimport vector
 from raylite._core.envelope cimport Blob, blob_copy, blob_data, blob_drop, blob_keep, envelope_valid, KIND_FUNCTION, \
     KIND_SYSTEM_ERROR, KIND_USER_ERROR, system_error
-from raylite._core.ids cimport object_id, ObjectId, same_task, TaskId
+from raylite._core.ids cimport object_id, ObjectId, TaskId
 from raylite._core.local_scheduler cimport Queued, ready_push, Worker, worker_begin, worker_end, worker_find
 from raylite._core.message cimport CMD_INTERRUPT, CMD_READY, CMD_STOP, Cursor, FINISHED_CANCELLED, FINISHED_RETRYABLE, \
     FINISHED_USER_ERROR, FinishedHeader, STOP_KILL, STREAMING, SUBMIT_ARGS_OBJECT, SUBMIT_CONFIRM, SubmitHeader, take, \
@@ -209,9 +209,12 @@ cdef void resolve(NodeState* n, TaskRow* row) noexcept nogil:
     cdef ObjectRow* argument
     cdef Waiter waiter
     cdef size_t i
+    n.last_wait += 1
+    row.wait_number = n.last_wait
+    row.n_unresolved = 0
     memset(&waiter, 0, sizeof(Waiter))
     waiter.task = row.id
-    row.n_unresolved = 0
+    waiter.request = row.wait_number
     for i in range(row.refs.size() + 1):      # the function is the last
         argument = objects_find(&n.objects, row.refs[i] if i < row.refs.size() else row.function)
         if not object_ready(argument):
@@ -220,8 +223,6 @@ cdef void resolve(NodeState* n, TaskRow* row) noexcept nogil:
             row.n_unresolved += 1
             argument.waiters.push_back(waiter)
         elif is_error(argument):
-            row.n_unresolved = 0
-            drop_argument_waiters(n, row, i)
             fail_task(n, row, blob_keep(argument.blob), TASK_FAILED)
             return
     if row.n_unresolved == 0:
@@ -230,30 +231,12 @@ cdef void resolve(NodeState* n, TaskRow* row) noexcept nogil:
         n.dispatch_wanted = True
 
 
-cdef void drop_argument_waiters(NodeState* n, TaskRow* row, size_t count) noexcept nogil:
-    """The task waits for none of its first `count` arguments any more."""
-    cdef ObjectRow* argument
-    cdef size_t i, j, kept
-    for i in range(count):
-        argument = objects_find(&n.objects, row.refs[i])
-        if argument == NULL:
-            continue
-        kept = 0
-        for j in range(argument.waiters.size()):
-            if argument.waiters[j].client == 0 and same_task(argument.waiters[j].task, row.id):
-                continue
-            argument.waiters[kept] = argument.waiters[j]
-            kept += 1
-        argument.waiters.resize(kept)
-
-
-cdef void argument_arrived(NodeState* n, TaskId task, ObjectRow* argument) noexcept nogil:
-    cdef TaskRow* row = tasks_find(&n.tasks, task)
-    if row == NULL or row.state != TASK_WAITING or row.n_unresolved == 0:
+cdef void argument_arrived(NodeState* n, const Waiter* waiter, ObjectRow* argument) noexcept nogil:
+    """A task that has failed or was cancelled stays among the waiters of its other arguments until they arrive."""
+    cdef TaskRow* row = tasks_find(&n.tasks, waiter.task)
+    if row == NULL or row.wait_number != waiter.request:
         return
     if is_error(argument):
-        row.n_unresolved = 0
-        drop_argument_waiters(n, row, row.refs.size())
         fail_task(n, row, blob_keep(argument.blob), TASK_FAILED)
         return
     row.n_unresolved -= 1
@@ -296,7 +279,7 @@ cdef void announce_arrivals(NodeState* n) noexcept nogil:
             if waiters[j].client:
                 request_arrived(n, &waiters[j], row)
             else:
-                argument_arrived(n, waiters[j].task, row)
+                argument_arrived(n, &waiters[j], row)
         n.unsettled.push_back(row.id)
     n.arrived.clear()
 

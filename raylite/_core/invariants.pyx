@@ -215,7 +215,8 @@ cdef const char* check_lineage(NodeState* n) noexcept nogil:
     return NULL
 
 
-cdef const char* check_waiters(NodeState* n, const ObjectRow* row) noexcept nogil:
+cdef const char* check_waiters(NodeState* n, const ObjectRow* row, unordered_map[TaskId, uint32_t]* n_awaited) \
+        noexcept nogil:
     cdef TaskRow* task
     cdef size_t i
     for i in range(row.waiters.size()):
@@ -224,14 +225,16 @@ cdef const char* check_waiters(NodeState* n, const ObjectRow* row) noexcept nogi
                 return b"a request that is over waits for an object"
             continue
         task = tasks_find(&n.tasks, row.waiters[i].task)
-        if task == NULL or task.state != TASK_WAITING or task.n_unresolved == 0:
-            return b"a task that does not wait is told of an object"
+        if task != NULL and task.wait_number == row.waiters[i].request:
+            n_awaited[0][task.id] += 1
     return NULL
 
 
 cdef const char* check_waiting(NodeState* n) noexcept nogil:
     cdef unordered_map[ObjectId, ObjectRow].iterator o = n.objects.rows.begin()
     cdef ObjectRow* row
+    cdef unordered_map[TaskId, TaskRow].iterator t = n.tasks.rows.begin()
+    cdef unordered_map[TaskId, uint32_t] n_awaited
     cdef TaskRow* creator
     cdef const char* found
     while o != n.objects.rows.end():
@@ -244,9 +247,14 @@ cdef const char* check_waiting(NodeState* n) noexcept nogil:
         creator = tasks_find(&n.tasks, row.id.task)
         if row.state == OBJECT_PENDING and (creator == NULL or creator.state == TASK_FINISHED):
             return b"an object is waited for that nothing makes"
-        found = check_waiters(n, row)
+        found = check_waiters(n, row, &n_awaited)
         if found != NULL:
             return found
+    while t != n.tasks.rows.end():
+        creator = &deref(t).second
+        if n_awaited[creator.id] != (creator.n_unresolved if creator.state == TASK_WAITING else 0):
+            return b"a task does not wait for as many objects as will tell it that they are there"
+        preincrement(t)
     return NULL
 
 

@@ -12,7 +12,7 @@ cdef enum ObjectState:
 
 cdef struct Waiter:               # who wants to know when the object is ready: a task (client 0), or a request
     TaskId task
-    uint64_t request
+    uint64_t request              # of a task: its wait_number
     uint32_t client
     uint32_t slot
 

@@ -22,7 +22,7 @@ from raylite._core.state cimport call_back_queue, ERROR_SPAWN_FAILED, ERROR_TASK
     set_state, warn
 from raylite._core.task_table cimport CANCEL_INTERRUPTS, CANCEL_KILLS, TASK_BLOCKED, TASK_CANCELLED, TASK_FAILED, \
     TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_RUNNING, TaskRow, tasks_find
-from raylite._core.execution cimport drop_argument_waiters, fail_task, function_name, release_worker_slot, retry, \
+from raylite._core.execution cimport fail_task, function_name, release_worker_slot, retry, \
     stop_running
 
 cdef enum:
@@ -177,8 +177,6 @@ cdef void cancel_task(NodeState* n, TaskRow* row, unsigned char how) noexcept no
     else:
         if row.state == TASK_READY:
             ready_remove(&n.scheduler, row)
-        else:
-            drop_argument_waiters(n, row, row.refs.size())
         fail_task(n, row, system_error(ERROR_TASK_CANCELLED, b"cancelled", 9), TASK_CANCELLED)
 
 

@@ -68,6 +68,7 @@ cdef struct NodeState:
     bint debug
     uint64_t lineage_cap          # most task rows kept for lineage
     uint64_t last_lineage
+    uint64_t last_wait
     uint64_t last_commit
     bint lost_any                 # bytes were lost: a ready task's argument may be gone
     string fault                  # what poisoned the node; empty while it is sound

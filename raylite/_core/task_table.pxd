@@ -39,7 +39,8 @@ cdef struct TaskRow:
     uint32_t attempt
     uint32_t shape
     uint32_t worker
-    uint32_t n_unresolved
+    uint32_t n_unresolved         # arguments that it waits for
+    uint64_t wait_number          # of this wait for arguments: what waiters with another number say is out of date
     uint32_t n_yielded            # the highest stream item made, by any attempt
     uint32_t n_consumed           # stream items the reader has taken
     uint32_t n_kept               # results in the arena or freed from it, for which this row is lineage

@@ -105,10 +105,10 @@ def write_lines(which, lines):
         if buffer is None:
             target.write("".join(lines))
         else:  # a text layer loses what two threads write at once (CPython before 3.12.4)
-            target.flush()
+            flush(target)
             for piece in pieces(line.encode(target.encoding, "backslashreplace") for line in lines):
                 write_all(buffer, piece)
-        target.flush()
+        flush(target)
     except (AttributeError, LookupError, OSError, TypeError, ValueError):
         pass  # the program has closed it, or who read it is gone
 
@@ -133,4 +133,14 @@ def write_all(buffer, data):
             written = error.characters_written
         data = data[written or 0 :]
         if not written:
+            sleep(FULL_PIPE_S)
+
+
+def flush(stream):
+    """Flush a stream that may be a pipe that does not block its writer."""
+    while True:
+        try:
+            stream.flush()
+            return
+        except BlockingIOError:
             sleep(FULL_PIPE_S)

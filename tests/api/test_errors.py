@@ -446,7 +446,8 @@ def test_a_worker_that_dies(way):
 
     @raylite.remote(max_retries=0)
     def dies():
-        sys.stderr.write("on stderr\n")
+        sys.stderr.write("on stderr\nno end of line")
+        sys.stderr.flush()
         die()
 
     seen = caught(dies.remote())
@@ -454,8 +455,9 @@ def test_a_worker_that_dies(way):
     assert {name: getattr(seen, name) for name in facts} == facts
     assert (seen.function_name, seen.attempt) == ("dies", 0)
     assert "on stderr" in seen.stderr
-    if way == "sys.exit with words":
-        assert seen.stderr[-1] == "last words"
+    words = "last words" if way == "sys.exit with words" else ""
+    assert seen.stderr[-1] == "no end of line" + words
+    assert not any("\x1e" in line for line in seen.stderr)
     assert "dies()" in str(seen)
     assert raylite.get(fail_not.remote()) == 1
 

@@ -340,6 +340,8 @@ def test_an_error_on_the_way_is_retried_where_asked_for(tally):
 
 
 def test_a_dropped_stream_frees_its_items(gate, n_objects, wait_until, all_freed):
+    all_freed()
+
     @raylite.remote
     def items():
         for i in range(20):

@@ -121,6 +121,18 @@ def test_the_first_error_to_come_is_the_one(wide):
     assert wide.get("c") == ["1 gets c: second!"]
 
 
+def test_what_an_earlier_wait_left_behind_is_not_counted(wide):
+    """The first b still stands among those that wait for y when the second one comes."""
+    for task in "xyz":
+        wide.submit(task)
+    wide.submit("b", refs=["x", "y"])
+    wide.fail("x")
+    wide.release("b")
+    assert wide.submit("b", refs=["y", "z"]) == []
+    assert wide.finish("y") == []
+    assert wide.finish("z")[0].startswith("run b")
+
+
 def test_every_result_of_a_task_whose_argument_failed_is_the_error(wide):
     wide.submit("a")
     wide.submit("b", refs=["a"], n_returns=3)
@@ -359,6 +371,20 @@ def test_a_retried_generator_goes_on_where_its_reader_is(wide):
     assert wide.sizes() == FUNCTION_ONLY
 
 
+def test_an_error_that_comes_sooner_than_in_an_earlier_attempt_follows_what_that_made(wide):
+    wide.submit("s", n_returns=p.STREAMING, max_retries=1)
+    for i in (1, 2):
+        wide.give(f"s.{i}")
+    wide.attach(2)
+    wide.detach(2, started=1)
+    wide.give("s.1", p.envelope(b"boom", kind=p.KIND_USER_ERROR))
+    wide.finish("s", "end")
+    for i in (1, 2, 3):
+        assert wide.next(f"s.{i}") == ["ready for 1 []"]
+    assert wide.get("s.1", "s.2", "s.3") == ["1 gets s.1: s.1", "1 gets s.2: s.2", "1 gets s.3: boom!"]
+    assert wide.next("s.4") == ["end for 1"]
+
+
 def test_items_in_the_arena_that_are_not_needed_are_freed(wide):
     wide.submit("s", n_returns=p.STREAMING, max_retries=1)
     wide.give("s.1")
@@ -492,6 +518,16 @@ def test_another_task_under_the_same_id_is_refused_and_said(wide):
     wide.release("a")
     wide.finish("a")
     assert wide.sizes() == FUNCTION_ONLY, "and who was refused holds nothing"
+
+
+def test_a_stream_submitted_again_is_that_stream_until_it_has_items(wide):
+    """Whoever submits it anew reads it from its first item, and that may have been read and released."""
+    wide.submit("s", n_returns=p.STREAMING)
+    assert wide.submit("s", confirm=True, n_returns=p.STREAMING) == ["ready for 1 []"]
+    wide.give("s.1")
+    assert wide.submit("s", confirm=True, n_returns=p.STREAMING) == ["ready for 1! []"]
+    wide.finish("s", "end")
+    assert wide.submit("s", confirm=True, n_returns=p.STREAMING) == ["ready for 1! []"]
 
 
 def test_a_finished_task_submitted_again_runs_again_if_results_are_gone(wide):
