@@ -8,7 +8,7 @@ from libc.string cimport memset
 from raylite._core.ids cimport TaskId
 from raylite._core.message cimport EV_DECLINED, Message
 from raylite.runtime.client cimport Mapping, Run, TaskContext
-from raylite.runtime.inbox cimport Call, Inbox, inbox_free
+from raylite.runtime.inbox cimport Call, Inbox, inbox_close, inbox_forget, inbox_free
 from raylite.runtime.native cimport getpid
 from raylite.serialization cimport Packed
 from raylite.sim.kernel cimport Process
@@ -55,6 +55,13 @@ cdef class SimulatedClient(Client):
         """This is the client of that process."""
         self.owner = owner
         self.inbox.link = &owner.link
+
+    def close(self):
+        """The process or the simulation is over: references that outlive it have nobody to tell."""
+        inbox_close(self.inbox)
+        inbox_forget(self.inbox)
+        self.inbox.wake = NULL
+        self.inbox.link = NULL
 
     def __dealloc__(self):
         if self.inbox != NULL:

@@ -20,6 +20,7 @@ cdef class SimulatedHost:
     cdef object make_worker
     cdef Process process(self, uint32_t number)
     cdef int node_event(self, Event* e) except -1
+    cdef int forget(self, uint32_t number) except -1
     cdef int client_event(self, Event* e) except -1
     cdef int start_event(self, uint32_t number) except -1
     cdef int flush_event(self, uint32_t number) except -1

@@ -134,6 +134,13 @@ cdef class SimulatedHost:
             p.end("")
             self.kernel.unwind(p)
 
+    def close(self):
+        """Let go of the node and the processes, all ended: references to the simulation outlive it."""
+        for p in self.processes.values():
+            (<Process> p).client.close()
+        self.processes.clear()
+        self.node = None
+
     # ---- what is due -------------------------------------------------------------------------------------------
 
     cdef int node_event(self, Event* e) except -1:
@@ -145,9 +152,17 @@ cdef class SimulatedHost:
         if not self.node.state.fault.empty():
             self.node.check()
         if e.message.kind == EV_DETACH:
-            self.processes.pop(e.message.client, None)
+            self.forget(e.message.client)
         self.perform()
         self.plan_tick()
+        return 0
+
+    cdef int forget(self, uint32_t number) except -1:
+        """The node knows that the process has ended."""
+        cdef Process p = self.process(number)
+        if p is not None:
+            p.client.close()
+            del self.processes[number]
         return 0
 
     cdef int client_event(self, Event* e) except -1:

@@ -106,6 +106,8 @@ class SimulatedRuntime:
         try:
             self.host.end_all()
             self.kernel.close()
+            self.host.close()
+            self.node = self.kernel.explain = None
         finally:
             clock.remove()
             event_loops.remove()

@@ -85,10 +85,11 @@ def leaks_after(before: Footprint, grace_s: float = GRACE_S) -> list[str]:
     def look() -> list[str]:
         return Footprint.now().leaks_since(before)
 
-    if found := look():
+    def collect_and_look() -> list[str]:  # again and again: what a finalizer brings back goes with a later collection
         gc.collect()
-        found = _once_settled(look, grace_s)
-    return found
+        return look()
+
+    return look() and _once_settled(collect_and_look, grace_s)
 
 
 def kill_all(pids) -> None:

@@ -230,6 +230,16 @@ cdef const char* check_waiters(NodeState* n, const ObjectRow* row, unordered_map
     return NULL
 
 
+cdef bint awaited_as_end(NodeState* n, const ObjectRow* row) noexcept nogil:
+    """Whether only waits that count the end of the object's stream as well list it: that has told them already."""
+    cdef size_t i
+    for i in range(row.waiters.size()):
+        request = n.requests.find(request_key(row.waiters[i].client, row.waiters[i].request))
+        if row.waiters[i].client == 0 or request == n.requests.end() or not deref(request).second.has_streams:
+            return False
+    return not row.waiters.empty()
+
+
 cdef const char* check_waiting(NodeState* n) noexcept nogil:
     cdef unordered_map[ObjectId, ObjectRow].iterator o = n.objects.rows.begin()
     cdef ObjectRow* row
@@ -245,7 +255,8 @@ cdef const char* check_waiting(NodeState* n) noexcept nogil:
                 return b"an object is there and is waited for"
             continue
         creator = tasks_find(&n.tasks, row.id.task)
-        if row.state == OBJECT_PENDING and (creator == NULL or creator.state == TASK_FINISHED):
+        if row.state == OBJECT_PENDING and (creator == NULL or creator.state == TASK_FINISHED) \
+                and not awaited_as_end(n, row):
             return b"an object is waited for that nothing makes"
         found = check_waiters(n, row, &n_awaited)
         if found != NULL:

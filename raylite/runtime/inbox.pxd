@@ -64,4 +64,5 @@ cdef void inbox_release_later(Inbox* b, uint32_t kind, ObjectId object) noexcept
 cdef bint inbox_flush(Inbox* b, bint may_wait) noexcept nogil
 cdef bint inbox_send(Inbox* b, Message* m, const char* payload, bint may_wait) noexcept nogil
 cdef void inbox_close(Inbox* b) noexcept nogil
+cdef void inbox_forget(Inbox* b) noexcept nogil
 cdef void inbox_free(Inbox* b) noexcept nogil

@@ -263,6 +263,17 @@ cdef void inbox_close(Inbox* b) noexcept nogil:
         pump_nudge(b.pump)
 
 
+cdef void inbox_forget(Inbox* b) noexcept nogil:
+    """Free what has come and nobody will take: tasks to run, notices."""
+    cdef size_t i
+    for i in range(b.runs.size()):
+        blob_drop(b.runs[i])
+    for i in range(b.notices.size()):
+        blob_drop(b.notices[i])
+    b.runs.clear()
+    b.notices.clear()
+
+
 cdef void inbox_free(Inbox* b) noexcept nogil:
     """Free an inbox that nobody uses any more, and all that is left in it."""
     cdef unordered_map[uint64_t, Call*].iterator it = b.calls.begin()
@@ -278,8 +289,5 @@ cdef void inbox_free(Inbox* b) noexcept nogil:
             blob_drop(deref(it).second.in_place[i])
         inbox_free_call(deref(it).second)
         preincrement(it)
-    for i in range(b.runs.size()):
-        blob_drop(b.runs[i])
-    for i in range(b.notices.size()):
-        blob_drop(b.notices[i])
+    inbox_forget(b)
     raylite_unmake(b)
