@@ -7,11 +7,11 @@ a start. A function that cannot be sent is refused naming what in it does not pi
 
 import marshal
 import sys
-from types import CodeType, FunctionType, ModuleType
 
 from raylite import serialization
-from raylite.exceptions import RayError
 
+FunctionType, ModuleType = type(lambda: None), type(sys)  # `types` and our exceptions would be half of a worker's start
+CodeType = type((lambda: None).__code__)
 PLAIN_BYTES = 1 << 16  # a global larger than this is cloudpickle's business
 FUNCTION_BYTES_MOST = 1 << 30
 
@@ -31,11 +31,12 @@ def pack_function(function, name, retry_on=None):
     try:
         parts = ("pickle", name, retry_on, changed_path(), Pickled(function))
         packed = serialization.pack(parts, by_cloudpickle=True)
-    except RayError:
-        raise
     except Exception as error:
+        from raylite.exceptions import RayError
         from raylite.pickling_errors import explain
 
+        if isinstance(error, RayError):
+            raise
         raise TypeError(f"Could not serialize the function {name}: {explain(function, error)}") from error
     if packed.size > FUNCTION_BYTES_MOST:
         raise ValueError(

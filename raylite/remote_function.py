@@ -1,6 +1,5 @@
 """Remote functions: what `@raylite.remote` makes of a function."""
 
-from raylite.exceptions import RayError
 from raylite.functions import pack_function
 from raylite.options import TASK_OPTIONS, resolve_num_returns, to_resource_demand, validate_task_options
 from raylite.signature import Signature
@@ -70,11 +69,12 @@ class RemoteFunction:
             refs = client.submit(
                 export[1], args, kwargs, call.n_returns, call.max_retries, call.retries, call.demand, call.name
             )
-        except RayError:
-            raise
         except Exception as error:
+            from raylite.exceptions import RayError
             from raylite.pickling_errors import refuse_arguments
 
+            if isinstance(error, RayError):
+                raise
             refuse_arguments(self.__name__, args, kwargs, error)
             raise
         if call.n_returns == 1:

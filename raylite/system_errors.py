@@ -40,7 +40,7 @@ def worker_crashed(text: str) -> exceptions.WorkerCrashedError:
 
 
 def without_marks(output: str) -> list[str]:
-    """The lines of a worker's output, without its notes on who wrote them (worker.NAME_MARK)."""
+    """The lines of a worker's output, without its notes on who wrote them (runtime.output_marks)."""
     lines = []
     for line in output.removesuffix("\n").split("\n"):
         text, mark, _ = line.partition("\x1e")

@@ -1,6 +1,6 @@
 """Workers' output: read from their memory files, tagged with task and process, written to the driver's own streams.
 
-A worker writes to files that never fill and never block it. It marks in them whose lines follow (worker.NAME_MARK).
+A worker writes to files that never fill and never block it. It marks in them whose lines follow (output_marks).
 What has been read is punched out of the file, so that it takes no memory; but for the last page, which the story of a
 crash is told from.
 """
@@ -10,8 +10,8 @@ import select
 import sys
 from time import sleep
 
+from raylite.runtime.output_marks import NAME_MARK
 from raylite.runtime.processes import punch_hole
-from raylite.runtime.worker import NAME_MARK
 
 CHUNK_BYTES = 1 << 20
 PAGE = 4096

@@ -9,21 +9,21 @@ import _signal
 import gc
 import os
 import sys
+from _weakref import ref
 from time import monotonic_ns
-from types import GeneratorType
-from weakref import ref
 
 from raylite.runtime import client as clients
 from raylite.runtime import processes
+from raylite.runtime.output_marks import NAME_MARK
 from raylite.runtime.ring_client import RingClient
 from raylite.serialization import pack
 
+GeneratorType = type(_ for _ in ())  # `types` and `weakref` take longer to import than their parts used here
 KIND_USER_ERROR = 1
 FINISHED_USER_ERROR, FINISHED_RETRYABLE, FINISHED_CANCELLED = 1, 2, 4
 CMD_UNSEGMENT, CMD_FORGET_FUNCTION, CMD_INTERRUPT = 72, 75, 78
 ENVELOPE_RETRYABLE = 1
 STREAMING = -1
-NAME_MARK = b"\x1eraylite "  # in a worker's output: what follows, to the end of the line, is written by this task
 RECURSION_ALLOWANCE = 200  # frames for each task run in place
 STACK_BYTES_EACH = 4096  # of the C stack, more than twice what is seen
 CHAIN_MOST = 100  # of exceptions, each the cause of the one before

@@ -9,9 +9,18 @@ import sys
 from _signal import SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, pidfd_send_signal
 from _socket import AF_UNIX, SCM_RIGHTS, SOCK_SEQPACKET, SOL_SOCKET, socketpair
 
-CODE = (
-    "import sys; sys.path[:] = [sys.argv[1], *filter(None, sys.path)]; from raylite.runtime.zygote import main; main()"
-)
+# _pickle wants of functools a function that _functools has: the rest takes as long to import as all that is ours.
+CODE = """
+import sys
+sys.path[:] = [sys.argv[1], *filter(None, sys.path)]
+if "functools" not in sys.modules:
+    import _functools
+    sys.modules["functools"] = _functools
+    import _pickle
+    del sys.modules["functools"]
+from raylite.runtime.zygote import main
+main()
+"""
 CONTROL_FD = 3
 END_S = 1.5
 MARK = "_RAYLITE_MARK"
