@@ -87,15 +87,24 @@ cdef void block(NodeState* n, Request* r) noexcept nogil:
     if w == NULL:
         return
     run = worker_run(w, r.task)
-    if run == NULL:
+    if run == NULL and not w.settled:
         return
     r.blocks = True
     n.dispatch_wanted = True
-    if run_block(&n.scheduler, run, r.id):
+    if run == NULL:               # a call of an actor: it lends what that has for life
+        run_block(&n.scheduler, &w.life, r.id)
+    elif run_block(&n.scheduler, run, r.id):
         task = tasks_find(&n.tasks, r.task)
         if task != NULL:
             set_state(n, task, TASK_BLOCKED, 0)
     call_back_queue(n, w)
+
+
+cdef void unblock_actor(NodeState* n, Worker* w) noexcept nogil:
+    if w.keeps_cpu:
+        run_unblock(&n.scheduler, &w.life)
+    elif w.life.n_waits:
+        w.life.n_waits -= 1
 
 
 cdef void close_request(NodeState* n, Request* r) noexcept nogil:
@@ -105,6 +114,8 @@ cdef void close_request(NodeState* n, Request* r) noexcept nogil:
     if r.blocks:
         w = worker_find(&n.scheduler, r.client)
         run = worker_run(w, r.task) if w != NULL else NULL
+        if w != NULL and w.settled and run == NULL:
+            unblock_actor(n, w)
         if run != NULL and run_unblock(&n.scheduler, run):
             task = tasks_find(&n.tasks, r.task)
             if task != NULL and task.state == TASK_BLOCKED:
