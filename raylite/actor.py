@@ -123,9 +123,20 @@ class MethodInfo:
     options of the method; defaults: those of the actor that apply to its methods.
     """
 
-    __slots__ = ("group", "is_generator", "label", "max_retries", "n_returns", "name", "retries", "retry_on", "signature")
+    __slots__ = (
+        "backpressure",
+        "group",
+        "is_generator",
+        "label",
+        "max_retries",
+        "n_returns",
+        "name",
+        "retries",
+        "retry_on",
+        "signature",
+    )
 
-    def __init__(self, name, label, signature, options, max_retries):
+    def __init__(self, name, label, signature, options, max_retries, backpressure):
         self.name = name
         self.label = label
         self.signature = signature
@@ -134,6 +145,7 @@ class MethodInfo:
         self.group = None
         self.retries, self.retry_on = False, None
         self.n_returns = 1
+        self.backpressure = backpressure
         self.set(options)
 
     def set(self, options):
@@ -146,6 +158,8 @@ class MethodInfo:
             retry_on = options["retry_exceptions"]
             self.retries = bool(retry_on)
             self.retry_on = retry_on if isinstance(retry_on, bytes) else None
+        if options.get("_generator_backpressure_num_objects") is not None:
+            self.backpressure = max(options["_generator_backpressure_num_objects"], 0)
         if options.get("concurrency_group") is not None:
             self.group = options["concurrency_group"]
 
@@ -153,17 +167,18 @@ class MethodInfo:
 class HandleInfo:
     """What handles of actors of one class and one set of options share.
 
-    Args: state: (class name, {method name: (signature parts, options)}, concurrency groups, max_task_retries, whether
-    pending calls are limited, names that are no methods and why).
+    Args: state: (class name, {method name: (signature parts, options)}, concurrency groups, max_task_retries,
+    backpressure of generators, whether pending calls are limited, names that are no methods and why).
     """
 
     def __init__(self, state):
         self.state = state
-        self.class_name, methods, self.groups, self.max_retries, self.limits_calls, self.not_methods = state
+        self.class_name, methods, self.groups, max_retries, backpressure, self.limits_calls, self.not_methods = state
         self.methods = {}
         for name, (parts, options) in methods.items():
             label = f"{self.class_name}.{name}"
-            self.methods[name] = MethodInfo(name, label, Signature.from_parts(parts), options, self.max_retries)
+            signature = Signature.from_parts(parts)
+            self.methods[name] = MethodInfo(name, label, signature, options, max_retries, backpressure)
         self.exports = {}  # (method name, what to retry on) -> (client, reference)
 
     def export(self, client, method):
@@ -320,6 +335,7 @@ def submit(handle, method, args, kwargs, name):
             name,
             info.group_number(method.group),
             info.limits_calls,
+            method.backpressure,
         )
     except RayError:
         raise
@@ -429,9 +445,10 @@ class Creation:
         self.limits = [concurrency, *groups.values()]
         self.settings = {"is_async": is_async, "limits": self.limits}
         limits_calls = (options.get("max_pending_calls") or -1) > 0
-        self.info = info_of(
-            (cls.__name__, methods, tuple(groups), options.get("max_task_retries") or 0, limits_calls, not_methods)
-        )
+        backpressure = max(options.get("_actor_generator_backpressure_num_objects") or 0, 0)
+        max_retries = options.get("max_task_retries") or 0
+        state = cls.__name__, methods, tuple(groups), max_retries, backpressure, limits_calls, not_methods
+        self.info = info_of(state)
         demand = to_resource_demand({"num_cpus": 1, **options} if options.get("num_cpus") is None else options)
         self.demand = pack_demand(demand)
         self.flags = PLACED_ON_CPU if options.get("num_cpus") is None else 0
@@ -509,9 +526,9 @@ def methods_of(cls):
 
     methods, not_methods, is_async = {}, {}, False
     for name in dir(cls):
-        if name.startswith("__") and name.endswith("__") and name not in ("__call__",):
-            continue
         static = inspect.getattr_static(cls, name)
+        if name.startswith("__") and name.endswith("__") and is_everyones(name, static):
+            continue
         if isinstance(static, property):
             not_methods[name] = (
                 f"'{name}' is a property of '{cls.__name__}', and an actor's state is in another process: add a method "
@@ -534,6 +551,13 @@ def methods_of(cls):
     for name in BUILT_IN:
         methods[name] = Signature(built_in, bound=False).parts(), {}
     return methods, not_methods, is_async
+
+
+def is_everyones(name, static):
+    """Whether this special method is one that every class has, or that Python itself looks up on the class."""
+    return name in ("__init__", "__new__", "__del__", "__init_subclass__", "__class_getitem__") or (
+        not callable(static) or getattr(object, name, None) is not None or name in ("__class__", "__dict__")
+    )
 
 
 def portable(options):

@@ -151,6 +151,7 @@ cdef bint on_submit(NodeState* n, const Message* m, const char* payload) noexcep
     row.n_returns = h.n_returns
     row.retries_left = h.max_retries
     row.flags = <unsigned char> h.flags
+    row.backpressure = h.backpressure
     row.refs.assign(refs, refs + h.n_refs)
     row.name = blob_copy(name, h.name_size) if h.name_size else NULL
     row.arguments = blob_copy(args, h.args_size) if h.args_size else NULL
@@ -566,6 +567,7 @@ cdef void retry(NodeState* n, TaskRow* row) noexcept nogil:
     """The task runs once more; this uses up a retry."""
     if is_call(row):
         call_leaves(n, row)
+    row.read_request = 0
     if row.retries_left > 0:
         row.retries_left -= 1
     row.attempt += 1

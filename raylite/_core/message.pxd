@@ -34,6 +34,7 @@ cdef enum MessageKind:
     EV_EXPOSE = 25                # request; object: is to leave this node
     EV_COMMITTED = 26             # request: the rows of this commit are acknowledged
     EV_KILL = 27                  # object.task: the actor; flags: KILL_NO_RESTART
+    EV_AWAIT_READ = 28            # request; object: an item: the generator goes on once its reader has taken it
     EV_DESCRIPTOR = 63            # to the host: send the descriptor of segment object.index
     # commands: what the node tells a client or its host
     CMD_RUN = 64                  # payload: RunHeader ...; request: position in the worker's queue
@@ -73,7 +74,7 @@ cdef enum:
     RUN_CREATES = 16              # the worker is the new actor's from now on
     RUN_CALL = 32                 # of the worker's actor; aux: concurrency group
     VALUE_IN_ARENA = 1
-    READY_END = 1                 # EV_NEXT: the stream has no such item
+    READY_END = 1                 # EV_NEXT: the stream has no such item; EV_AWAIT_READ: it has no reader
     STOP_KILL = 1
     CANCEL_FORCE = 1
     CANCEL_RECURSIVE = 2
@@ -118,6 +119,8 @@ cdef struct SubmitHeader:
     uint32_t demand_size          # resource demand (resources.pyx), follows, padded to 8
     uint32_t name_size            # task name if it is not the function's, follows, padded to 8
     uint64_t args_size            # argument envelope, follows, padded to 8
+    uint32_t backpressure         # items that a generator may be ahead of its reader; 0: any number
+    uint32_t unused
 
 cdef struct CallHeader:
     TaskId actor
@@ -162,6 +165,8 @@ cdef struct RunHeader:
     uint32_t name_size            # follows, padded to 8
     uint64_t function_size        # envelope, follows, padded to 8; 0 if this worker has it
     uint64_t args_size            # envelope, follows, padded to 8
+    uint32_t backpressure         # as in SubmitHeader
+    uint32_t unused
 
 cdef struct Cursor:
     const char* data

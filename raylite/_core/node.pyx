@@ -28,7 +28,7 @@ from raylite._core.references cimport client_gone, drop_value, give_back_segment
     settle, store_blob, store_value
 from raylite._core.placement cimport dispatch, start_worker, stop_idle_worker
 from raylite._core.recovery cimport on_cancel, on_declined, on_recalled, on_worker_gone
-from raylite._core.requests cimport forget_client_requests, on_forget, on_get, on_next, on_wait
+from raylite._core.requests cimport forget_client_requests, on_await_read, on_forget, on_get, on_next, on_wait
 from raylite._core.resources cimport resources_name, resources_provide, resources_setup, UNIT
 from raylite._core.state cimport call_back_queue, Client, Command, emit, Function, PendingLease, poison, read_names, \
     read_sizes, read_workers, reject, Sizes, WorkerReport
@@ -335,6 +335,10 @@ cdef bint route(NodeState* n, const Message* m, const char* payload) noexcept no
         on_declined(n, m)
     elif m.kind == EV_CANCEL:
         on_cancel(n, m)
+    elif m.kind == EV_AWAIT_READ:
+        if not asks_well(m):
+            return False
+        on_await_read(n, m)
     elif m.kind == EV_KILL:
         on_kill(n, m)
     elif m.kind == EV_TICK:

@@ -81,6 +81,8 @@ cdef void send_run(NodeState* n, Worker* w, TaskRow* row, uint64_t position, con
     h.name_size = <uint32_t> row.name.size if row.name != NULL else 0
     h.function_size = function.size if ship else 0
     h.args_size = args_size
+    h.backpressure = row.backpressure
+    h.unused = 0
     at = write_padded(<char*> (h + 1), <const char*> gpus.data(), 4 * gpus.size())
     if row.name != NULL:
         at = write_padded(at, blob_data(row.name), row.name.size)

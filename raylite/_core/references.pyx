@@ -17,9 +17,10 @@ from raylite._core.envelope cimport blob_copy, blob_data, blob_drop, envelope_re
     system_error
 from raylite._core.ids cimport ACTOR_INDEX
 from raylite._core.local_scheduler cimport Worker
-from raylite._core.message cimport CMD_FORGET_FUNCTION, CMD_UNSEGMENT, STREAMING
+from raylite._core.message cimport CMD_FORGET_FUNCTION, CMD_UNSEGMENT, READY_END, STREAMING
 from raylite._core.objects cimport OBJECT_IN_ARENA, object_in_scope, OBJECT_INLINE, OBJECT_PENDING, OBJECT_RELEASED, \
     object_unhold, object_unpin, objects_add, objects_find
+from raylite._core.requests cimport release_generator
 from raylite._core.state cimport emit, ERROR_OBJECT_LOST, Function
 from raylite._core.task_table cimport TASK_FINISHED, tasks_erase, tasks_find
 
@@ -211,6 +212,8 @@ cdef void settle_object(NodeState* n, ObjectRow* row) noexcept nogil:
     creator = tasks_find(&n.tasks, row.id.task)
     if row.state == OBJECT_PENDING:
         drop_value(n, row)        # of a stream nobody reads: the items made so far
+        if creator != NULL and creator.read_request:
+            release_generator(n, creator, READY_END)
         if creator == NULL or creator.state >= TASK_FINISHED or (creator.n_returns == STREAMING and row.id.index):
             erase_object(n, row)
         return

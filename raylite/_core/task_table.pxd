@@ -47,6 +47,9 @@ cdef struct TaskRow:
     uint64_t wait_number          # of this wait for arguments: what waiters with another number say is out of date
     uint32_t n_yielded            # the highest stream item made, by any attempt
     uint32_t n_consumed           # stream items the reader has taken
+    uint32_t backpressure         # as in SubmitHeader
+    uint32_t read_index           # the item whose reading the generator waits for
+    uint64_t read_request         # in which it waits; 0: it does not
     uint32_t n_kept               # results in the arena or freed from it, for which this row is lineage
     uint64_t lineage_number       # its place in the order of finishing, while it is lineage
     int32_t n_returns

@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from inspect import isawaitable
 
+from raylite.futures import asyncio_pair
 from raylite.runtime.actor_process import Actor
 from raylite.runtime.worker import (
     FINISHED_CANCELLED,
@@ -126,8 +127,13 @@ class AsyncActor(Actor):
 
     async def stream(self, run, function, name, generator, packed):
         """As Worker.stream(), for an asynchronous generator."""
-        index = flags = 0
+        index = flags = n_read = 0
         while not flags:
+            if run.backpressure and index - n_read >= run.backpressure:
+                n_read = await self.read(run, index - run.backpressure + 1)
+                if n_read < 0:
+                    await generator.aclose()
+                    break
             try:
                 item = pack_part(await anext(generator), f"item {index} of {name}")
                 record = self.client.record(item)
@@ -145,6 +151,12 @@ class AsyncActor(Actor):
             self.client.yielded(run, index, record)
         packed.append(pack(None))
         return flags & ~FINISHED_USER_ERROR, index
+
+    def read(self, run, index):
+        """A future of how many items the reader has taken, once that is this many; -1 if there is no reader any more."""
+        future, arrived = asyncio_pair(lambda n_read: n_read)
+        self.client.watch_read(run, index, arrived)
+        return future
 
     def take(self, run):
         raise RuntimeError("calls of an async actor come to its loop")

@@ -65,6 +65,7 @@ cdef class Client:
                          bytes name, bint confirm)
     cdef TaskId submit_confirmed(self, Message* m, const char* payload, TaskContext context, uint64_t index) except *
     cdef bint begin(self, Message* m)
+    cdef void ask_read(self, Message* m, Run run, uint32_t index)
     cdef void report(self, Run run, int kind, ObjectId object, bytes payload, int flags)
 
 cdef class ObjectRef:
@@ -91,6 +92,7 @@ cdef class Run:                   # a task to run: what CMD_RUN says
     cdef readonly bint in_place
     cdef readonly bint creates    # an actor
     cdef readonly bint is_call    # of this worker's actor
+    cdef readonly uint32_t backpressure     # items that a generator may be ahead of its reader; 0: any number
     cdef readonly uint32_t group  # concurrency group of the call
     cdef readonly bint declined   # taken back before it began
     cdef const char* function_data

@@ -611,6 +611,8 @@ cdef class Client:
             try:
                 self.usable()
                 values = self.decode_all(calls[i])
+                if calls[i].slots.empty():
+                    values = -1 if calls[i].flags & READY_END else calls[i].aux
             except BaseException as e:
                 error = e
             self.free_call(calls[i])
@@ -812,22 +814,24 @@ cdef class Client:
         return ref
 
     def submit(self, ObjectRef function not None, tuple args, dict kwargs, int32_t n_returns, int32_t max_retries,
-               bint retry_exceptions, bytes demand not None, bytes name not None):
+               bint retry_exceptions, bytes demand not None, bytes name not None, uint32_t backpressure=0):
         """Submit a task; returns the list of its references (for a stream: the one that stands for it).
 
         Args: function: from register_function of this client; args, kwargs: checked against its signature;
-        n_returns: -1 for a generator; demand: see resources.pyx; name: empty for the function's own.
+        n_returns: -1 for a generator; demand: see resources.pyx; name: empty for the function's own; backpressure: items
+        that a generator may be ahead of its reader, 0: any number.
         """
         cdef SubmitHeader h
         memset(&h, 0, sizeof(SubmitHeader))
         h.n_returns = n_returns
         h.max_retries = max_retries
         h.flags = SUBMIT_RETRY_EXCEPTIONS if retry_exceptions else 0
+        h.backpressure = backpressure
         return self.submit_any(function, args, kwargs, &h, b"", demand, name, False)
 
     def submit_call(self, ObjectRef actor not None, ObjectRef function not None, tuple args, dict kwargs,
                     int32_t n_returns, int32_t max_retries, bint retry_exceptions, bytes name not None, uint32_t group,
-                    bint confirm):
+                    bint confirm, uint32_t backpressure=0):
         """Call a method of an actor; returns as submit().
 
         Args: actor: its object; function: the method, registered; group: concurrency group; confirm: the actor limits
@@ -840,6 +844,7 @@ cdef class Client:
         memset(&h, 0, sizeof(SubmitHeader))
         h.n_returns = n_returns
         h.max_retries = max_retries
+        h.backpressure = backpressure
         h.flags = SUBMIT_CALL | (SUBMIT_RETRY_EXCEPTIONS if retry_exceptions else 0)
         call.actor = actor.id.task
         call.sequence = context.n_calls[call.actor]
@@ -1059,6 +1064,35 @@ cdef class Client:
         m.flags = DECLINED_NO_FUNCTION
         self.post(&m, NULL)
 
+    def await_read(self, Run run not None, uint32_t index):
+        """Wait until the reader of a stream has taken item `index` (from 1). How many it has taken; -1: there is no
+        reader any more."""
+        cdef Message m
+        cdef Call* call
+        cdef int arrived = 0
+        self.ask_read(&m, run, index)
+        call = self.await_answer(self.open_call(&m, NULL, 0, 0), -1, &arrived)
+        try:
+            return -1 if call.flags & READY_END else <int64_t> call.aux
+        finally:
+            self.free_call(call)
+
+    def watch_read(self, Run run not None, uint32_t index, callback):
+        """As await_read(), without waiting: collect_arrived() gives the number."""
+        cdef Message m
+        self.usable()
+        self.last_token += 1
+        self.watched[self.last_token] = (callback, [])
+        self.ask_read(&m, run, index)
+        self.open_call(&m, NULL, 0, self.last_token)
+
+    cdef void ask_read(self, Message* m, Run run, uint32_t index):
+        memset(m, 0, sizeof(Message))
+        m.kind = EV_AWAIT_READ
+        m.object = object_id(run.message().object.task, index)
+        m.attempt = run.message().attempt
+        m.flags = GET_LENDS
+
     def finish(self, Run run not None, list records not None, uint64_t start_ns, uint64_t end_ns, int flags,
                uint32_t n_yielded=0):
         """Report a task's end. records: from record(), one for each return."""
@@ -1159,6 +1193,7 @@ cdef class Run:
         self.in_place = m.flags & RUN_IN_PLACE != 0
         self.creates = m.flags & RUN_CREATES != 0
         self.is_call = m.flags & RUN_CALL != 0
+        self.backpressure = h.backpressure
         self.group = <uint32_t> m.aux if self.is_call else 0
         return 0
 

@@ -159,10 +159,15 @@ class Worker:
 
     def stream(self, run, function, name, generator, packed):
         """Report each item as it is made. An exception is the last item, as in Ray, and the stream ends."""
-        index = flags = 0
+        index = flags = n_read = 0
         if not hasattr(generator, "__next__"):
             raise TypeError(f'{name} has num_returns="streaming", and it returned one {type(generator).__name__}')
         while not flags:
+            if run.backpressure and index - n_read >= run.backpressure:
+                n_read = self.client.await_read(run, index - run.backpressure + 1)
+                if n_read < 0:
+                    getattr(generator, "close", bool)()
+                    break
             try:
                 item = pack_part(next(generator), f"item {index} of {name}")
                 self.end_if_forked()
