@@ -5,6 +5,8 @@ description of the class (HandleInfo), so that who gets one needs neither the cl
 here holds a handle that the user has let go of: with the last one the actor ends.
 """
 
+from __future__ import annotations
+
 from weakref import WeakValueDictionary
 
 from raylite import lifecycle
@@ -19,13 +21,22 @@ from raylite.options import (
 from raylite.remote_function import STREAMING, pack_demand
 from raylite.signature import Signature
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeVar
+
+    from raylite.runtime.client import ObjectRef
+
+    Function = TypeVar("Function", bound=Callable[..., Any])
+
 PLACED_ON_CPU, OUT_OF_ORDER, DETACHED = 1, 2, 4
 ASYNC_CONCURRENCY = 1000
 BUILT_IN = ("__ray_ready__", "__ray_terminate__", "__ray_call__")
 METHOD_OPTIONS_ATTRIBUTE = "__raylite_method_options__"
 
 
-def method(*args, **options):
+def method(*args: Any, **options: Any) -> Callable[[Function], Function]:
     """Set options of an actor's method: `@method(num_returns=2)`.
 
     Raises TypeError if used without options, TypeError or ValueError for a wrong one.
@@ -37,14 +48,14 @@ def method(*args, **options):
         )
     checked = validate_method_options(options)
 
-    def mark(function):
+    def mark(function: Function) -> Function:
         setattr(function, METHOD_OPTIONS_ATTRIBUTE, checked)
         return function
 
     return mark
 
 
-def exit_actor():
+def exit_actor() -> None:
     """End the actor whose method calls this; calls that have not ended get ActorDiedError.
 
     Raises TypeError outside an actor.
@@ -61,7 +72,7 @@ def current_actor():
     return None if worker is None else worker.actor
 
 
-def get_actor(name, namespace=None):
+def get_actor(name: str, namespace: str | None = None) -> ActorHandle:
     """A handle of the actor of this name, in this job's namespace or another.
 
     Raises ValueError if there is none, or the name is no string or empty.
@@ -100,7 +111,7 @@ def full_name(name, namespace):
     return f"{namespace or lifecycle.namespace()}\n{name}".encode()
 
 
-def kill(actor, *, no_restart=True):
+def kill(actor: ActorHandle, *, no_restart: bool = True) -> None:
     """Kill an actor at once: calls that have not ended get ActorDiedError.
 
     Args: actor: its handle; no_restart: do not restart it, whatever its max_restarts.
@@ -143,7 +154,7 @@ class MethodInfo:
         self.is_generator = signature.is_generator
         self.max_retries = max_retries
         self.group = None
-        self.retries, self.retry_on = False, None
+        self.retries, self.retry_on = False, None  # type: bool, bytes | None
         self.n_returns = 1
         self.backpressure = backpressure
         self.set(options)
@@ -200,7 +211,7 @@ class HandleInfo:
         return 1 + self.groups.index(name)
 
 
-_infos = WeakValueDictionary()
+_infos: WeakValueDictionary[bytes, HandleInfo] = WeakValueDictionary()
 
 
 def info_of(state):
@@ -219,8 +230,11 @@ class ActorHandle:
 
     __slots__ = ("__weakref__", "_info", "_ref")
 
+    _info: HandleInfo
+    _ref: ObjectRef[Any]
+
     def __init__(self, *args):
-        raise TypeError("handles are made by the .remote() of an actor class and by get_actor, not by calling ActorHandle")
+        raise TypeError("handles are made by an actor class's .remote() and by get_actor, not by calling ActorHandle")
 
     @property
     def _actor_id(self):
@@ -228,12 +242,13 @@ class ActorHandle:
 
         return ActorID(self._ref.binary()[:16])
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> ActorMethod:
         info = self._info
         found = info.methods.get(name)
         if found is None:
             raise AttributeError(
-                info.not_methods.get(name) or f"'{info.class_name}' actors have no method '{name}'; they have "
+                info.not_methods.get(name)
+                or f"'{info.class_name}' actors have no method '{name}'; they have "
                 f"{', '.join(sorted(set(info.methods) - set(BUILT_IN))) or 'none'}"
             )
         return ActorMethod(self, found)
@@ -388,7 +403,7 @@ class ActorClass:
             raise AttributeError(name)
         return getattr(cls, name)
 
-    def remote(self, *args, **kwargs):
+    def remote(self, *args: Any, **kwargs: Any) -> ActorHandle:
         """Make an actor, with these arguments for its `__init__`. Returns its ActorHandle.
 
         Raises TypeError if `__init__` does not take these arguments; ValueError if the name is taken.
@@ -555,9 +570,8 @@ def methods_of(cls):
 
 def is_everyones(name, static):
     """Whether this special method is one that every class has, or that Python itself looks up on the class."""
-    return name in ("__init__", "__new__", "__del__", "__init_subclass__", "__class_getitem__") or (
-        not callable(static) or getattr(object, name, None) is not None or name in ("__class__", "__dict__")
-    )
+    looked_up = ("__class_getitem__", "__del__", "__init_subclass__", "__set_name__")
+    return name in looked_up or name in vars(object) or not callable(getattr(static, "__func__", static))
 
 
 def portable(options):

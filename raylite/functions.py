@@ -60,7 +60,7 @@ def pack_class(cls, name, settings):
 
 
 def pack_method(label, name, retry_on):
-    """A method as a Packed, for Client.register_function. 
+    """A method as a Packed, for Client.register_function.
 
     Args: label: shown in messages; name: of the method; retry_on: a pickled tuple of exception types, or None.
     """

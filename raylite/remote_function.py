@@ -67,7 +67,15 @@ class RemoteFunction:
             export = self._export(client, call.retry_on)
         try:
             refs = client.submit(
-                export[1], args, kwargs, call.n_returns, call.max_retries, call.retries, call.demand, call.name, call.backpressure
+                export[1],
+                args,
+                kwargs,
+                call.n_returns,
+                call.max_retries,
+                call.retries,
+                call.demand,
+                call.name,
+                call.backpressure,
             )
         except Exception as error:
             from raylite.exceptions import RayError

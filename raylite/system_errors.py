@@ -47,7 +47,7 @@ def actor_error(code: int, text: str) -> exceptions.RayActorError:
         return exceptions.ActorUnavailableError(f"its process ended ({how}), and it is being restarted", actor_id)
     if how.startswith(("signal ", "exit code ")):
         how = f"Its process ended: {how}"
-    fields = {"class_name": class_name, "pid": pid if pid != "0" else None}
+    fields: dict[str, Any] = {"class_name": class_name, "pid": pid if pid != "0" else None}
     if name:
         fields.update(name=name, namespace=namespace)
     return exceptions.ActorDiedError(how, actor_id=actor_id, **fields)
@@ -57,8 +57,8 @@ def submission_refused(answer: int) -> Exception:
     """The exception for a submission that the node did not accept (SUBMIT_* of message.pxd)."""
     if answer == TOO_MANY_PENDING:
         return exceptions.PendingCallsLimitExceeded(
-            "The actor has as many calls pending as its max_pending_calls allows. Wait for some of them (raylite.wait), "
-            "or give it a higher limit."
+            "The actor has as many calls pending as its max_pending_calls allows. Wait for some of them, or give it "
+            "a higher limit."
         )
     return exceptions.ActorAlreadyExistsError(
         "Actor with this name already exists in the namespace. Give another name or namespace, or use "

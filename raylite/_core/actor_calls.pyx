@@ -1,10 +1,9 @@
 """In which order an actor's calls go to its worker.
 
 Calls of one caller keep their order: a call waits for its own arguments and for the calls before it. Of the calls that
-wait for nothing, each concurrency group sends the oldest first, a few more than it runs at once, so that the worker need
-not wait for the next message. A call that is tried again goes in front of those that came after it.
+wait for nothing, each concurrency group sends the oldest first, a few more than it runs at once, so that the worker
+need not wait for the next message. A call that is tried again goes in front of those that came after it.
 """
-from cython.operator cimport dereference as deref
 from libc.stdint cimport uint32_t
 from libcpp.vector cimport vector
 from raylite._core.actor_table cimport ACTOR_ALIVE, ActorRow, actors_find, CallGroup, CallList, CALLS_AHEAD, \

@@ -15,21 +15,22 @@ from libcpp.pair cimport pair
 from libcpp.string cimport string
 from libcpp.vector cimport vector
 from raylite._core.actor_calls cimport call_comes_back, send_calls, want_service
-from raylite._core.actor_table cimport ACTOR_ALIVE, ACTOR_DEAD, ACTOR_PENDING, ACTOR_RESTARTING, ActorRow, \
-    actors_add, actors_erase, actors_find, add_all, CallGroup, CallList
+from raylite._core.actor_table cimport ACTOR_ALIVE, ACTOR_DEAD, ACTOR_RESTARTING, ActorRow, actors_add, actors_erase, \
+    actors_find, add_all, CallGroup, CallList
 from raylite._core.envelope cimport Blob, blob_copy, blob_data, blob_drop, blob_keep, envelope_pickle, envelope_valid, \
     EnvelopeHeader, system_error
-from raylite._core.execution cimport fail_task, function_name, resolve, retry
+from raylite._core.execution cimport fail_task, resolve, retry
 from raylite._core.ids cimport ACTOR_INDEX, object_id, ObjectId, TaskId
 from raylite._core.local_scheduler cimport ready_remove, Run, Worker, worker_find, worker_run
 from raylite._core.message cimport ACTOR_DETACHED, ACTOR_PLACED_ON_CPU, ActorHeader, CMD_STOP, Cursor, \
     KILL_NO_RESTART, STOP_KILL, take, take_padded
-from raylite._core.objects cimport object_hold, objects_add, objects_find, ObjectRow
+from raylite._core.objects cimport object_hold, ObjectRow, objects_add, objects_find
 from raylite._core.references cimport retire_task, store_blob
 from raylite._core.resources cimport resources_lend, resources_take_back
-from raylite._core.state cimport emit, ERROR_ACTOR_DIED, ERROR_ACTOR_INIT, ERROR_ACTOR_UNAVAILABLE, ERROR_TASK_CANCELLED, set_state
-from raylite._core.task_table cimport CANCEL_KILLS, is_creation, TASK_BLOCKED, TASK_CANCELLED, TASK_FAILED, \
-    TASK_FINISHED, TASK_READY, TASK_RUNNING, TASK_WAITING, tasks_find
+from raylite._core.state cimport emit, ERROR_ACTOR_DIED, ERROR_ACTOR_INIT, ERROR_ACTOR_UNAVAILABLE, \
+    ERROR_TASK_CANCELLED, set_state
+from raylite._core.task_table cimport CANCEL_KILLS, TASK_BLOCKED, TASK_CANCELLED, TASK_FAILED, TASK_FINISHED, \
+    TASK_READY, TASK_RUNNING, TASK_WAITING, tasks_find
 
 cdef enum:
     GROUPS_MOST = 1024
@@ -105,11 +106,16 @@ cdef ObjectId actor_by_name(NodeState* n, uint32_t client, const char* name, uin
 cdef void describe(NodeState* n, const ActorRow* actor, string* out) noexcept nogil:
     """Class, actor id in hexadecimal, full name, process: each ended by 0x1f."""
     cdef char text[64]
+    cdef const unsigned char* id = <const unsigned char*> &actor.id
+    cdef size_t i
     it = n.functions.find(actor.function)
     if it != n.functions.end() and n.functions[actor.function].name != NULL:
         out.append(blob_data(n.functions[actor.function].name), n.functions[actor.function].name.size)
-    snprintf(text, 64, "\x1f%016llx%016llx\x1f", <unsigned long long> actor.id.hi, <unsigned long long> actor.id.lo)
-    out.append(<const char*> text)
+    out.append(b"\x1f")
+    for i in range(sizeof(TaskId)):
+        snprintf(text, 64, "%02x", id[i])
+        out.append(<const char*> text)
+    out.append(b"\x1f")
     out.append(actor.name)
     snprintf(text, 64, "\x1f%u\x1f", actor.process)
     out.append(<const char*> text)
@@ -302,8 +308,8 @@ cdef void creation_ended(NodeState* n, TaskRow* row, Worker* w, const char* erro
 cdef void creation_failed(NodeState* n, TaskRow* row, Blob* error) noexcept nogil:
     """It never ran: an argument is an error, or no process could be started. Takes over the hold of `error`."""
     cdef ActorRow* actor = actors_find(&n.actors, row.id)
-    cdef const char* why = b"it could not be created: an argument of its creation is an error, or no process could be " \
-        b"started"
+    cdef const char* why = \
+        b"it could not be created: an argument of its creation is an error, or no process could be started"
     set_state(n, row, TASK_FAILED, 0)
     retire_task(n, row)
     if actor != NULL:
@@ -334,7 +340,8 @@ cdef void lose_call(NodeState* n, ActorRow* actor, TaskRow* row, const char* why
         fail_task(n, row, actor_error(n, actor, ERROR_ACTOR_UNAVAILABLE, why, size), TASK_FAILED)
 
 
-cdef void actor_lost(NodeState* n, ActorRow* actor, uint64_t started, const char* why, uint64_t why_size) noexcept nogil:
+cdef void actor_lost(NodeState* n, ActorRow* actor, uint64_t started, const char* why, uint64_t why_size) \
+        noexcept nogil:
     """Its process died; messages up to position `started` had been begun."""
     cdef vector[pair[uint64_t, TaskId]] lost
     cdef TaskRow* row

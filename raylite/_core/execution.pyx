@@ -477,7 +477,7 @@ cdef bint values_valid(Cursor c, uint32_t n_values) noexcept nogil:
 
 
 cdef bint answers_all(const TaskRow* row, const Message* m, const FinishedHeader* h) noexcept nogil:
-    """Whether each return has its value. A cancelled task may leave them to the node; a creation has one if it failed."""
+    """Whether each return has its value. A cancelled task may leave them to the node; a failed creation has one."""
     return h.n_values == n_result_rows(row) or (h.n_values == 0 and m.flags & (FINISHED_CANCELLED | FINISHED_EXITS)) \
         or (is_creation(row) and h.n_values == 1)
 

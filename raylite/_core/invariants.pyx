@@ -6,7 +6,7 @@ state says so. Arena: used bytes are the blocks' sizes, and every value there li
 is kept exactly while results of it could be lost. Waiting: who waits exists, and what is waited for will come.
 """
 from cython.operator cimport dereference as deref, preincrement
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t, uint8_t
 from libcpp.unordered_map cimport unordered_map
 from libcpp.map cimport map as ordered_map
 from libcpp.vector cimport vector
@@ -21,8 +21,8 @@ from raylite._core.objects cimport OBJECT_IN_ARENA, OBJECT_INLINE, OBJECT_PENDIN
 from raylite._core.resources cimport CPU, UNIT
 from raylite._core.state cimport request_key
 from raylite._core.task_table cimport is_call, is_creation, LISTED_CALLER, LISTED_NOT, LISTED_READY, LISTED_SENT, \
-    LISTED_WAITING, TASK_BLOCKED, TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_RUNNING, \
-    TASK_WAITING, TaskRow, tasks_find
+    LISTED_WAITING, TASK_BLOCKED, TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_RUNNING, TASK_WAITING, TaskRow, \
+    tasks_find
 
 cdef struct Counts:
     int64_t as_task
@@ -113,7 +113,8 @@ cdef const char* check_arena(NodeState* n) noexcept nogil:
     return NULL
 
 
-cdef void count_taken(NodeState* n, const Run* run, vector[int64_t]* taken, vector[int64_t]* gpu_taken) noexcept nogil:
+cdef void count_taken(NodeState* n, const Run* run, vector[int64_t]* taken, vector[int64_t]* gpu_taken) \
+        noexcept nogil:
     cdef size_t i
     shape = &n.scheduler.resources.shapes[run.shape]
     for i in range(shape.amounts.size()):
@@ -244,7 +245,8 @@ cdef const char* check_actor(NodeState* n, ActorRow* actor) noexcept nogil:
         return b"an actor is alive without a worker, or has one and is not"
     if actor.worker and (w == NULL or not w.settled or not same_task(w.actor, actor.id)):
         return b"an actor's worker is gone, or another's"
-    if actor.state != ACTOR_DEAD and actor.state != ACTOR_ALIVE and (creation == NULL or creation.state == TASK_FINISHED):
+    if actor.state != ACTOR_DEAD and actor.state != ACTOR_ALIVE \
+            and (creation == NULL or creation.state == TASK_FINISHED):
         return b"an actor waits for a creation that is over"
     if (actor.state == ACTOR_DEAD) != (actor.death != NULL) or (actor.state == ACTOR_DEAD and actor.n_unfinished):
         return b"an actor is dead and has calls left, or cannot say of what it died"

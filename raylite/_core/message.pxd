@@ -23,7 +23,7 @@ cdef enum MessageKind:
     EV_LEASE = 14                 # request; payload: u64 bytes wanted in the arena
     EV_RETURN = 15                # payload: Location: a lease that was not used
     EV_FUNCTION = 16              # object: function id; payload: u32 name size, name, padding, envelope
-    EV_CANCEL = 17                # object.task; flags: CANCEL_FORCE
+    EV_CANCEL = 17                # object.task; flags: CANCEL_*; request: 0, or answer with aux 1: it is a call
     EV_RECALLED = 18              # client; request: positions it had started when its queue was taken back
     EV_DECLINED = 19              # object.task, request: position: taken back, and so not begun
     EV_TICK = 20                  # time passed
@@ -74,7 +74,7 @@ cdef enum:
     RUN_CREATES = 16              # the worker is the new actor's from now on
     RUN_CALL = 32                 # of the worker's actor; aux: concurrency group
     VALUE_IN_ARENA = 1
-    READY_END = 1                 # EV_NEXT: the stream has no such item; EV_AWAIT_READ: it has no reader
+    READY_END = 1                 # EV_NEXT: there is no such item; EV_AWAIT_READ: nor a reader
     STOP_KILL = 1
     CANCEL_FORCE = 1
     CANCEL_RECURSIVE = 2
@@ -90,7 +90,7 @@ cdef enum:
     QUERY_RESOURCES = 1
     QUERY_TASKS = 2
     QUERY_STORY = 3
-    QUERY_ACTOR = 4               # payload: a full name; the answer: the id of the actor, held by the client; or nothing
+    QUERY_ACTOR = 4               # payload: a full name; the answer: the TaskId of the actor, now held; or none
     QUERY_ACTOR_NAME = 6          # payload: TaskId of an actor; the answer: its full name
     QUERY_NAMES = 5               # the full names of actors, each ended by a line feed
 

@@ -14,14 +14,16 @@ from raylite._core.actors cimport serve_actors
 from raylite._core.envelope cimport align8, Blob, blob_data, blob_new
 from raylite._core.execution cimport arguments_usable, resolve
 from raylite._core.ids cimport object_id, ObjectId, TaskId
-from raylite._core.local_scheduler cimport find_place, idle_remove, Place, PLACE_IDLE, PLACE_NONE, \
-    PLACE_QUEUE, Queued, ready_remove, Run, Worker, worker_add, worker_begin, worker_dedicate, worker_find
-from raylite._core.message cimport CMD_RUN, CMD_SPAWN, CMD_STOP, EV_GET, Message, RUN_ARGS_OBJECT, RUN_CALL, RUN_CREATES, \
-    RUN_HAS_FUNCTION, RUN_IN_PLACE, RUN_RETRY_EXCEPTIONS, RunHeader, SUBMIT_ARGS_OBJECT, SUBMIT_RETRY_EXCEPTIONS, ValueRecord
+from raylite._core.local_scheduler cimport find_place, idle_remove, Place, PLACE_IDLE, PLACE_NONE, PLACE_QUEUE, \
+    Queued, ready_remove, Run, Worker, worker_add, worker_begin, worker_dedicate, worker_find
+from raylite._core.message cimport CMD_RUN, CMD_SPAWN, CMD_STOP, EV_GET, Message, RUN_ARGS_OBJECT, RUN_CALL, \
+    RUN_CREATES, RUN_HAS_FUNCTION, RUN_IN_PLACE, RUN_RETRY_EXCEPTIONS, RunHeader, SUBMIT_ARGS_OBJECT, \
+    SUBMIT_RETRY_EXCEPTIONS, ValueRecord
 from raylite._core.objects cimport OBJECT_IN_ARENA, OBJECT_INLINE, object_pin, object_ready, ObjectRow, objects_find
 from raylite._core.resources cimport resources_acquire, resources_fit
 from raylite._core.state cimport emit, Request, request_key, set_state
-from raylite._core.task_table cimport is_call, is_creation, TASK_PLACED, TASK_READY, TASK_RUNNING, TASK_WAITING, TaskRow, tasks_find
+from raylite._core.task_table cimport is_call, is_creation, TASK_PLACED, TASK_READY, TASK_RUNNING, TASK_WAITING, \
+    TaskRow, tasks_find
 
 
 # ---- placing ---------------------------------------------------------------------------------------------------

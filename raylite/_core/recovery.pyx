@@ -18,15 +18,14 @@ from raylite._core.envelope cimport system_error
 from raylite._core.ids cimport object_id, PUT_INDEX, same_task, TaskId
 from raylite._core.local_scheduler cimport n_shared, Queued, ready_push, ready_remove, Run, Worker, worker_find, \
     worker_remove, worker_run
-from raylite._core.message cimport CANCEL_FORCE, CANCEL_RECURSIVE, CMD_CANCEL, DECLINED_NO_FUNCTION
+from raylite._core.message cimport CANCEL_FORCE, CANCEL_RECURSIVE, CMD_CANCEL, CMD_READY, DECLINED_NO_FUNCTION
 from raylite._core.objects cimport OBJECT_IN_ARENA, object_unpin, ObjectRow, objects_find
 from raylite._core.references cimport retire_task
-from raylite._core.state cimport call_back_queue, emit, ERROR_SPAWN_FAILED, ERROR_TASK_CANCELLED, ERROR_WORKER_CRASHED, \
-    set_state, warn
-from raylite._core.task_table cimport CANCEL_INTERRUPTS, CANCEL_KILLS, is_call, is_creation, TASK_BLOCKED, TASK_CANCELLED, TASK_FAILED, \
-    TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_RUNNING, TaskRow, tasks_find
-from raylite._core.execution cimport fail_task, function_name, release_worker_slot, retry, \
-    stop_running
+from raylite._core.state cimport call_back_queue, emit, ERROR_SPAWN_FAILED, ERROR_TASK_CANCELLED, \
+    ERROR_WORKER_CRASHED, set_state, warn
+from raylite._core.task_table cimport CANCEL_INTERRUPTS, CANCEL_KILLS, is_call, is_creation, TASK_BLOCKED, \
+    TASK_CANCELLED, TASK_FAILED, TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_RUNNING, TaskRow, tasks_find
+from raylite._core.execution cimport fail_task, function_name, release_worker_slot, retry, stop_running
 
 cdef enum:
     SPAWNS_MOST = 3               # workers in a row that never came, before their tasks fail
@@ -231,6 +230,12 @@ cdef void on_cancel(NodeState* n, const Message* m) noexcept nogil:
     cdef vector[TaskId] ids
     cdef TaskRow* row
     cdef size_t i
+    row = tasks_find(&n.tasks, m.object.task)
+    if m.request:                 # who asks for force hears whether that is possible
+        emit(n, CMD_READY, m.client, NULL).request = m.request
+        n.commands.back().message.aux = row != NULL and is_call(row)
+        if row != NULL and is_call(row):
+            return
     if m.object.index & PUT_INDEX:
         return                    # a value that was put is nobody's result; its id has the task that put it
     ids.push_back(m.object.task)

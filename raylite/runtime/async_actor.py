@@ -153,7 +153,7 @@ class AsyncActor(Actor):
         return flags & ~FINISHED_USER_ERROR, index
 
     def read(self, run, index):
-        """A future of how many items the reader has taken, once that is this many; -1 if there is no reader any more."""
+        """A future of how many items the reader has taken, once it is this many; -1: there is no reader any more."""
         future, arrived = asyncio_pair(lambda n_read: n_read)
         self.client.watch_read(run, index, arrived)
         return future

@@ -15,13 +15,13 @@ from libcpp.deque cimport deque
 from libcpp.vector cimport vector
 from raylite._core.envelope cimport align8, blob_data, blob_drop, blob_keep, envelope_pickle, envelope_valid, \
     EnvelopeHeader, KIND_ARGUMENTS, KIND_FUNCTION, KIND_SYSTEM_ERROR, KIND_USER_ERROR
-from raylite._core.ids cimport ACTOR_INDEX, derive_task, FUNCTION_INDEX, hash_bytes, object_bytes, object_from_bytes, object_id, \
-    PUT_INDEX, task_bytes, task_from_bytes
+from raylite._core.ids cimport ACTOR_INDEX, derive_task, FUNCTION_INDEX, hash_bytes, object_bytes, object_from_bytes, \
+    object_id, PUT_INDEX, task_bytes, task_from_bytes
 from raylite._core.message cimport *
 from raylite.runtime.inbox cimport inbox_call, inbox_detach, inbox_free_call, inbox_lock, inbox_release_later, \
     inbox_send, inbox_take_arrived, inbox_unlock
-from raylite.runtime.native cimport close, event_clear, event_set, getpid, map_shared, monotonic_ns, pthread_mutex_lock, \
-    pthread_mutex_trylock, pthread_mutex_unlock, unmap
+from raylite.runtime.native cimport close, event_clear, event_set, getpid, map_shared, monotonic_ns, \
+    pthread_mutex_lock, pthread_mutex_trylock, pthread_mutex_unlock, unmap
 from raylite.runtime.pump cimport pump_wait
 from raylite.serialization cimport BlobBuffer, unpack_blob, unpack_memory
 
@@ -648,15 +648,25 @@ cdef class Client:
             self.free_call(call)
 
     def cancel(self, ObjectRef ref not None, bint force, bint recursive):
-        """Ask for the task behind a reference to be cancelled."""
+        """Ask for the task behind a reference to be cancelled. Raises ValueError for a call of an actor, by force."""
         cdef Message m
+        cdef Call* call
+        cdef int arrived = 0
+        cdef bint is_call
         self.usable()
         require_alive(ref)
         memset(&m, 0, sizeof(Message))
         m.kind = EV_CANCEL
         m.object = ref.id
         m.flags = (CANCEL_FORCE if force else 0) | (CANCEL_RECURSIVE if recursive else 0)
-        self.post(&m, NULL)
+        if not force:
+            self.post(&m, NULL)
+            return
+        call = self.await_answer(self.open_call(&m, NULL, 0, 0), -1, &arrived)
+        is_call = call.aux != 0
+        self.free_call(call)
+        if is_call:
+            raise ValueError("force=True is not supported for calls of actors: kill() ends the actor")
 
     # ---- values ------------------------------------------------------------------------------------------------
 
@@ -818,8 +828,8 @@ cdef class Client:
         """Submit a task; returns the list of its references (for a stream: the one that stands for it).
 
         Args: function: from register_function of this client; args, kwargs: checked against its signature;
-        n_returns: -1 for a generator; demand: see resources.pyx; name: empty for the function's own; backpressure: items
-        that a generator may be ahead of its reader, 0: any number.
+        n_returns: -1 for a generator; demand: see resources.pyx; name: empty for the function's own; backpressure:
+        items that a generator may be ahead of its reader, 0: any number.
         """
         cdef SubmitHeader h
         memset(&h, 0, sizeof(SubmitHeader))
@@ -851,12 +861,12 @@ cdef class Client:
         call.group = group
         call.unused = 0
         context.n_calls[call.actor] += 1
-        return self.submit_any(function, args, kwargs, &h, (<const char*> &call)[:sizeof(CallHeader)], NO_DEMAND, name,
-                               confirm)
+        more = (<const char*> &call)[:sizeof(CallHeader)]
+        return self.submit_any(function, args, kwargs, &h, more, NO_DEMAND, name, confirm)
 
     def create_actor(self, ObjectRef function not None, tuple args, dict kwargs, bytes demand not None,
-                     bytes name not None, int32_t max_restarts, int32_t max_pending, uint32_t flags, list groups not None,
-                     bytes full_name not None, handle):
+                     bytes name not None, int32_t max_restarts, int32_t max_pending, uint32_t flags,
+                     list groups not None, bytes full_name not None, handle):
         """Make an actor; returns the reference of its object.
 
         Args: function: its class, registered; name: of the task that creates it; groups: calls at once, for each

@@ -1,8 +1,8 @@
 """A worker process: takes tasks from its ring, runs them, reports what they made.
 
-It runs one task at a time on its main thread, or is an actor's for good (actor_process); a task that it is asked to run while another waits in a get runs on top
-of that one. Whatever user code raises becomes the task's result; only SystemExit, a signal, or the node's word end the
-process.
+It runs one task at a time on its main thread, or is an actor's for good (actor_process); a task that it is asked to run
+while another waits in a get runs on top of that one. Whatever user code raises becomes the task's result; only
+SystemExit, a signal, or the node's word end the process.
 """
 
 import _signal

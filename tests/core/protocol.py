@@ -13,7 +13,9 @@ from raylite._core.ids import child_task, content_hash
 # Events
 EV_ATTACH, EV_DETACH, EV_SUBMIT, EV_FINISHED, EV_YIELDED, EV_GET, EV_WAIT, EV_NEXT, EV_FORGET = range(1, 10)
 EV_PUT, EV_HOLD, EV_RELEASE, EV_UNPIN, EV_LEASE, EV_RETURN, EV_FUNCTION, EV_CANCEL, EV_RECALLED = range(10, 19)
-EV_DECLINED, EV_TICK, EV_SEGMENT, EV_LOST, EV_QUERY, EV_KEEP, EV_EXPOSE, EV_COMMITTED, EV_KILL, EV_AWAIT_READ = range(19, 29)
+EV_DECLINED, EV_TICK, EV_SEGMENT, EV_LOST, EV_QUERY, EV_KEEP, EV_EXPOSE, EV_COMMITTED, EV_KILL, EV_AWAIT_READ = range(
+    19, 29
+)
 # Commands
 CMD_RUN, CMD_VALUE, CMD_READY, CMD_LEASED, CMD_SPAWN, CMD_STOP, CMD_RECALL, CMD_SEGMENT = range(64, 72)
 CMD_UNSEGMENT, CMD_WARN, CMD_REJECT, CMD_FORGET_FUNCTION, CMD_COMMIT, CMD_EXPOSED = range(72, 78)
@@ -133,8 +135,18 @@ def submit(
 ) -> bytes:
     """The payload of EV_SUBMIT."""
     header = SUBMIT_HEADER.pack(
-        on_wire(function), parent, digest, n_returns, max_retries, flags, len(refs), len(demand), len(name), len(args),
-        backpressure, 0
+        on_wire(function),
+        parent,
+        digest,
+        n_returns,
+        max_retries,
+        flags,
+        len(refs),
+        len(demand),
+        len(name),
+        len(args),
+        backpressure,
+        0,
     )
     return header + on_wire(*refs) + padded(demand) + padded(name.encode()) + padded(args)
 
@@ -259,9 +271,7 @@ def read_envelope(data: bytes) -> Envelope:
 
 def read_run(payload: bytes) -> Run:
     reader = Reader(payload)
-    function, parent, n_returns, n_values, n_gpus, name_size, function_size, args_size, _, _ = reader.unpack(
-        RUN_HEADER
-    )
+    function, parent, n_returns, n_values, n_gpus, name_size, function_size, args_size, _, _ = reader.unpack(RUN_HEADER)
     gpus = struct.unpack(f"<{n_gpus}I", reader.take_padded(4 * n_gpus))
     name = reader.take_padded(name_size).decode()
     body = reader.take_padded(function_size)
