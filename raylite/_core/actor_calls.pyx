@@ -1,11 +1,10 @@
 """In which order an actor's calls go to its worker.
 
 Calls of one caller keep their order: a call waits for its own arguments and for the calls before it. Of the calls that
-wait for nothing, each concurrency group sends the oldest first, a few more than it runs at once, so that the worker need
-not wait for the next message. A call that is tried again goes in front of those that came after it; if it has to wait for
-arguments once more (their bytes were lost), those that are not sent yet wait for it again.
+wait for nothing, each concurrency group sends the oldest first, a few more than it runs at once, so that the worker
+need not wait for the next message. A call that is tried again goes in front of those that came after it; if it has to
+wait for arguments once more (their bytes were lost), those that are not sent yet wait for it again.
 """
-from cython.operator cimport dereference as deref
 from libc.stdint cimport uint32_t
 from libcpp.vector cimport vector
 from raylite._core.ids cimport same_task

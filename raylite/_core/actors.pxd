@@ -22,7 +22,8 @@ cdef void add_actor(NodeState* n, TaskRow* row, const ActorRequest* request, uin
 cdef Blob* death_of(NodeState* n, TaskId actor) noexcept nogil
 cdef void creation_ended(NodeState* n, TaskRow* row, Worker* w, const char* error) noexcept nogil
 cdef void creation_failed(NodeState* n, TaskRow* row, Blob* error) noexcept nogil
-cdef void actor_lost(NodeState* n, ActorRow* actor, uint64_t started, const char* why, uint64_t why_size) noexcept nogil
+cdef void actor_lost(NodeState* n, ActorRow* actor, uint64_t started, const char* why, uint64_t why_size) \
+    noexcept nogil
 cdef void actor_exits(NodeState* n, TaskId id) noexcept nogil
 cdef void actor_unreferenced(NodeState* n, TaskId id) noexcept nogil
 cdef void serve_actors(NodeState* n) noexcept nogil

@@ -16,22 +16,22 @@ from libcpp.pair cimport pair
 from libcpp.string cimport string
 from libcpp.vector cimport vector
 from raylite._core.actor_calls cimport call_comes_back, send_calls, want_service
-from raylite._core.actor_table cimport ACTOR_ALIVE, ACTOR_DEAD, ACTOR_PENDING, ACTOR_RESTARTING, ActorRow, \
-    actors_add, actors_erase, actors_find, add_all, CallGroup, CallList
+from raylite._core.actor_table cimport ACTOR_ALIVE, ACTOR_DEAD, ACTOR_RESTARTING, ActorRow, actors_add, actors_erase, \
+    actors_find, add_all, CallGroup, CallList
 from raylite._core.envelope cimport Blob, blob_copy, blob_data, blob_drop, blob_keep, envelope_pickle, envelope_valid, \
     EnvelopeHeader, KIND_SYSTEM_ERROR, KIND_VALUE, system_error
-from raylite._core.execution cimport fail_task, function_name, resolve, retry
+from raylite._core.execution cimport fail_task, resolve, retry
 from raylite._core.ids cimport ACTOR_INDEX, object_id, ObjectId, TaskId
 from raylite._core.local_scheduler cimport ready_remove, Worker, worker_find, worker_run
 from raylite._core.message cimport ACTOR_DETACHED, ACTOR_PLACED_ON_CPU, ActorHeader, CMD_STOP, Cursor, \
     KILL_NO_RESTART, STOP_KILL, take, take_padded
-from raylite._core.objects cimport object_hold, objects_add, objects_find, ObjectRow
+from raylite._core.objects cimport object_hold, ObjectRow, objects_add, objects_find
 from raylite._core.references cimport drop_value, retire_task, store_blob
 from raylite._core.resources cimport resources_lend
 from raylite._core.state cimport emit, ERROR_ACTOR_DIED, ERROR_ACTOR_INIT, ERROR_ACTOR_UNAVAILABLE, \
     ERROR_SPAWN_FAILED, ERROR_TASK_CANCELLED, set_state
-from raylite._core.task_table cimport CANCEL_KILLS, is_creation, TASK_BLOCKED, TASK_CANCELLED, TASK_FAILED, \
-    TASK_FINISHED, TASK_READY, TASK_RUNNING, TASK_WAITING, tasks_find
+from raylite._core.task_table cimport CANCEL_KILLS, TASK_BLOCKED, TASK_CANCELLED, TASK_FAILED, TASK_FINISHED, \
+    TASK_READY, TASK_RUNNING, TASK_WAITING, tasks_find
 
 cdef enum:
     GROUPS_MOST = 1024
@@ -125,9 +125,14 @@ cdef ObjectId actor_by_name(NodeState* n, uint32_t client, const char* name, uin
 cdef void describe(NodeState* n, const ActorRow* actor, string* out) noexcept nogil:
     """Class, actor id in hexadecimal, full name, process: each ended by 0x1f."""
     cdef char text[64]
+    cdef const unsigned char* id = <const unsigned char*> &actor.id
+    cdef size_t i
     out.append(actor.class_name)
-    snprintf(text, 64, "\x1f%016llx%016llx\x1f", <unsigned long long> actor.id.hi, <unsigned long long> actor.id.lo)
-    out.append(<const char*> text)
+    out.append(b"\x1f")
+    for i in range(sizeof(TaskId)):
+        snprintf(text, 64, "%02x", id[i])
+        out.append(<const char*> text)
+    out.append(b"\x1f")
     out.append(actor.name)
     snprintf(text, 64, "\x1f%u\x1f", actor.process)
     out.append(<const char*> text)
@@ -367,7 +372,8 @@ cdef void lose_call(NodeState* n, ActorRow* actor, TaskRow* row, const char* why
         fail_task(n, row, actor_error(n, actor, ERROR_ACTOR_UNAVAILABLE, why, size), TASK_FAILED)
 
 
-cdef void actor_lost(NodeState* n, ActorRow* actor, uint64_t started, const char* why, uint64_t why_size) noexcept nogil:
+cdef void actor_lost(NodeState* n, ActorRow* actor, uint64_t started, const char* why, uint64_t why_size) \
+        noexcept nogil:
     """Its process died; messages up to position `started` had been begun."""
     cdef vector[pair[uint64_t, TaskId]] lost
     cdef TaskRow* row

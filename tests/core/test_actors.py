@@ -115,9 +115,7 @@ def test_what_init_raises_is_what_calls_get(wide):
 
 
 def id_text(host, actor):
-    """The id of an actor as errors show it: two numbers."""
-    id = host.task(actor)
-    return "".join(f"{int.from_bytes(half, 'little'):016x}" for half in (id[:8], id[8:]))
+    return host.task(actor).hex()
 
 
 def test_an_argument_of_init_that_is_an_error_ends_the_actor(wide):
