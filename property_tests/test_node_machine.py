@@ -9,7 +9,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from property_tests.world import Task, World, creator_of, object_of
+from property_tests.world import Actor, Task, World, creator_of, object_of
 from tests.core import protocol as p
 
 RESOURCES = {"CPU": 3, "GPU": 2, "x": 1}
@@ -24,13 +24,15 @@ NEEDS = [
     {"GPU": 0.5},
 ]
 CPU_ONLY = 5  # of NEEDS: tasks that hold nothing else may wait for others
+ACTOR_NEEDS = [{}, {"CPU": 1}, {"GPU": 1}]  # the second for placing only; of those that keep it, there is one at most
 BLOCK = p.BLOCK_ALIGNMENT
 
 DRIVER_ACTS = ("get", "get", "wait", "put", "read_stream", "forget", "release", "release", "share", "submit_again", "expose",
                "come_or_go")  # fmt: skip
 WORKER_ACTS = ("attach", "advance", "advance", "read", "hear", "begin", "end_task", "give_item", "be_interrupted",
-               "put_in_task", "block", "call", "call", "resume", "give_up")  # fmt: skip
-FAULTS = ("crash", "fail_to_spawn", "lose", "lose", "cancel")
+               "put_in_task", "block", "call", "call", "resume", "give_up", "call_actor", "call_actor", "make_actor",
+               "leave_actor", "turn")  # fmt: skip
+FAULTS = ("crash", "crash_actor", "fail_to_spawn", "lose", "lose", "cancel", "kill")
 
 pick = st.integers(0, 1 << 16)
 task_shapes = st.fixed_dictionaries(
@@ -45,6 +47,16 @@ task_shapes = st.fixed_dictionaries(
         "retries_exceptions": st.booleans(),
         "in_arena": st.booleans(),
         "picks": st.lists(pick, min_size=5, max_size=5),
+    }
+)
+actor_shapes = st.fixed_dictionaries(
+    {
+        "max_restarts": st.sampled_from([0, 0, 1, 2, -1]),
+        "groups": st.sampled_from([(1,), (1,), (2,), (1, 2)]),
+        "flags": st.sampled_from([0, 0, p.ACTOR_OUT_OF_ORDER, p.ACTOR_DETACHED]),
+        "needs": st.sampled_from([0, 1, 1, 2]),
+        "fails": st.sampled_from([0, 0, 0, 0, 1]),
+        "task": task_shapes,
     }
 )
 
@@ -67,6 +79,7 @@ class NodeMachine(RuleBasedStateMachine):
             object_store_bytes=store_blocks * BLOCK, segment_bytes=2 * BLOCK,
         )  # fmt: skip
         self.n_put = 0
+        self.kept = set()  # what an actor keeps for life
         self.readers = {}  # of streams: one driver each
 
     # ---- who and what there is ---------------------------------------------------------------------------------
@@ -79,6 +92,27 @@ class NodeMachine(RuleBasedStateMachine):
             name, parent, refs, nested, shape["n_returns"], shape["n_items"], NEEDS[shape["needs"]],
             shape["max_retries"], shape["n_failures"], shape["retries_exceptions"], shape["in_arena"],
         )  # fmt: skip
+
+    def new_creation(self, name, parent, shape, names, nested_names):
+        task = self.new_task(name, parent, shape["task"], names, nested_names)
+        needs, flags = ACTOR_NEEDS[shape["needs"]], shape["flags"]
+        what = next(iter(needs), "")
+        if what == "CPU":
+            flags |= p.ACTOR_PLACED_ON_CPU if what in self.kept or shape["task"]["needs"] % 2 else 0
+        elif what in self.kept:
+            needs = {}
+        if needs and not flags & p.ACTOR_PLACED_ON_CPU:
+            self.kept.add(what)
+        task.n_returns, task.needs, task.n_failures, task.retries_exceptions = 0, needs, shape["fails"], False
+        task.makes = Actor(shape["max_restarts"], shape["groups"], flags)
+        return task
+
+    def new_call(self, name, parent, shape, names, nested_names, handles):
+        """A call of one of the actors that the handles are of."""
+        task = self.new_task(name, parent, shape, names, nested_names)
+        task.actor, task.needs = choose(handles, shape["picks"][0]), {}
+        task.group = shape["picks"][1] % len(self.world.tasks[creator_of(task.actor)].makes.groups)
+        return task
 
     def alive(self):
         return [worker for worker in self.world.workers() if worker.attached]
@@ -98,6 +132,23 @@ class NodeMachine(RuleBasedStateMachine):
         for shape in shapes:
             names = list(driver.held)
             self.world.submit(driver, self.new_task(f"t{len(self.world.tasks)}", "root", shape, names, names))
+
+    @rule(shapes=st.lists(actor_shapes, min_size=1, max_size=2), who=pick)
+    def make_actors(self, shapes, who):
+        driver = choose(self.world.drivers(), who)
+        for shape in shapes:
+            names = list(driver.held)
+            self.world.submit(driver, self.new_creation(f"t{len(self.world.tasks)}", "root", shape, names, names))
+
+    @rule(shapes=st.lists(task_shapes, min_size=2, max_size=8), who=pick)
+    def call_actors(self, shapes, who):
+        driver = choose(self.world.drivers(), who)
+        for shape in shapes:
+            names = list(driver.held)
+            handles = [name for name in names if name.endswith("@")]
+            if handles:
+                name = f"t{len(self.world.tasks)}"
+                self.world.submit(driver, self.new_call(name, "root", shape, names, names, handles))
 
     @rule(shapes=st.lists(task_shapes, min_size=1, max_size=2), which=pick)
     def submit_children(self, shapes, which):
@@ -178,6 +229,7 @@ class NodeMachine(RuleBasedStateMachine):
 
     def submit_again(self, driver, which):
         tasks = [task for task in self.world.tasks.values() if task.parent == "root" and not task.is_stream]
+        tasks = [task for task in tasks if task.makes is None and not task.actor]
         tasks = [task for task in tasks if all(ref in driver.held for ref in (*task.refs, *task.nested))]
         if tasks:
             self.world.submit(driver, choose(tasks, which), confirm=True)
@@ -217,10 +269,10 @@ class NodeMachine(RuleBasedStateMachine):
         self.world.hear(worker, 1 + which % 3)
 
     def able_to_begin(self):
-        return [worker for worker in self.alive() if worker.runs and not worker.stack]
+        return [worker for worker in self.alive() if worker.next_run() is not None]
 
     def begin(self, worker, which):
-        self.world.begin(worker, worker.runs.popleft())
+        self.world.begin_next(worker)
 
     def able_to_end_task(self):
         return [w for w in self.running() if not (w.stack[-1].task.is_stream and w.stack[-1].n_left)]
@@ -250,7 +302,7 @@ class NodeMachine(RuleBasedStateMachine):
         self.world.put_in_task(worker, in_arena=which % 2 == 0)
 
     def able_to_block_at_all(self):
-        return [worker for worker in self.running() if worker.stack[-1].task.needs in NEEDS[:CPU_ONLY]]
+        return [w for w in self.running() if w.creation is not None or w.stack[-1].task.needs in NEEDS[:CPU_ONLY]]
 
     def able_to_block(self):
         return [worker for worker in self.able_to_block_at_all() if worker.stack[-1].references]
@@ -282,11 +334,59 @@ class NodeMachine(RuleBasedStateMachine):
     def give_up(self, worker, which):
         self.world.give_up(worker)
 
+    def able_to_call_actor(self):
+        able = [w for w in self.running() if w.stack[-1].n_submitted < 3]
+        return [w for w in able if any(name.endswith("@") for name in w.stack[-1].references)]
+
+    def call_actor(self, worker, which):
+        frame = worker.stack[-1]
+        handles = [name for name in frame.references if name.endswith("@")]
+        shape = {"n_refs": 0, "n_nested": which % 2, "n_returns": 1, "n_items": 0, "needs": 0, "max_retries": which % 3,
+                 "n_failures": 0, "retries_exceptions": False, "in_arena": which % 5 == 0, "picks": [which] * 5}  # fmt: skip
+        self.world.submit_child(worker, self.new_call("", frame.task.name, shape, [], [*frame.task.nested], handles))
+
+    def able_to_make_actor(self):
+        return [w for w in self.running() if w.stack[-1].n_submitted < 3 and len(self.world.tasks) < 100]
+
+    def make_actor(self, worker, which):
+        if which % 3:
+            return
+        frame = worker.stack[-1]
+        task = {"n_refs": 0, "n_nested": which % 2, "n_returns": 0, "n_items": 0, "needs": which % 2, "max_retries": 0,
+                "n_failures": 0, "retries_exceptions": False, "in_arena": False, "picks": [which] * 5}  # fmt: skip
+        shape = {"max_restarts": which % 3, "groups": (1 + which % 2,), "flags": 0, "needs": which % 3, "fails": 0,
+                 "task": task}  # fmt: skip
+        self.world.submit_child(worker, self.new_creation("", frame.task.name, shape, [], [*frame.task.nested]))
+
+    def able_to_leave_actor(self):
+        return [worker for worker in self.running() if worker.made]
+
+    def leave_actor(self, worker, which):
+        if which % 4 == 0:
+            self.world.end_task(worker, exits=True)
+
+    def able_to_turn(self):
+        return [worker for worker in self.alive() if worker.made and len(worker.stack) > 1]
+
+    def turn(self, worker, which):
+        """Go on with another of the calls that run."""
+        worker.stack.append(worker.stack.pop(which % len(worker.stack)))
+
     # ---- faults ------------------------------------------------------------------------------------------------
 
     def crash(self, which):
         if self.alive():
             self.world.end_client(choose(self.alive(), which))
+
+    def crash_actor(self, which):
+        actors = [worker for worker in self.alive() if worker.creation is not None]
+        if actors:
+            self.world.end_client(choose(actors, which))
+
+    def kill(self, which):
+        creations = [task for task in self.world.tasks.values() if task.makes is not None]
+        if creations:
+            self.world.kill(choose(creations, which // 2), no_restart=which % 2 == 0)
 
     def fail_to_spawn(self, which):
         coming = self.able_to_attach()
@@ -323,8 +423,7 @@ class NodeMachine(RuleBasedStateMachine):
         self.world.drain()
         self.world.check_drained()
         self.world.release_all()
-        assert set(self.world.node.sizes().values()) == {0}, self.world.node.sizes()
-        self.world.node.check_invariants()
+        self.world.check_empty()
 
 
 TestNode = NodeMachine.TestCase

@@ -2,7 +2,7 @@
 
 Workers read their ring late and are heard late; the host answers recalls by what a worker has begun at that moment;
 memory is a table of what was last written where. The model knows what each object may turn out to be: its value, which
-is a function of its name, or an error for which there was a cause.
+is a function of its name, or an error for which there was a cause; and in which order calls of actors may begin.
 """
 
 from __future__ import annotations
@@ -15,7 +15,29 @@ from tests.core import protocol as p
 
 FUNCTION = p.function_id("f()")
 LOST, CRASHED, CANCELLED = "lost!", "crashed!", "cancelled!"
-ERROR_NAMES = {p.ERROR_OBJECT_LOST: LOST, p.ERROR_WORKER_CRASHED: CRASHED, p.ERROR_TASK_CANCELLED: CANCELLED}
+DIED, UNAVAILABLE, INIT_FAILED = "died!", "unavailable!", "init failed!"
+ERROR_NAMES = {p.ERROR_OBJECT_LOST: LOST, p.ERROR_WORKER_CRASHED: CRASHED, p.ERROR_TASK_CANCELLED: CANCELLED,
+               p.ERROR_ACTOR_DIED: DIED, p.ERROR_ACTOR_UNAVAILABLE: UNAVAILABLE, p.ERROR_ACTOR_INIT: INIT_FAILED}  # fmt: skip
+
+
+@dataclass
+class Actor:
+    """What an actor was made with, and what befell it."""
+
+    max_restarts: int
+    groups: tuple[int, ...]
+    flags: int
+    n_crashes: int = 0  # of its process, once `__init__` had begun
+    killed: bool = False
+    left: bool = False
+    init_failed: bool = False
+
+    def is_used_up(self) -> bool:
+        """Whether it has no restart left."""
+        return 0 <= self.max_restarts <= self.n_crashes
+
+    def may_have_died(self) -> bool:
+        return self.killed or self.left or 0 <= self.max_restarts < self.n_crashes
 
 
 @dataclass
@@ -33,9 +55,12 @@ class Task:
     n_failures: int  # attempts that raise, of one that retries; of another, whether it raises
     retries_exceptions: bool
     in_arena: bool  # its results
+    makes: Actor | None = None
+    actor: str = ""  # of a call: a handle, as in "t1@"
+    group: int = 0
+    number: int = -1  # of a call: in the order of all submissions
     n_crashes: int = 0
     cancelled: bool = False
-    n_children: int = 0
 
     @property
     def is_stream(self) -> bool:
@@ -46,16 +71,26 @@ class Task:
 
     def results(self) -> list[str]:
         """The references that who submits it gets."""
+        if self.makes is not None:
+            return [f"{self.name}@"]
         return [self.name, *(f"{self.name}.{i}" for i in range(1, self.n_returns))][
             : 1 if self.is_stream else self.n_returns
         ]
 
     def submission(self) -> bytes:
         args = p.envelope(b"args", kind=p.KIND_ARGUMENTS, refs=[object_of(name) for name in self.nested])
+        flags, more = p.SUBMIT_RETRY_EXCEPTIONS if self.retries_exceptions else 0, b""
+        if self.makes is not None:
+            flags |= p.SUBMIT_ACTOR
+            more = p.actor(max_restarts=self.makes.max_restarts, flags=self.makes.flags, groups=self.makes.groups,
+                           handle=p.envelope(f"{self.name}@".encode()))  # fmt: skip
+        elif self.actor:
+            flags |= p.SUBMIT_CALL
+            more = p.call(task_of(creator_of(self.actor)), group=self.group)
         return p.submit(
             FUNCTION, parent=task_of(self.parent), digest=hash_of(self.name), n_returns=self.n_returns,
-            max_retries=self.max_retries, flags=p.SUBMIT_RETRY_EXCEPTIONS if self.retries_exceptions else 0,
-            refs=[object_of(name) for name in self.refs], demand=p.demand(self.needs), args=args,
+            max_retries=self.max_retries, flags=flags, refs=[object_of(name) for name in self.refs],
+            demand=p.demand(self.needs), args=args, more=more,
         )  # fmt: skip
 
 
@@ -109,6 +144,8 @@ class Frame:
 
 @dataclass
 class Worker(Client):
+    """Of an actor's process, `stack` are the calls that run, in no order: the last one is what it turns to now."""
+
     inbox: deque = field(default_factory=deque)  # written by the node, not read yet
     outbox: deque = field(default_factory=deque)  # written, not read by the node yet
     runs: deque = field(default_factory=deque)
@@ -121,6 +158,32 @@ class Worker(Client):
     recall: range = range(0)
     stopping: bool = False
     doomed: bool = False
+    creation: Frame | None = None  # of the actor that it is, or becomes
+    made: bool = False
+
+    @property
+    def actor(self) -> Actor | None:
+        return None if self.creation is None else self.creation.task.makes
+
+    def is_full(self, group: int) -> bool:
+        """Whether as many calls of this group run as may."""
+        return sum(frame.task.group == group for frame in self.stack) >= self.actor.groups[group]
+
+    def next_run(self) -> int | None:
+        """Which of `runs` can begin."""
+        if not self.made:
+            return 0 if self.runs and not self.stack else None
+        for i, run in enumerate(self.runs):
+            if not self.is_full(run["aux"]):
+                return i
+            if self.is_serial:
+                return None
+        return None
+
+    @property
+    def is_serial(self) -> bool:
+        """Whether it takes a message from its ring only when its turn has come."""
+        return not self.made or self.actor.groups == (1,)
 
 
 def task_of(name: str) -> bytes:
@@ -131,12 +194,14 @@ def object_of(name: str) -> bytes:
     if "!" in name:
         task, index = name.split("!")
         return p.object_id(task_of(task), p.PUT_INDEX | int(index))
+    if name.endswith("@"):
+        return p.object_id(task_of(name[:-1]), p.ACTOR_INDEX)
     task, _, index = name.partition(".")
     return p.object_id(task_of(task), int(index or 0))
 
 
 def creator_of(name: str) -> str:
-    return name.split("!")[0].split(".")[0]
+    return name.split("!")[0].split(".")[0].rstrip("@")
 
 
 def hash_of(text: str) -> int:
@@ -165,6 +230,8 @@ class World:
         self.memory: dict[tuple[int, int], str] = {}  # what lies where
         self.in_arena: dict[str, None] = {}  # the objects that may lie there
         self.commits: list[int] = []
+        self.n_calls = 0  # of actors, submitted
+        self.begun: dict[tuple[str, str, int], int] = {}  # the latest call of an actor, by a caller, in a group
         self.any_lost = False
         self.n_spawns_failed = 0
         self.commands: deque = deque()
@@ -227,12 +294,14 @@ class World:
         if isinstance(client, Worker):
             self.hear(client)
             started = client.started
+            if client.actor is not None and (client.doomed or not client.stopping):
+                client.actor.n_crashes += 1
             for frame in client.stack:
                 frame.task.n_crashes += 1
             waiting = [run for call in client.calls.values() for run in call.in_place]
             unread = [each for each in client.inbox if each["kind"] == p.CMD_RUN]
             for run in [*client.runs, *waiting, *unread]:
-                if run["request"] == 0:  # to be run in place: the node cannot know whether it was begun
+                if run["request"] <= started:  # to be run in place (0), or taken: the node cannot know if it was begun
                     self.tasks[self.names[run["object"][:16]]].n_crashes += 1
         del self.clients[client.id]
         self.send(p.EV_DETACH, client.id, request=started, payload=why.encode())
@@ -279,7 +348,11 @@ class World:
         self.say(client, p.EV_UNPIN, object=object_of(name))
 
     def submit(self, client: Client, task: Task, confirm: bool = False) -> None:
-        self.tasks.setdefault(task.name, task)
+        if self.tasks.setdefault(task.name, task) is not task or task.number >= 0:
+            task.number = -2  # a repetition: it has no place in the order
+        elif task.actor and task.number == -1:
+            self.n_calls += 1
+            task.number = self.n_calls
         self.names[task_of(task.name)] = task.name
         for name in task.results():
             self.hold(client, name)
@@ -358,6 +431,8 @@ class World:
             self.receive_ready(client, client.calls.get(request), command)
         elif kind == p.CMD_FORGET_FUNCTION:
             client.functions.discard(command["object"])
+        elif kind == p.CMD_CANCEL:
+            client.interrupts.add((command["object"][:16], command["attempt"]))
         else:
             assert kind in (p.CMD_WARN, p.CMD_EXPOSED), kind
 
@@ -373,8 +448,9 @@ class World:
             self.check_value(call.names[command["aux"]], envelope)
             for ref in map(self.name_of, envelope.refs):
                 self.hold(client, ref, told=False)
-                if isinstance(client, Worker):
-                    client.stack[-1].references.append(ref)
+                for frame in client.stack if isinstance(client, Worker) else ():
+                    if frame.call == command["request"]:
+                        frame.references.append(ref)
         if call is not None:
             call.missing.discard(command["aux"])
             call.answered = not call.missing
@@ -404,6 +480,8 @@ class World:
 
     def name_of(self, object: bytes) -> str:
         task, index = self.names.get(object[:16], "root"), int.from_bytes(object[16:], "little")
+        if index == p.ACTOR_INDEX:
+            return f"{task}@"
         if index & p.PUT_INDEX:
             return f"{task}!{index & ~p.PUT_INDEX}"
         return f"{task}.{index}" if index else task
@@ -425,6 +503,8 @@ class World:
     def may_be(self, name: str) -> set[str]:
         """What an object may turn out to be."""
         out: set[str] = set()
+        if name.endswith("@"):
+            return {name}
         if "!" in name:
             return {name, LOST} if self.any_lost else {name}
         task = self.tasks[creator_of(name)]
@@ -434,17 +514,34 @@ class World:
             out.add(name)
         if task.is_stream and 0 < index <= task.n_items:
             out.add(name)
-        if self.any_lost and (task.is_stream or self.forgets):
+        if self.any_lost and (task.is_stream or task.actor or self.forgets):
             out.add(LOST)
         if task.n_failures:
             out.add(f"{task.name}!")
         if task.n_crashes and task.n_crashes + task.n_failures > task.max_retries:  # both use up retries
-            out.add(CRASHED)
+            out.add(UNAVAILABLE if task.actor else CRASHED)
+        if task.actor:
+            out |= self.death_of(self.tasks[creator_of(task.actor)])
         if task.cancelled:
             out.add(CANCELLED)
         for ref in task.refs:
             out |= {text for text in self.may_be(ref) if text.endswith("!")}
         return out
+
+    def death_of(self, creation: Task) -> set[str]:
+        """What a call of this actor may find it dead of."""
+        refused = any(text.endswith("!") for ref in creation.refs for text in self.may_be(ref))
+        out = {DIED} if creation.makes.may_have_died() or refused else set()
+        return out | {INIT_FAILED} if creation.makes.init_failed else out
+
+    def check_order(self, frame: Frame) -> None:
+        """Calls of one caller begin in the order of their submission; those tried or made again aside."""
+        task = frame.task
+        if frame.attempt or task.number < 0 or self.tasks[creator_of(task.actor)].makes.flags & p.ACTOR_OUT_OF_ORDER:
+            return
+        key = task.actor, task.parent, task.group
+        assert self.begun.get(key, 0) < task.number, f"{task.name} has begun after a later call of the same caller"
+        self.begun[key] = task.number
 
     def is_viewed(self, name: str) -> bool:
         """Whether some client reads it, or was told where it lies."""
@@ -472,10 +569,21 @@ class World:
         if run["flags"] & p.RUN_HAS_FUNCTION:
             worker.functions.add(p.read_run(run["payload"]).function)
 
+    def begin_next(self, worker: Worker) -> None:
+        """Begin what can. An actor that runs several calls at once takes in all that has come."""
+        which = worker.next_run()
+        if not worker.is_serial:
+            worker.started = max(worker.started, *(run["request"] for run in worker.runs))
+            for run in worker.runs:
+                self.learn(worker, run)
+        run = worker.runs[which]
+        del worker.runs[which]
+        self.begin(worker, run)
+
     def begin(self, worker: Worker, run: dict) -> None:
         """Begin a task, unless it was taken back."""
         if run["request"]:
-            worker.started = run["request"]
+            worker.started = max(worker.started, run["request"])
             if run["request"] in worker.recall:
                 self.decline(worker, run)
                 return
@@ -484,6 +592,15 @@ class World:
         assert message.function in worker.functions, "a task came without its function"
         task = self.tasks[self.names[run["object"][:16]]]
         frame = Frame(task, run["attempt"], run["request"])
+        assert bool(run["flags"] & p.RUN_CALL) == bool(task.actor)
+        if task.makes is not None:
+            assert run["flags"] & p.RUN_CREATES and worker.creation is None and not worker.stack
+            worker.creation = frame
+        elif task.actor:
+            assert worker.made and creator_of(task.actor) == worker.creation.task.name
+            self.check_order(frame)
+        else:
+            assert worker.creation is None, "an actor's process is to run a task"
         for name, value in zip(task.refs, message.values, strict=True):
             if value.where is not None:
                 self.check_memory(name, value.where)
@@ -506,12 +623,21 @@ class World:
         record = self.record(worker, name, in_arena)
         self.say(worker, p.EV_YIELDED, object=object_of(name), attempt=frame.attempt, payload=record)
 
-    def end_task(self, worker: Worker, cancelled: bool = False, runtime_ns: int = 1000) -> None:
-        """The topmost task returns, raises, or stops because it was cancelled."""
+    def end_task(self, worker: Worker, cancelled: bool = False, runtime_ns: int = 1000, exits: bool = False) -> None:
+        """The topmost task returns, raises, stops because it was cancelled, or ends its actor."""
         frame = worker.stack.pop()
         task, flags = frame.task, 0
         results = [task.name] if task.is_stream else task.results()
-        if cancelled:
+        if task.makes is not None:
+            values = []
+            if task.raises(frame.attempt):
+                task.makes.init_failed, flags = True, p.FINISHED_USER_ERROR
+                values = [p.inline_value(p.envelope(task.name.encode(), kind=p.KIND_USER_ERROR))]
+            worker.made = not values
+        elif exits:
+            worker.actor.left = True
+            flags, values = p.FINISHED_EXITS, []
+        elif cancelled:
             flags = p.FINISHED_CANCELLED
             values = []
         elif task.raises(frame.attempt):
@@ -535,6 +661,9 @@ class World:
         new.name = f"{frame.task.name}-{frame.n_submitted}"
         frame.n_submitted += 1
         child = self.tasks.get(new.name, new)
+        if child.makes is not None or child.actor not in ("", *frame.references):
+            new.name += f"~{frame.attempt}" if frame.attempt else ""  # an actor is made once only
+            child = self.tasks.get(new.name, new)
         self.submit(worker, child, confirm=frame.attempt > 0)
         frame.references += child.results()
 
@@ -548,7 +677,8 @@ class World:
     def block(self, worker: Worker, kind: int, names: tuple[str, ...], in_place: bool) -> None:
         """The topmost task waits."""
         frame = worker.stack[-1]
-        flags = p.GET_LENDS | (p.GET_IN_PLACE if in_place and kind == p.EV_GET else 0)
+        in_place = in_place and kind == p.EV_GET and worker.creation is None
+        flags = p.GET_LENDS | (p.GET_IN_PLACE if in_place else 0)
         frame.call = self.ask(worker, kind, names, task=frame.task.name, count=1, flags=flags)
 
     def resume(self, worker: Worker) -> bool:
@@ -582,9 +712,14 @@ class World:
         if not worker.attached:
             self.attach_worker(worker)
             return True
+        if worker.stopping and worker.creation is not None:
+            self.end_client(worker, "exit code 0")
+            return True
         busy = bool(worker.outbox or worker.inbox)
         self.hear(worker)
         self.read(worker)
+        if worker.made:
+            return self.advance_actor(worker) or busy
         if worker.stack:
             frame = worker.stack[-1]
             if frame.call:
@@ -595,12 +730,50 @@ class World:
                 self.end_task(worker)
             return True
         if worker.runs:
-            self.begin(worker, worker.runs.popleft())
+            self.begin_next(worker)
             return True
         if worker.stopping:
             self.end_client(worker, "exit code 0")
             return True
         return busy
+
+    def advance_actor(self, worker: Worker) -> bool:
+        """As advance(): one step of one of its calls."""
+        if worker.next_run() is not None:
+            self.begin_next(worker)
+            return True
+        for _ in worker.stack:
+            frame = worker.stack[-1]
+            if frame.call == 0:
+                if frame.task.is_stream and frame.n_left:
+                    self.give_item(worker, False)
+                else:
+                    self.end_task(worker)
+                return True
+            if self.resume(worker):
+                return True
+            worker.stack.insert(0, worker.stack.pop())
+        return False
+
+    def unblock_an_actor(self) -> bool:
+        """A call may wait for another of its own actor, which cannot run before: time is up for one that does."""
+        for worker in self.workers():
+            for i, frame in enumerate(worker.stack):
+                if worker.made and frame.call:
+                    self.check_not_there(worker, frame)
+                    worker.stack.append(worker.stack.pop(i))
+                    self.give_up(worker)
+                    return True
+        return False
+
+    def check_not_there(self, worker: Worker, frame: Frame) -> None:
+        """What a call still waits for is indeed not there."""
+        names = worker.calls[frame.call].names
+        said = self.node.handle(self.now_ns, p.EV_WAIT, worker.id, request=1 << 30,
+                                payload=p.on_wire(*(object_of(name) for name in names)))  # fmt: skip
+        [answer] = [each for each in said if each["kind"] == p.CMD_READY]
+        n_wanted = 1 if worker.calls[frame.call].kind == p.EV_WAIT else len(names)
+        assert len(p.read_indices(answer["payload"])) < n_wanted, f"{frame.task.name} was not told of {names}"
 
     def drain(self) -> None:
         """No more faults: everything comes to its end."""
@@ -614,7 +787,7 @@ class World:
                 self.acknowledge()
                 moved = True
             self.tick(p.STALL_NS)
-            idle_rounds = 0 if moved else idle_rounds + 1
+            idle_rounds = 0 if moved or idle_rounds == 2 and self.unblock_an_actor() else idle_rounds + 1
 
     def check_drained(self) -> None:
         """Every task has ended, every call has been answered."""
@@ -622,11 +795,13 @@ class World:
         sizes = self.node.sizes()
         for table in ("ready", "queued", "requests", "commits", "leases"):
             assert sizes[table] == 0, (table, sizes, self.node.story()[-20:])
-        assert sizes["tasks"] == sizes["lineage"]
-        for total, available in self.node.resources().values():
-            assert total == available
+        assert sizes["tasks"] == sizes["lineage"] + sum(map(self.can_restart, self.workers()))
         for client in self.clients.values():
             assert not client.calls
+
+    def can_restart(self, worker: Worker) -> bool:
+        """Whether it is an actor whose creation may have to run again."""
+        return worker.made and not 0 <= worker.actor.max_restarts <= worker.creation.attempt
 
     def release_all(self) -> None:
         for client in list(self.clients.values()):
@@ -635,4 +810,20 @@ class World:
                     self.drop(client, name)
             if isinstance(client, Worker):
                 self.hear(client)
+        for task in self.tasks.values():
+            if task.makes is not None and task.makes.flags & p.ACTOR_DETACHED:
+                self.kill(task, no_restart=True)
         self.send(p.EV_RELEASE, 1, object=FUNCTION)
+        self.drain()
+
+    def kill(self, task: Task, no_restart: bool) -> None:
+        """Kill the actor that this task makes."""
+        task.makes.killed |= no_restart or task.makes.is_used_up()
+        self.send(p.EV_KILL, 1, object=object_of(f"{task.name}@"), flags=p.KILL_NO_RESTART if no_restart else 0)
+
+    def check_empty(self) -> None:
+        """Nothing is left: neither in the tables nor of what was lent."""
+        assert set(self.node.sizes().values()) == {0}, self.node.sizes()
+        for total, available in self.node.resources().values():
+            assert total == available
+        self.node.check_invariants()

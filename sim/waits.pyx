@@ -4,6 +4,7 @@ from libc.stdint cimport uint32_t
 from libcpp.algorithm cimport sort
 from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
+from raylite._core.actor_table cimport ACTOR_ALIVE, ActorRow, actors_find
 from raylite._core.envelope cimport blob_data
 from raylite._core.ids cimport FUNCTION_INDEX, object_bytes, ObjectId, task_bytes, TaskId
 from raylite._core.message cimport EV_GET, EV_NEXT, EV_WAIT
@@ -11,7 +12,7 @@ from raylite._core.node cimport Node
 from raylite._core.objects cimport object_ready, objects_find
 from raylite._core.resources cimport UNIT
 from raylite._core.state cimport NodeState, Request
-from raylite._core.task_table cimport TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_WAITING, TaskRow, tasks_find
+from raylite._core.task_table cimport is_call, LISTED_CALLER, TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_WAITING, TaskRow, tasks_find
 
 cdef enum:
     LINES_MOST = 50
@@ -42,6 +43,8 @@ cdef str task_line(Node node, TaskRow* row):
     cdef str name = task_name(node, row)
     if row.state == TASK_WAITING:
         return f"{name} waits for its arguments: {missing_arguments(node, row)}"
+    if row.state == TASK_READY and is_call(row):
+        return f"{name} waits for {what_call_waits_for(node, row)}"
     if row.state == TASK_READY:
         return f"{name} is ready, and {why_not_placed(node, row)}"
     if row.state == TASK_PLACED:
@@ -50,6 +53,13 @@ cdef str task_line(Node node, TaskRow* row):
     if waiting:
         return f"{name} waits, on worker {row.worker}, in {' and '.join(waiting)}"
     return f"{name} runs on worker {row.worker}"
+
+
+cdef str what_call_waits_for(Node node, TaskRow* row):
+    cdef ActorRow* actor = actors_find(&node.state.actors, row.actor)
+    if row.listed == LISTED_CALLER:
+        return "an earlier call by the same caller"
+    return "its turn" if actor.state == ACTOR_ALIVE else "its actor, which is not there yet"
 
 
 cdef str task_name(Node node, TaskRow* row):

@@ -2,10 +2,12 @@
 
 Calls of one caller keep their order: a call waits for its own arguments and for the calls before it. Of the calls that
 wait for nothing, each concurrency group sends the oldest first, a few more than it runs at once, so that the worker
-need not wait for the next message. A call that is tried again goes in front of those that came after it.
+need not wait for the next message. A call that is tried again goes in front of those that came after it; if it has to
+wait for arguments once more (their bytes were lost), those that are not sent yet wait for it again.
 """
 from libc.stdint cimport uint32_t
 from libcpp.vector cimport vector
+from raylite._core.ids cimport same_task
 from raylite._core.actor_table cimport ACTOR_ALIVE, ActorRow, actors_find, CallGroup, CallList, CALLS_AHEAD, \
     list_append, list_insert_in_order, list_remove
 from raylite._core.execution cimport arguments_usable, resolve
@@ -27,7 +29,33 @@ cdef void want_service(NodeState* n, ActorRow* actor) noexcept nogil:
 
 cdef void keep_in_turn(ActorRow* actor, TaskRow* row) noexcept nogil:
     row.listed = LISTED_CALLER
-    list_append(&actor.callers[row.parent], row)
+    if row.ready_sequence:
+        list_insert_in_order(&actor.callers[row.parent], row)
+    else:
+        list_append(&actor.callers[row.parent], row)
+
+
+cdef void hold_back_later(ActorRow* actor, const TaskRow* row) noexcept nogil:
+    """The calls that the same caller made after this one, and that are not sent, wait for it again."""
+    cdef TaskRow* later
+    cdef TaskRow* following
+    cdef size_t i
+    for i in range(actor.groups.size()):
+        following = actor.groups[i].ready.head
+        while following != NULL:
+            later = following
+            following = later.next
+            if same_task(later.parent, row.parent) and later.ready_sequence > row.ready_sequence:
+                list_remove(&actor.groups[i].ready, later)
+                keep_in_turn(actor, later)
+
+
+cdef bint waits_its_turn(ActorRow* actor, const TaskRow* row) noexcept nogil:
+    """Whether a call of the same caller that came before this one waits."""
+    if actor.callers.empty() or actor.callers.count(row.parent) == 0:
+        return False
+    first = actor.callers[row.parent].head
+    return row.ready_sequence == 0 or (first.ready_sequence and first.ready_sequence < row.ready_sequence)
 
 
 cdef void call_waits(NodeState* n, TaskRow* row) noexcept nogil:
@@ -35,11 +63,13 @@ cdef void call_waits(NodeState* n, TaskRow* row) noexcept nogil:
     cdef ActorRow* actor = actors_find(&n.actors, row.actor)
     if row.listed != LISTED_NOT:
         return
-    if actor.flags & ACTOR_OUT_OF_ORDER or row.ready_sequence:
+    if actor.flags & ACTOR_OUT_OF_ORDER:
         row.listed = LISTED_WAITING
         list_append(&actor.waiting, row)
-    else:
-        keep_in_turn(actor, row)
+        return
+    keep_in_turn(actor, row)
+    if row.ready_sequence:
+        hold_back_later(actor, row)
 
 
 cdef void make_ready(NodeState* n, ActorRow* actor, TaskRow* row) noexcept nogil:
@@ -73,7 +103,7 @@ cdef void call_ready(NodeState* n, TaskRow* row) noexcept nogil:
     elif row.listed == LISTED_WAITING:
         list_remove(&actor.waiting, row)
         make_ready(n, actor, row)
-    elif row.ready_sequence == 0 and not actor.callers.empty() and actor.callers.count(row.parent):
+    elif waits_its_turn(actor, row):
         keep_in_turn(actor, row)
     else:
         make_ready(n, actor, row)

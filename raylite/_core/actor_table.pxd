@@ -31,6 +31,8 @@ cdef struct CallGroup:            # a concurrency group
 cdef struct ActorRow:
     TaskId id                     # of the task that creates it
     ObjectId function             # its class
+    Blob* handle                  # the value of its object
+    string class_name
     uint8_t state
     uint8_t flags                 # ACTOR_*
     bint ending                   # no handle is left: it ends with its last call

@@ -24,6 +24,7 @@ cdef ActorRow* actors_add(ActorTable* t, TaskId id) noexcept nogil:
 
 cdef void actors_erase(ActorTable* t, ActorRow* row) noexcept nogil:
     blob_drop(row.death)
+    blob_drop(row.handle)
     t.rows.erase(row.id)
 
 
@@ -39,9 +40,10 @@ cdef void list_append(CallList* list, TaskRow* row) noexcept nogil:
 
 
 cdef void list_insert_in_order(CallList* list, TaskRow* row) noexcept nogil:
-    """Insert by ready_sequence, looked for from the front: what comes back is older than most."""
+    """Insert by ready_sequence, looked for from the front: what comes back is older than most; those that were never
+    ready come last."""
     cdef TaskRow* after = list.head
-    while after != NULL and after.ready_sequence < row.ready_sequence:
+    while after != NULL and after.ready_sequence and after.ready_sequence < row.ready_sequence:
         after = after.next
     if after == NULL:
         list_append(list, row)

@@ -4,6 +4,7 @@ from raylite._core.envelope cimport Blob
 from raylite._core.ids cimport ObjectId, TaskId
 from raylite._core.local_scheduler cimport Worker
 from raylite._core.message cimport ActorHeader, Cursor, FinishedHeader, Message
+from raylite._core.objects cimport ObjectRow
 from raylite._core.state cimport NodeState
 from raylite._core.task_table cimport TaskRow
 
@@ -16,6 +17,7 @@ cdef struct ActorRequest:         # what a submission says of the actor that it 
 cdef bint take_actor(Cursor* c, ActorRequest* out) noexcept nogil
 cdef bint actor_is_known(NodeState* n, TaskId id) noexcept nogil
 cdef bint name_is_taken(NodeState* n, const ActorRequest* request) noexcept nogil
+cdef ObjectRow* actor_object(NodeState* n, TaskId id) noexcept nogil
 cdef void add_actor(NodeState* n, TaskRow* row, const ActorRequest* request, uint32_t client) noexcept nogil
 cdef Blob* death_of(NodeState* n, TaskId actor) noexcept nogil
 cdef void creation_ended(NodeState* n, TaskRow* row, Worker* w, const char* error) noexcept nogil

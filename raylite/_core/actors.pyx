@@ -10,6 +10,7 @@ again; one that had not begun goes to the next process.
 """
 from libc.stdio cimport snprintf
 from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memcpy
 from libcpp.algorithm cimport sort
 from libcpp.pair cimport pair
 from libcpp.string cimport string
@@ -18,17 +19,17 @@ from raylite._core.actor_calls cimport call_comes_back, send_calls, want_service
 from raylite._core.actor_table cimport ACTOR_ALIVE, ACTOR_DEAD, ACTOR_RESTARTING, ActorRow, actors_add, actors_erase, \
     actors_find, add_all, CallGroup, CallList
 from raylite._core.envelope cimport Blob, blob_copy, blob_data, blob_drop, blob_keep, envelope_pickle, envelope_valid, \
-    EnvelopeHeader, system_error
+    EnvelopeHeader, KIND_SYSTEM_ERROR, KIND_VALUE, system_error
 from raylite._core.execution cimport fail_task, resolve, retry
 from raylite._core.ids cimport ACTOR_INDEX, object_id, ObjectId, TaskId
-from raylite._core.local_scheduler cimport ready_remove, Run, Worker, worker_find, worker_run
+from raylite._core.local_scheduler cimport ready_remove, Worker, worker_find, worker_run
 from raylite._core.message cimport ACTOR_DETACHED, ACTOR_PLACED_ON_CPU, ActorHeader, CMD_STOP, Cursor, \
     KILL_NO_RESTART, STOP_KILL, take, take_padded
 from raylite._core.objects cimport object_hold, ObjectRow, objects_add, objects_find
-from raylite._core.references cimport retire_task, store_blob
-from raylite._core.resources cimport resources_lend, resources_take_back
+from raylite._core.references cimport drop_value, retire_task, store_blob
+from raylite._core.resources cimport resources_lend
 from raylite._core.state cimport emit, ERROR_ACTOR_DIED, ERROR_ACTOR_INIT, ERROR_ACTOR_UNAVAILABLE, \
-    ERROR_TASK_CANCELLED, set_state
+    ERROR_SPAWN_FAILED, ERROR_TASK_CANCELLED, set_state
 from raylite._core.task_table cimport CANCEL_KILLS, TASK_BLOCKED, TASK_CANCELLED, TASK_FAILED, TASK_FINISHED, \
     TASK_READY, TASK_RUNNING, TASK_WAITING, tasks_find
 
@@ -48,7 +49,8 @@ cdef bint take_actor(Cursor* c, ActorRequest* out) noexcept nogil:
     out.groups = <const uint32_t*> take_padded(c, 4 * <uint64_t> out.header.n_groups)
     out.name = take_padded(c, out.header.name_size)
     out.handle = take_padded(c, out.header.handle_size)
-    if c.failed or not envelope_valid(out.handle, out.header.handle_size):
+    if c.failed or not envelope_valid(out.handle, out.header.handle_size) \
+            or (<const EnvelopeHeader*> out.handle).kind != KIND_VALUE:
         return False
     for i in range(out.header.n_groups):
         if out.groups[i] == 0:
@@ -72,6 +74,8 @@ cdef void add_actor(NodeState* n, TaskRow* row, const ActorRequest* request, uin
     cdef uint32_t i
     row.actor = row.id
     actor.function = row.function
+    class_name(n, row.function, &actor.class_name)
+    actor.handle = blob_copy(request.handle, request.header.handle_size)
     actor.flags = <unsigned char> request.header.flags
     actor.restarts_left = request.header.max_restarts
     actor.max_pending = request.header.max_pending
@@ -83,22 +87,37 @@ cdef void add_actor(NodeState* n, TaskRow* row, const ActorRequest* request, uin
         n.actors.names[actor.name] = actor.id
     object_hold(object, client)
     object.kept = actor.flags & ACTOR_DETACHED != 0
-    store_blob(n, object, blob_copy(request.handle, request.header.handle_size))
+    drop_value(n, object)         # asked for before it was known, it was an error
+    store_blob(n, object, blob_keep(actor.handle))
+
+
+cdef void class_name(NodeState* n, ObjectId function, string* out) noexcept nogil:
+    cdef Blob* name
+    if n.functions.count(function):
+        name = n.functions[function].name
+        out.assign(blob_data(name), name.size)
+
+
+cdef ObjectRow* actor_object(NodeState* n, TaskId id) noexcept nogil:
+    """The object of an actor: made again if its last handle is gone and it has not ended. NULL if there is no actor."""
+    cdef ActorRow* actor = actors_find(&n.actors, id)
+    cdef ObjectRow* object = objects_find(&n.objects, object_id(id, ACTOR_INDEX))
+    if actor != NULL and object == NULL:
+        object = objects_add(&n.objects, object_id(id, ACTOR_INDEX))
+        store_blob(n, object, blob_keep(actor.handle))
+        actor.ending = False
+    return object
 
 
 cdef ObjectId actor_by_name(NodeState* n, uint32_t client, const char* name, uint64_t size) noexcept nogil:
     """The object of the actor of this full name, held by the client from now on; index 0 if there is none."""
-    cdef ObjectId none = object_id(TaskId(0, 0), 0), id
     cdef ObjectRow* object
-    it = n.actors.names.find(string(name, size))
-    if it == n.actors.names.end():
-        return none
-    id = object_id(n.actors.names[string(name, size)], ACTOR_INDEX)
-    object = objects_find(&n.objects, id)
-    if object == NULL:            # it ends with its last call
-        return none
+    cdef string full_name = string(name, size)
+    if n.actors.names.count(full_name) == 0:
+        return object_id(TaskId(0, 0), 0)
+    object = actor_object(n, n.actors.names[full_name])
     object_hold(object, client)
-    return id
+    return object.id
 
 
 # ---- what went wrong -------------------------------------------------------------------------------------------
@@ -108,9 +127,7 @@ cdef void describe(NodeState* n, const ActorRow* actor, string* out) noexcept no
     cdef char text[64]
     cdef const unsigned char* id = <const unsigned char*> &actor.id
     cdef size_t i
-    it = n.functions.find(actor.function)
-    if it != n.functions.end() and n.functions[actor.function].name != NULL:
-        out.append(blob_data(n.functions[actor.function].name), n.functions[actor.function].name.size)
+    out.append(actor.class_name)
     out.append(b"\x1f")
     for i in range(sizeof(TaskId)):
         snprintf(text, 64, "%02x", id[i])
@@ -141,7 +158,6 @@ cdef Blob* death_of(NodeState* n, TaskId id) noexcept nogil:
     if actor == NULL:
         unknown.id = id
         unknown.process = 0
-        unknown.function = object_id(id, 0)
         return died(n, &unknown, b"it is not known here: its last handle was released before")
     if actor.state == ACTOR_DEAD:
         return blob_keep(actor.death)
@@ -205,6 +221,8 @@ cdef void actor_dies(NodeState* n, ActorRow* actor, Blob* death, uint32_t stop_f
     actor.worker = 0
     if not actor.name.empty():
         n.actors.names.erase(actor.name)
+    if actor.flags & ACTOR_DETACHED:
+        let_go(n, objects_find(&n.objects, object_id(actor.id, ACTOR_INDEX)))
     end_creation(n, actor)
     fail_calls(n, actor)
     stop_worker(n, worker, stop_flags)
@@ -212,15 +230,27 @@ cdef void actor_dies(NodeState* n, ActorRow* actor, Blob* death, uint32_t stop_f
         want_service(n, actor)
 
 
+cdef void let_go(NodeState* n, ObjectRow* object) noexcept nogil:
+    """A detached actor is dead: its object is there for those who have a handle."""
+    if object != NULL:
+        object.kept = False
+        n.unsettled.push_back(object.id)
+
+
 cdef void on_kill(NodeState* n, const Message* m) noexcept nogil:
     """Kill an actor; with a restart left, unless that is not wanted, it comes back."""
     cdef ActorRow* actor = actors_find(&n.actors, m.object.task)
+    cdef TaskRow* creation
     if actor == NULL or actor.state == ACTOR_DEAD:
         return
     if m.flags & KILL_NO_RESTART or actor.restarts_left == 0:
         actor_dies(n, actor, died(n, actor, b"it was killed by kill()"), STOP_KILL)
     elif actor.state == ACTOR_ALIVE:
         stop_worker(n, actor.worker, STOP_KILL)
+    else:
+        creation = tasks_find(&n.tasks, actor.id)
+        if creation.state == TASK_RUNNING or creation.state == TASK_BLOCKED:
+            stop_worker(n, creation.worker, STOP_KILL)
 
 
 cdef void actor_exits(NodeState* n, TaskId id) noexcept nogil:
@@ -268,15 +298,11 @@ cdef void serve_actors(NodeState* n) noexcept nogil:
 
 cdef void settle_in(NodeState* n, ActorRow* actor, TaskRow* row, Worker* w) noexcept nogil:
     """The worker is the actor's: what it runs on is held for life, but for a CPU that was needed to place it only."""
-    cdef Run* run = worker_run(w, row.id)
-    w.life = run[0]
-    w.life.n_waits = 0
+    w.life = worker_run(w, row.id)[0]         # which may be waiting, in another of its threads
     w.keeps_cpu = actor.flags & ACTOR_PLACED_ON_CPU == 0
-    if w.keeps_cpu and w.life.lent:           # another thread of its waits
-        resources_take_back(&n.scheduler.resources, w.life.shape)
-    elif not w.keeps_cpu and not w.life.lent:
+    if not w.keeps_cpu and not w.life.lent:
         resources_lend(&n.scheduler.resources, w.life.shape)
-    w.life.lent = not w.keeps_cpu
+        w.life.lent = True
     w.settled = True
     w.running.clear()
     w.backlog_ns = 0
@@ -308,12 +334,18 @@ cdef void creation_ended(NodeState* n, TaskRow* row, Worker* w, const char* erro
 cdef void creation_failed(NodeState* n, TaskRow* row, Blob* error) noexcept nogil:
     """It never ran: an argument is an error, or no process could be started. Takes over the hold of `error`."""
     cdef ActorRow* actor = actors_find(&n.actors, row.id)
-    cdef const char* why = \
-        b"it could not be created: an argument of its creation is an error, or no process could be started"
+    cdef const EnvelopeHeader* head = <const EnvelopeHeader*> blob_data(error)
+    cdef string why = string(b"it could not be created: an argument of its __init__ is an error")
+    cdef uint32_t code = 0
+    if head.kind == KIND_SYSTEM_ERROR:
+        memcpy(&code, envelope_pickle(blob_data(error)), 4)
+    if code == ERROR_SPAWN_FAILED:
+        why.assign(b"it could not be created: no process could be started: ")
+        why.append(envelope_pickle(blob_data(error)) + 4, head.pickle_size - 4)
     set_state(n, row, TASK_FAILED, 0)
     retire_task(n, row)
     if actor != NULL:
-        actor_dies(n, actor, died(n, actor, why), 0)
+        actor_dies(n, actor, actor_error(n, actor, ERROR_ACTOR_DIED, why.data(), why.size()), 0)
     blob_drop(error)
 
 
@@ -351,7 +383,7 @@ cdef void actor_lost(NodeState* n, ActorRow* actor, uint64_t started, const char
         row = actor.groups[i].sent.tail
         while row != NULL:
             previous = row.previous
-            if row.position > started:
+            if row.position > started and not row.cancelled:
                 call_comes_back(n, actor, row)
             else:
                 lost.push_back(pair[uint64_t, TaskId](row.position, row.id))

@@ -12,11 +12,11 @@ from libcpp.string cimport string
 from libcpp.vector cimport vector
 from raylite._core.actor_calls cimport call_leaves, call_ready, call_waits, want_service
 from raylite._core.actor_table cimport ACTOR_DEAD, ActorRow, actors_find
-from raylite._core.actors cimport actor_exits, actor_is_known, ActorRequest, add_actor, creation_ended, \
+from raylite._core.actors cimport actor_exits, actor_is_known, actor_object, ActorRequest, add_actor, creation_ended, \
     creation_failed, death_of, name_is_taken, take_actor
 from raylite._core.envelope cimport Blob, blob_copy, blob_data, blob_drop, blob_keep, envelope_valid, KIND_FUNCTION, \
     KIND_SYSTEM_ERROR, KIND_USER_ERROR, system_error
-from raylite._core.ids cimport object_id, ObjectId, TaskId
+from raylite._core.ids cimport object_id, ObjectId, same_task, TaskId
 from raylite._core.local_scheduler cimport Queued, ready_push, Worker, worker_begin, worker_end, worker_find
 from raylite._core.message cimport CallHeader, CMD_INTERRUPT, CMD_READY, CMD_STOP, Cursor, FINISHED_CANCELLED, \
     FINISHED_EXITS, FINISHED_RETRYABLE, FINISHED_USER_ERROR, FinishedHeader, STOP_KILL, STREAMING, SUBMIT_ACTOR, \
@@ -81,7 +81,9 @@ cdef bint accept_again(NodeState* n, const Message* m, const SubmitHeader* h) no
     if m.flags & SUBMIT_CONFIRM and h.n_returns == STREAMING and stream_begun(n, m.object.task, row):
         confirm(n, m, SUBMIT_TAKEN)
         return True
-    if m.flags & SUBMIT_CONFIRM and h.flags & SUBMIT_ACTOR and actor_is_known(n, m.object.task):
+    if actor_is_known(n, m.object.task):      # and it is made once only
+        if h.flags & SUBMIT_ACTOR and not m.flags & SUBMIT_CONFIRM:
+            object_hold(actor_object(n, m.object.task), m.client)
         confirm(n, m, SUBMIT_TAKEN)
         return True
     if row == NULL:
@@ -123,6 +125,8 @@ cdef bint on_submit(NodeState* n, const Message* m, const char* payload) noexcep
         return False
     if h.flags & SUBMIT_CALL:
         call = <const CallHeader*> take(&c, sizeof(CallHeader))
+        if call == NULL or same_task(call.actor, m.object.task):
+            return False
     elif h.flags & SUBMIT_ACTOR and (h.n_returns != 0 or not take_actor(&c, &actor)):
         return False
     refs = <const ObjectId*> take(&c, <uint64_t> h.n_refs * sizeof(ObjectId))

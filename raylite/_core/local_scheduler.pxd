@@ -81,13 +81,15 @@ cdef struct Place:
 
 cdef void ready_push(LocalScheduler* s, TaskRow* row, bint front) noexcept nogil
 cdef void ready_remove(LocalScheduler* s, TaskRow* row) noexcept nogil
-cdef void find_place(LocalScheduler* s, uint32_t shape, uint64_t expected_ns, Place* place) noexcept nogil
+cdef void find_place(LocalScheduler* s, uint32_t shape, uint64_t expected_ns, bint dedicated,
+                     Place* place) noexcept nogil
 cdef Worker* worker_find(LocalScheduler* s, uint32_t client) noexcept nogil
 cdef Worker* worker_add(LocalScheduler* s, uint32_t client, uint64_t environment) noexcept nogil
 cdef void worker_begin(LocalScheduler* s, Worker* w, TaskRow* row, uint64_t position,
                        uint64_t expected_ns, const vector[uint32_t]* gpus) noexcept nogil
 cdef uint64_t n_shared(const LocalScheduler* s) noexcept nogil
 cdef void worker_dedicate(LocalScheduler* s, Worker* w, TaskId actor) noexcept nogil
+cdef void worker_share(LocalScheduler* s, Worker* w) noexcept nogil
 cdef void worker_remove(LocalScheduler* s, Worker* w) noexcept nogil
 cdef Run* worker_run(Worker* w, TaskId task) noexcept nogil
 cdef void worker_end(LocalScheduler* s, Worker* w, TaskId task) noexcept nogil

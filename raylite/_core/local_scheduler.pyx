@@ -95,8 +95,12 @@ cdef bint older_waits(const LocalScheduler* s, uint32_t shape) noexcept nogil:
     return False
 
 
-cdef void find_place(LocalScheduler* s, uint32_t shape, uint64_t expected_ns, Place* place) noexcept nogil:
-    """Where a task of this shape can go now. Idle workers of GPU sets are matched later, when the GPUs are known."""
+cdef void find_place(LocalScheduler* s, uint32_t shape, uint64_t expected_ns, bint dedicated,
+                     Place* place) noexcept nogil:
+    """Where a task of this shape can go now. Idle workers of GPU sets are matched later, when the GPUs are known.
+
+    dedicated: it makes an actor, whose worker does not count towards the cap.
+    """
     cdef ordered_map[uint32_t, Worker].iterator it
     cdef Worker* w
     cdef uint64_t least = PREFETCH_NS
@@ -111,7 +115,7 @@ cdef void find_place(LocalScheduler* s, uint32_t shape, uint64_t expected_ns, Pl
                 place.kind = PLACE_IDLE
                 place.client = w.client
                 return
-        if n_shared(s) < s.worker_cap:
+        if dedicated or n_shared(s) < s.worker_cap:
             place.kind = PLACE_SPAWN
             return
         if not s.idle.empty():
@@ -119,7 +123,7 @@ cdef void find_place(LocalScheduler* s, uint32_t shape, uint64_t expected_ns, Pl
             place.stop = s.idle[0]
             return
         place.starved = True
-    if expected_ns == 0 or expected_ns >= PREFETCH_NS or s.resources.shapes[shape].gpus or older_waits(s, shape):
+    if dedicated or expected_ns == 0 or expected_ns >= PREFETCH_NS or s.resources.shapes[shape].gpus or older_waits(s, shape):
         return
     it = s.workers.begin()
     while it != s.workers.end():
@@ -161,13 +165,19 @@ cdef void worker_dedicate(LocalScheduler* s, Worker* w, TaskId actor) noexcept n
     s.n_dedicated += 1
 
 
+cdef void worker_share(LocalScheduler* s, Worker* w) noexcept nogil:
+    """The worker is no actor's any more."""
+    s.n_dedicated -= w.dedicated
+    w.dedicated = False
+
+
 cdef void worker_remove(LocalScheduler* s, Worker* w) noexcept nogil:
     """The worker is gone: what it held is free again."""
     while not w.running.empty():
         worker_end(s, w, w.running.back().task)
     if w.settled:
         release(s, &w.life)
-    s.n_dedicated -= w.dedicated
+    worker_share(s, w)
     s.n_queued -= <uint32_t> w.queue.size()
     idle_remove(s, w.client)
     s.workers.erase(w.client)

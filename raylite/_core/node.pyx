@@ -11,13 +11,13 @@ from libcpp.string cimport string
 from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
 from raylite._core.actor_table cimport actors_find
-from raylite._core.actors cimport actor_by_name, on_kill
+from raylite._core.actors cimport actor_by_name, actor_object, on_kill
 from raylite._core.arena cimport arena_drop_segment, arena_free, ARENA_FULL, arena_lease, arena_new_segment, ARENA_OK, \
     arena_seal, Segment
 from raylite._core.envelope cimport align8, Blob, blob_copy, blob_data, blob_drop, blob_new, envelope_valid, \
     EnvelopeHeader, KIND_FUNCTION, KIND_SYSTEM_ERROR
 from raylite._core.execution cimport announce_arrivals, on_finished, on_submit, on_yielded
-from raylite._core.ids cimport object_bytes, object_from_bytes, object_id, ObjectId, task_bytes, TaskId
+from raylite._core.ids cimport ACTOR_INDEX, object_bytes, object_from_bytes, object_id, ObjectId, task_bytes, TaskId
 from raylite._core.invariants cimport invariant_violation
 from raylite._core.lineage cimport on_committed, on_expose, on_lost, rebuild_wanted
 from raylite._core.local_scheduler cimport IDLE_NS, n_shared, STALL_NS, Worker, worker_find
@@ -127,7 +127,9 @@ cdef bint on_function(NodeState* n, const Message* m, const char* payload) noexc
 
 
 cdef void on_hold(NodeState* n, const Message* m) noexcept nogil:
-    cdef ObjectRow* row = require_object(n, m.object)
+    cdef ObjectRow* row = actor_object(n, m.object.task) if m.object.index == ACTOR_INDEX else NULL
+    if row == NULL:
+        row = require_object(n, m.object)
     object_hold(row, m.client)
     if row.state == OBJECT_RELEASED:
         n.wanted.push_back(row.id)
@@ -479,6 +481,7 @@ cdef class Node:
             blob_drop(function.second.name)
         for actor in self.state.actors.rows:
             blob_drop(actor.second.death)
+            blob_drop(actor.second.handle)
         raylite_delete(self.state)
 
     def handle(self, uint64_t now_ns, int kind, uint32_t client=0, *, bytes payload=b"", bytes object=None,

@@ -298,7 +298,7 @@ cdef void dispatch(NodeState* n) noexcept nogil:
             if head == NULL or (best != NULL and head.ready_sequence > best.ready_sequence):
                 continue
             expected = expected_ns(n, head)
-            find_place(&n.scheduler, <uint32_t> shape, expected, &place)
+            find_place(&n.scheduler, <uint32_t> shape, expected, is_creation(head), &place)
             starved |= place.starved
             if place.kind != PLACE_NONE:
                 best = head

@@ -12,12 +12,13 @@ from libcpp.set cimport set as ordered_set
 from libcpp.string cimport string
 from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
+from raylite._core.actor_calls cimport call_comes_back
 from raylite._core.actor_table cimport ACTOR_DEAD, ActorRow, actors_find
 from raylite._core.actors cimport actor_lost
 from raylite._core.envelope cimport system_error
 from raylite._core.ids cimport object_id, PUT_INDEX, same_task, TaskId
 from raylite._core.local_scheduler cimport n_shared, Queued, ready_push, ready_remove, Run, Worker, worker_find, \
-    worker_remove, worker_run
+    worker_remove, worker_run, worker_share
 from raylite._core.message cimport CANCEL_FORCE, CANCEL_RECURSIVE, CMD_CANCEL, CMD_READY, DECLINED_NO_FUNCTION
 from raylite._core.objects cimport OBJECT_IN_ARENA, object_unpin, ObjectRow, objects_find
 from raylite._core.references cimport retire_task
@@ -167,8 +168,12 @@ cdef void on_declined(NodeState* n, const Message* m) noexcept nogil:
     if run != NULL:
         if run.position != m.request or row.state != TASK_RUNNING:
             return
+        worker_share(&n.scheduler, w)
         release_worker_slot(n, w, row)
         back_to_ready(n, row)
+        return
+    if is_call(row) and row.position == m.request:
+        call_comes_back(n, actors_find(&n.actors, row.actor), row)
         return
     for i in range(w.queue.size()):
         if same_task(w.queue[i].task, row.id) and w.queue[i].position == m.request:

@@ -49,6 +49,7 @@ class Actor:
         self.id = None  # 16 bytes
         self.n_restarts = 0
         self.gpus = ()
+        self.has_left = False  # by exit_actor(): what comes after that does not begin
 
     # ---- making it ----
 
@@ -102,6 +103,9 @@ class Actor:
 
     def perform(self, run, function):
         """Run one call and report it."""
+        if self.has_left:
+            self.refuse(run)
+            return
         worker = self.worker
         start_ns = worker.now_ns()
         name = run.name or function.name
@@ -140,11 +144,12 @@ class Actor:
 
     def exit(self, run, start_ns):
         """The actor leaves by its own wish: the node ends it, and every call that has not ended."""
+        self.has_left = True
         self.worker.flush_output()
         self.client.finish(run, [], start_ns, self.worker.now_ns(), FINISHED_EXITS)
 
     def refuse(self, run):
-        """A call that was cancelled before it began."""
+        """A call that was cancelled before it began, or that came after the actor left."""
         now_ns = self.worker.now_ns()
         self.client.finish(run, [], now_ns, now_ns, FINISHED_CANCELLED)
 

@@ -87,6 +87,9 @@ class AsyncActor(Actor):
 
     async def perform(self, run, function):
         """Run one call and report it."""
+        if self.has_left:
+            self.refuse(run)
+            return
         worker = self.worker
         start_ns = worker.now_ns()
         name = run.name or function.name

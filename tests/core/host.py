@@ -3,7 +3,8 @@
     host.submit("b", refs=["a"])   ->   ["spawn 2", "run b on 2"]
 
 Tasks, functions and objects have names: "a" is a task and also its first return, "a.1" its second (or, of a stream, its
-first item), "a!1" what it put first, "f()" a function. The driver is client 1. The host knows nothing but what the node
+first item), "a!1" what it put first, "f()" a function, "A@" the object of the actor that task "A" makes. The driver is
+client 1. The host knows nothing but what the node
 told it: which client and attempt runs a task, where a lease lies.
 """
 
@@ -69,6 +70,8 @@ class Host:
         if name.endswith("()"):
             self.names[p.function_id(name)[:16]] = name
             return p.function_id(name)
+        if name.endswith("@"):
+            return p.object_id(self.task(name[:-1]), p.ACTOR_INDEX)
         if "!" in name:
             task, index = name.split("!")
             return p.object_id(self.task(task), p.PUT_INDEX | int(index))
@@ -82,6 +85,8 @@ class Host:
         task, index = self.names[object[:16]], int.from_bytes(object[16:], "little")
         if index == p.FUNCTION_INDEX:
             return task
+        if index == p.ACTOR_INDEX:
+            return f"{task}@"
         if index & p.PUT_INDEX:
             return f"{task}!{index & ~p.PUT_INDEX}"
         return f"{task}.{index}" if index else task
@@ -112,9 +117,53 @@ class Host:
             options["args"] = p.envelope(b"args", kind=p.KIND_ARGUMENTS, refs=self.objects(nested))
         payload = p.submit(self.object(function), parent=self.task(parent), refs=self.objects(refs),
                            demand=p.demand(needs, environment), **options)  # fmt: skip
+        return self.send_submission(task, client, payload, confirm)
+
+    def send_submission(self, task: str, client: int, payload: bytes, confirm: bool) -> list[str]:
         flags = p.SUBMIT_CONFIRM if confirm else 0
         request = next(self.requests) if confirm else 0
         return self.send(p.EV_SUBMIT, client, object=self.object(task), payload=payload, flags=flags, request=request)
+
+    def create(self, actor: str, client: int = DRIVER, *, needs: dict[str, float] | None = None, max_restarts: int = 0,
+               max_pending: int = -1, actor_flags: int = 0, groups=(1,), full_name: str = "", handle_refs=(),
+               **options) -> list[str]:  # fmt: skip
+        """Submit the task that makes an actor, which takes no resources by default; the rest goes to submit()."""
+        handle = p.envelope(b"handle of " + actor.encode(), refs=self.objects(handle_refs))
+        more = p.actor(max_restarts=max_restarts, max_pending=max_pending, flags=actor_flags, groups=groups,
+                       name=full_name.encode(), handle=handle)  # fmt: skip
+        return self.submit(actor, client, needs=needs or {}, n_returns=0, more=more, flags=p.SUBMIT_ACTOR, **options)
+
+    def made(self, actor: str) -> list[str]:
+        """The actor's `__init__` has returned."""
+        return self.finish(actor, count=0)
+
+    def call(self, task: str, actor: str, client: int = DRIVER, *, group: int = 0, flags: int = 0, **options) -> list[str]:
+        """A call of a method; the rest goes to submit()."""
+        more = p.call(self.task(actor), group=group)
+        return self.submit(task, client, needs={}, more=more, flags=flags | p.SUBMIT_CALL, **options)
+
+    def leave(self, task: str) -> list[str]:
+        """A call ends its actor, by the actor's own wish."""
+        return self.finish(task, count=0, flags=p.FINISHED_EXITS)
+
+    def kill(self, actor: str, *, no_restart: bool = True, client: int = DRIVER) -> list[str]:
+        flags = p.KILL_NO_RESTART if no_restart else 0
+        return self.send(p.EV_KILL, client, object=self.object(f"{actor}@"), flags=flags)
+
+    def query(self, what: int, payload: bytes = b"", client: int = DRIVER) -> bytes:
+        """The answer to EV_QUERY."""
+        request = next(self.requests)
+        self.send(p.EV_QUERY, client, object=p.object_id(bytes(16), what), request=request, payload=payload)
+        return self.last(p.CMD_READY).payload
+
+    def find_actor(self, full_name: str, client: int = DRIVER) -> str | None:
+        """The actor of this name, held by the client from now on."""
+        found = self.query(p.QUERY_ACTOR, full_name.encode(), client)
+        return self.names[found] if found else None
+
+    def actor_names(self) -> str:
+        """The full names of all actors."""
+        return self.query(p.QUERY_NAMES).decode()
 
     def finish(self, task: str, *values: str | bytes, runtime_ns: int = 0, flags: int = 0, run: Running | None = None,
                count: int | None = None) -> list[str]:  # fmt: skip
@@ -222,14 +271,17 @@ class Host:
             gpus = p.read_run(command.payload).gpus
             of = f" gpus {','.join(map(str, gpus))}" if gpus else ""
             place = " in place" if command.flags & p.RUN_IN_PLACE else ""
-            return f"run {task} on {who}{again}{of}{place}"
+            place += f" in group {command.aux}" if command.flags & p.RUN_CALL and command.aux else ""
+            verb = "make" if command.flags & p.RUN_CREATES else "call" if command.flags & p.RUN_CALL else "run"
+            return f"{verb} {task} on {who}{again}{of}{place}"
         if command.kind == p.CMD_VALUE:
             return f"{who} gets {self.name(command.object)}: {self.describe_value(command)}"
         if command.kind == p.CMD_READY:
             if command.flags & p.READY_END:
                 return f"end for {who}"
             more = "!" if command.aux else ""
-            return f"ready for {who}{more} {p.read_indices(command.payload)}"
+            indices = p.read_indices(command.payload) if len(command.payload) % 4 == 0 else command.payload
+            return f"ready for {who}{more} {indices}"
         if command.kind == p.CMD_LEASED:
             where = p.read_location(command.payload)
             return f"leased {who} {where.segment}+{where.offset}" if where.size else f"full for {who}"
@@ -286,12 +338,16 @@ SENTENCES = {
     p.CMD_FORGET_FUNCTION: "forget {object} on {who}",
     p.CMD_EXPOSED: "exposed {object} to {who}",
     p.CMD_INTERRUPT: "interrupt {object} on {who}",
+    p.CMD_CANCEL: "cancel {object} on {who}",
 }
 ERRORS = {
     p.ERROR_WORKER_CRASHED: "crashed",
     p.ERROR_OBJECT_LOST: "lost",
     p.ERROR_TASK_CANCELLED: "cancelled",
     p.ERROR_SPAWN_FAILED: "not spawned",
+    p.ERROR_ACTOR_DIED: "died",
+    p.ERROR_ACTOR_UNAVAILABLE: "unavailable",
+    p.ERROR_ACTOR_INIT: "init failed",
 }
 
 

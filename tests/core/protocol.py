@@ -53,10 +53,13 @@ PREFETCH_NS = 1_000_000
 PREFETCH_TASKS = 64
 STALL_NS = 5_000_000
 IDLE_NS = 2_000_000_000
+CALLS_AHEAD = 64
 
 OBJECT_ID = struct.Struct("<16sII")
 LOCATION = struct.Struct("<IIQQ")
 SUBMIT_HEADER = struct.Struct("<24s16sQiiIIIIQII")
+CALL_HEADER = struct.Struct("<16sQII")
+ACTOR_HEADER = struct.Struct("<iiIIII")
 FINISHED_HEADER = struct.Struct("<QQII")
 VALUE_RECORD = struct.Struct("<BBBBI24s")
 RUN_HEADER = struct.Struct("<24s16siIIIQQII")
@@ -132,8 +135,9 @@ def submit(
     name: str = "",
     args: bytes = b"",
     backpressure: int = 0,
+    more: bytes = b"",
 ) -> bytes:
-    """The payload of EV_SUBMIT."""
+    """The payload of EV_SUBMIT. more: from call() or actor()."""
     header = SUBMIT_HEADER.pack(
         on_wire(function),
         parent,
@@ -148,7 +152,21 @@ def submit(
         backpressure,
         0,
     )
-    return header + on_wire(*refs) + padded(demand) + padded(name.encode()) + padded(args)
+    return header + more + on_wire(*refs) + padded(demand) + padded(name.encode()) + padded(args)
+
+
+def call(actor: bytes, sequence: int = 0, group: int = 0) -> bytes:
+    """The header of a call (SUBMIT_CALL); actor: 16 bytes."""
+    return CALL_HEADER.pack(actor, sequence, group, 0)
+
+
+def actor(
+    *, max_restarts: int = 0, max_pending: int = -1, flags: int = 0, groups=(1,), name: bytes = b"", handle: bytes = b""
+) -> bytes:
+    """The header of an actor's creation (SUBMIT_ACTOR)."""
+    handle = handle or envelope(b"handle")
+    header = ACTOR_HEADER.pack(max_restarts, max_pending, flags, len(groups), len(name), len(handle))
+    return header + padded(struct.pack(f"<{len(groups)}I", *groups)) + padded(name) + padded(handle)
 
 
 def location(segment: int, offset: int, size: int) -> bytes:

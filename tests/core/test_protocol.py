@@ -11,10 +11,14 @@ from tests.source.tree import ROOT
 
 CORE = ROOT / "raylite/_core"
 FILES = ("message.pxd", "envelope.pxd", "state.pxd", "ids.pxd", "arena.pxd", "resources.pxd", "local_scheduler.pxd")
+FILES += ("actor_table.pxd",)
 INTERNAL = {"CPU", "GPU", "MEMORY", "QUERY_TASKS", "QUERY_STORY", "EV_DESCRIPTOR"}  # tests need no name for these
+INTERNAL |= {"ACTOR_PENDING", "ACTOR_ALIVE", "ACTOR_RESTARTING", "ACTOR_DEAD"}
 INTERNAL_PREFIXES = ("ARENA_", "PLACE_")
 STRUCTS = {
     "SubmitHeader": protocol.SUBMIT_HEADER,
+    "CallHeader": protocol.CALL_HEADER,
+    "ActorHeader": protocol.ACTOR_HEADER,
     "FinishedHeader": protocol.FINISHED_HEADER,
     "Location": protocol.LOCATION,
     "ValueRecord": protocol.VALUE_RECORD,

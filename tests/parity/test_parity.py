@@ -6,14 +6,16 @@ import pytest
 
 import raylite
 from raylite import sim
-from tests.parity.programs import OPTIONS, PROGRAMS
+from tests.parity import actor_programs, programs
 
 SEEDS = range(5)
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__name__)
+@pytest.mark.parametrize(
+    "program", [*programs.PROGRAMS, *actor_programs.PROGRAMS], ids=lambda program: program.__name__
+)
 def test_hosts_agree(program):
-    with raylite.init(**OPTIONS):
+    with raylite.init(**programs.OPTIONS):
         embedded = program(raylite)
     for seed in SEEDS:
-        assert sim.run(program, raylite, seed=seed, check=True, **OPTIONS).value == embedded, f"seed {seed}"
+        assert sim.run(program, raylite, seed=seed, check=True, **programs.OPTIONS).value == embedded, f"seed {seed}"
