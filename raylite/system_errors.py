@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 WORKER_CRASHED, OBJECT_LOST, TASK_CANCELLED, STORE_FULL, SPAWN_FAILED = 1, 2, 3, 4, 5
+UNGROUPED, UNSCHEDULABLE = 20, 21
 
 
 def system_error(payload: bytes, task_id: str) -> exceptions.RayError:
@@ -26,6 +27,13 @@ def system_error(payload: bytes, task_id: str) -> exceptions.RayError:
         return exceptions.ObjectStoreFullError(text)
     if code == OBJECT_LOST:
         return exceptions.ObjectLostError(task_id, explanation=text)
+    if code == UNGROUPED:
+        return exceptions.TaskPlacementGroupRemoved()
+    if code == UNSCHEDULABLE:
+        return exceptions.TaskUnschedulableError(
+            "The node specified via NodeAffinitySchedulingStrategy doesn't exist any more or is infeasible, and "
+            f"soft=False was specified. name={text}"
+        )
     return exceptions.RaySystemError(text)
 
 

@@ -9,6 +9,7 @@ from raylite._core.ids cimport ObjectId, TaskId
 from raylite._core.local_scheduler cimport LocalScheduler, Worker
 from raylite._core.message cimport Message
 from raylite._core.objects cimport ObjectRow, Objects
+from raylite._core.placement_groups cimport PlacementGroups
 from raylite._core.story cimport Story
 from raylite._core.task_table cimport TaskRow, TaskTable
 
@@ -18,6 +19,8 @@ cdef enum ErrorCode:              # of system errors
     ERROR_TASK_CANCELLED = 3
     ERROR_STORE_FULL = 4
     ERROR_SPAWN_FAILED = 5
+    ERROR_UNGROUPED = 20          # the placement group is gone
+    ERROR_UNSCHEDULABLE = 21
 
 cdef struct Command:
     Message message
@@ -76,6 +79,7 @@ cdef struct NodeState:
     Objects objects
     Arena arena
     LocalScheduler scheduler
+    PlacementGroups groups
     Story story
     unordered_map[uint64_t, Request] requests
     ordered_map[uint32_t, Client] clients

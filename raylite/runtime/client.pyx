@@ -80,7 +80,7 @@ cdef class TaskContext:
 
     @staticmethod
     def of(bytes task_id not None, str name, uint32_t attempt=0, tuple gpus=(), bint is_driver=False,
-           str function=None):
+           str function=None, bytes group=None, bint captures=False):
         cdef TaskContext c = TaskContext.__new__(TaskContext)
         c.id = task_from_bytes(task_id)
         c.name = name
@@ -88,6 +88,8 @@ cdef class TaskContext:
         c.attempt = attempt
         c.gpus = gpus
         c.is_driver = is_driver
+        c.group = group
+        c.captures = captures
         return c
 
     @property
@@ -643,6 +645,43 @@ cdef class Client:
         finally:
             self.free_call(call)
 
+    def tell(self, int kind, bytes payload=b"", *, bytes task=None, uint64_t request=0):
+        """Send the node an event (EV_*) that has no answer, about the thing with this 16-byte id."""
+        cdef Message m
+        self.usable()
+        memset(&m, 0, sizeof(Message))
+        m.kind = <unsigned char> kind
+        m.size = <uint32_t> PyBytes_GET_SIZE(payload)
+        m.request = request
+        if task is not None:
+            m.object = object_id(task_from_bytes(task), 0)
+        self.post(&m, PyBytes_AS_STRING(payload))
+
+    def question(self, int kind, bytes payload=b"", *, bytes task=None, uint64_t aux=0, int flags=0):
+        """Send the node an event that it answers once: (number, bytes) of the answer."""
+        cdef Message m
+        cdef Call* call
+        cdef int arrived = 0
+        self.usable()
+        memset(&m, 0, sizeof(Message))
+        m.kind = <unsigned char> kind
+        m.size = <uint32_t> PyBytes_GET_SIZE(payload)
+        m.aux = aux
+        m.flags = <unsigned short> flags
+        if task is not None:
+            m.object = object_id(task_from_bytes(task), 0)
+        call = self.await_answer(self.open_call(&m, PyBytes_AS_STRING(payload), 0, 0), -1, &arrived)
+        try:
+            return call.aux, blob_data(call.answer)[:call.answer.size]
+        finally:
+            self.free_call(call)
+
+    def new_id(self):
+        """An id for something that the running task makes: derived as those of the tasks that it submits."""
+        cdef TaskContext context = current_context(self)
+        context.n_submitted += 1
+        return task_bytes(derive_task(context.id, context.n_submitted - 1, context.attempt))
+
     def cancel(self, ObjectRef ref not None, bint force, bint recursive):
         """Ask for the task behind a reference to be cancelled."""
         cdef Message m
@@ -1044,6 +1083,8 @@ cdef class Run:
         self.position = m.request
         self.retries_exceptions = m.flags & RUN_RETRY_EXCEPTIONS != 0
         self.in_place = m.flags & RUN_IN_PLACE != 0
+        self.placement_group = task_bytes(h.group) if h.group.hi or h.group.lo else None
+        self.captures = m.flags & RUN_CAPTURES != 0
         return 0
 
     def __dealloc__(self):

@@ -11,8 +11,9 @@ from tests.source.tree import ROOT
 
 CORE = ROOT / "raylite/_core"
 FILES = ("message.pxd", "envelope.pxd", "state.pxd", "ids.pxd", "arena.pxd", "resources.pxd", "local_scheduler.pxd")
+FILES += ("placement_groups.pxd",)
 INTERNAL = {"CPU", "GPU", "MEMORY", "QUERY_TASKS", "QUERY_STORY", "EV_DESCRIPTOR"}  # tests need no name for these
-INTERNAL_PREFIXES = ("ARENA_", "PLACE_")
+INTERNAL_PREFIXES = ("ARENA_", "PLACE_", "RESOURCE_", "DOOM_")
 STRUCTS = {
     "SubmitHeader": protocol.SUBMIT_HEADER,
     "FinishedHeader": protocol.FINISHED_HEADER,
@@ -23,6 +24,8 @@ STRUCTS = {
     "BufferSpan": protocol.BUFFER_SPAN,
     "DemandHeader": protocol.DEMAND_HEADER,
     "DemandEntry": protocol.DEMAND_ENTRY,
+    "GroupHeader": protocol.GROUP_HEADER,
+    "BundleHeader": protocol.BUNDLE_HEADER,
 }
 CODES = {"uint8_t": "B", "uint32_t": "I", "int32_t": "i", "uint64_t": "Q", "int64_t": "q"}
 CODES |= {"ObjectId": "24s", "TaskId": "16s", "Location": "24s"}
