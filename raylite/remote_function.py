@@ -69,7 +69,15 @@ class RemoteFunction:
         demand = call.demand.bytes_for(client)
         try:
             refs = client.submit(
-                export[1], args, kwargs, call.n_returns, call.max_retries, call.retries, demand, call.name
+                export[1],
+                args,
+                kwargs,
+                call.n_returns,
+                call.max_retries,
+                call.retries,
+                demand,
+                call.name,
+                call.backpressure,
             )
         except Exception as error:
             from raylite.exceptions import RayError
@@ -122,7 +130,7 @@ def blank():
 class CallOptions:
     """Options in the form that submitting takes them."""
 
-    __slots__ = ("demand", "max_retries", "n_returns", "name", "retries", "retry_on")
+    __slots__ = ("backpressure", "demand", "max_retries", "n_returns", "name", "retries", "retry_on")
 
     def __init__(self, options, is_generator, what):
         num_returns = resolve_num_returns(options.get("num_returns"), is_generator)
@@ -133,6 +141,7 @@ class CallOptions:
         self.retries = bool(retry_on)
         self.retry_on = retry_on if retry_on and isinstance(retry_on, tuple) else None
         self.name = (options.get("name") or "").encode()
+        self.backpressure = max(options.get("_generator_backpressure_num_objects") or 0, 0)
         self.demand = Demand(options, to_resource_demand(options), what)
 
 

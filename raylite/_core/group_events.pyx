@@ -10,6 +10,8 @@ from libcpp.map cimport map as ordered_map
 from libcpp.string cimport string
 from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
+from raylite._core.actor_table cimport ActorRow, actors_find
+from raylite._core.actors cimport actor_dies, died
 from raylite._core.envelope cimport align8, Blob, blob_copy, system_error
 from raylite._core.execution cimport fail_task, function_name
 from raylite._core.ids cimport same_task, TaskId
@@ -20,8 +22,9 @@ from raylite._core.placement_groups cimport Bundle, GROUP_CREATED, group_possibl
     groups_add, groups_find, groups_named, groups_place, groups_release, PlacementGroup
 from raylite._core.resources cimport Amount, DemandEntry, DOOM_UNGROUPED, entries_valid, resources_forget_shape, resources_name, \
     RESOURCE_GPU
-from raylite._core.state cimport call_back_queue, emit, ERROR_UNGROUPED, ERROR_UNSCHEDULABLE, set_state, warn
-from raylite._core.task_table cimport TASK_FAILED, TASK_WAITING, TaskRow
+from raylite._core.state cimport call_back_queue, emit, ERROR_ACTOR_UNGROUPED, ERROR_ACTOR_UNSCHEDULABLE, \
+    ERROR_UNGROUPED, ERROR_UNSCHEDULABLE, set_state, warn
+from raylite._core.task_table cimport is_creation, TASK_FAILED, TASK_WAITING, TaskRow
 
 cdef enum:
     BUNDLES_MOST = 1 << 16
@@ -109,7 +112,12 @@ cdef void warn_if_impossible(NodeState* n, const PlacementGroup* row) noexcept n
 # ---- removing --------------------------------------------------------------------------------------------------
 
 cdef void end_worker(NodeState* n, Worker* w) noexcept nogil:
-    """Have a worker killed: it gets no more work, and what it has not begun goes elsewhere."""
+    """Have a worker killed: it gets no more work, and what it has not begun goes elsewhere. Its actor dies."""
+    cdef ActorRow* actor = actors_find(&n.actors, w.actor) if w.dedicated else NULL
+    if actor != NULL:
+        actor_dies(n, actor, died(n, actor, b"its placement group was removed"), STOP_KILL)
+    if w.stopping:
+        return
     call_back_queue(n, w)
     w.stopping = True
     emit(n, CMD_STOP, w.client, NULL).flags = STOP_KILL
@@ -120,7 +128,7 @@ cdef bint runs_in(NodeState* n, const Worker* w, TaskId group) noexcept nogil:
     for i in range(w.running.size()):
         if same_task(n.scheduler.resources.shapes[w.running[i].shape].group, group):
             return True
-    return False
+    return w.settled and same_task(n.scheduler.resources.shapes[w.life.shape].group, group)
 
 
 cdef void remove_group(NodeState* n, PlacementGroup* row) noexcept nogil:
@@ -158,10 +166,24 @@ cdef void group_client_gone(NodeState* n, uint32_t client) noexcept nogil:
 # ---- what follows ----------------------------------------------------------------------------------------------
 
 cdef Blob* doom_error(NodeState* n, const TaskRow* row, int doom) noexcept nogil:
-    cdef string text
-    function_name(n, row, &text)
-    cdef string name = text if text.size() else string(b"task")
-    return system_error(ERROR_UNGROUPED if doom == DOOM_UNGROUPED else ERROR_UNSCHEDULABLE, name.data(), name.size())
+    """The error of a task or (of one that creates an actor) of the actor's calls."""
+    cdef uint32_t code = ERROR_UNGROUPED if doom == DOOM_UNGROUPED else ERROR_UNSCHEDULABLE
+    cdef string room
+    cdef const string* name = function_name(n, row, &room)
+    if is_creation(row):
+        code = ERROR_ACTOR_UNGROUPED if doom == DOOM_UNGROUPED else ERROR_ACTOR_UNSCHEDULABLE
+    return system_error(code, name.data(), name.size())
+
+
+cdef void fail_row(NodeState* n, TaskRow* row, Blob* error) noexcept nogil:
+    """A ready task fails. One that creates an actor is the actor's death."""
+    cdef ActorRow* actor = actors_find(&n.actors, row.id) if is_creation(row) else NULL
+    if actor != NULL:
+        actor_dies(n, actor, error, 0)
+        return
+    ready_remove(&n.scheduler, row)
+    set_state(n, row, TASK_WAITING, 0)
+    fail_task(n, row, error, TASK_FAILED)
 
 
 cdef void fail_doomed(NodeState* n) noexcept nogil:
@@ -173,20 +195,25 @@ cdef void fail_doomed(NodeState* n) noexcept nogil:
             continue
         while n.scheduler.ready[shape].head != NULL:
             row = n.scheduler.ready[shape].head
-            ready_remove(&n.scheduler, row)
-            set_state(n, row, TASK_WAITING, 0)
-            fail_task(n, row, doom_error(n, row, n.scheduler.resources.shapes[shape].doom), TASK_FAILED)
+            fail_row(n, row, doom_error(n, row, n.scheduler.resources.shapes[shape].doom))
 
 
 cdef void sweep_shapes(NodeState* n) noexcept nogil:
     """Free the numbers of doomed shapes that no task is of."""
     cdef unordered_map[TaskId, TaskRow].iterator it = n.tasks.rows.begin()
-    cdef vector[bint] used
+    cdef ordered_map[uint32_t, Worker].iterator w = n.scheduler.workers.begin()
+    cdef vector[int] used
     cdef size_t i
     used.resize(n.scheduler.resources.shapes.size())
     while it != n.tasks.rows.end():
         used[deref(it).second.shape] = True
         preincrement(it)
+    while w != n.scheduler.workers.end():     # an actor's task may be gone, and its life be of the shape
+        if deref(w).second.settled:
+            used[deref(w).second.life.shape] = True
+        for i in range(deref(w).second.running.size()):
+            used[deref(w).second.running[i].shape] = True
+        preincrement(w)
     for i in range(used.size()):
         if n.scheduler.resources.shapes[i].doom and not used[i]:
             resources_forget_shape(&n.scheduler.resources, <unsigned int> i)

@@ -56,6 +56,10 @@ class Run:
     placement_group: bytes | None
     captures: bool
     declined: bool
+    creates: bool
+    is_call: bool
+    group: int
+    backpressure: int
     @property
     def function_id(self) -> bytes: ...
     @property
@@ -71,6 +75,7 @@ class Client:
     environment: Any
     run_task: Callable[[Run], None]
     is_worker: bool
+    worker: Any
     keep_warned: bool
     def usable(self) -> None: ...
     def keep_for_ever(self, ref: ObjectRef[Any]) -> None: ...
@@ -92,7 +97,7 @@ class Client:
     def job_number(self) -> int: ...
     def node_id(self) -> bytes: ...
     def client_number(self) -> int: ...
-    def query(self, what: int) -> bytes: ...
+    def query(self, what: int, payload: bytes = b"") -> bytes: ...
     def tell(self, kind: int, payload: bytes = b"", *, task: bytes | None = None, request: int = 0) -> None: ...
     def question(
         self, kind: int, payload: bytes = b"", *, task: bytes | None = None, aux: int = 0, flags: int = 0
@@ -113,7 +118,43 @@ class Client:
         retry_exceptions: bool,
         demand: bytes,
         name: bytes,
+        backpressure: int = 0,
     ) -> list[ObjectRef[Any]]: ...
+    def submit_call(
+        self,
+        actor: ObjectRef[Any],
+        function: ObjectRef[Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any] | None,
+        n_returns: int,
+        max_retries: int,
+        retry_exceptions: bool,
+        name: bytes,
+        group: int,
+        confirm: bool,
+        backpressure: int = 0,
+    ) -> list[ObjectRef[Any]]: ...
+    def create_actor(
+        self,
+        function: ObjectRef[Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any] | None,
+        demand: bytes,
+        name: bytes,
+        max_restarts: int,
+        max_pending: int,
+        flags: int,
+        groups: list[int],
+        full_name: bytes,
+        handle: Any,
+    ) -> ObjectRef[Any]: ...
+    def kill(self, actor: ObjectRef[Any], no_restart: bool) -> None: ...
+    def actor_ref(self, actor: bytes) -> ObjectRef[Any]: ...
+    def find_actor(self, full_name: bytes) -> ObjectRef[Any] | None: ...
+    def take_runs(self) -> list[Run] | None: ...
+    def announce_runs(self) -> None: ...
+    def await_read(self, run: Run, index: int) -> int: ...
+    def watch_read(self, run: Run, index: int, callback: Callable[[Any, BaseException | None], None]) -> None: ...
     def next_run(self) -> Run | bool | None: ...
     def finish(
         self, run: Run, records: list[bytes], start_ns: int, end_ns: int, flags: int, n_yielded: int = 0
