@@ -569,7 +569,14 @@ cdef class Node:
 
     def environment(self, uint64_t number):
         """What the runtime environment of this number stands for, as bytes; empty if nobody has said."""
+        if self.state.scheduler.resources.environments.count(number) == 0:
+            return b""
         return bytes(self.state.scheduler.resources.environments[number])
+
+    def table_sizes(self):
+        """How many numbers the resources' names and shapes take up; those of what is gone are used again."""
+        return {"names": self.state.scheduler.resources.names.size(),
+                "shapes": self.state.scheduler.resources.shapes.size()}
 
     def function_name(self, bytes function not None):
         """The name of a registered function (by its 20-byte id), or its id in hexadecimal."""

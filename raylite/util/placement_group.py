@@ -187,6 +187,8 @@ def checked_bundles(bundles: Any) -> list[dict[str, int]]:
         if not isinstance(bundle, dict) or not all(isinstance(name, str) and name for name in bundle):
             raise ValueError(f'A bundle is a dict of resource names to quantities, as in {{"CPU": 1}}, not {bundle!r}.')
         units = {}
+        if "bundle" in bundle:
+            raise ValueError("The resource 'bundle' is every bundle's own: give it another name.")
         for name, quantity in bundle.items():
             try:
                 units[name] = to_memory_units(quantity) if name in ("memory", "object_store_memory") else to_units(quantity)

@@ -251,6 +251,16 @@ class Resource(NamedTuple):
     available: int
 
 
+class Group(NamedTuple):
+    id: bytes
+    number: int
+    state: int
+    strategy: int
+    detached: int
+    name: str
+    bundles: list[dict[str, int]]
+
+
 class Reader:
     """Takes a payload apart from its front."""
 
@@ -331,4 +341,21 @@ def read_resources(payload: bytes) -> dict[str, Resource]:
     while not reader.at_end():
         total, available, name_size = struct.unpack("<qqq", reader.take(24))
         out[reader.take_padded(name_size).decode()] = Resource(total, available)
+    return out
+
+
+def read_groups(payload: bytes) -> list[Group]:
+    """The answer to EV_GROUPS."""
+    reader, out = Reader(payload), []
+
+    def number() -> int:
+        return int.from_bytes(reader.take(8), "little")
+
+    while not reader.at_end():
+        head = reader.take(16), number(), number(), number(), number(), reader.take_padded(number()).decode()
+        bundles = []
+        for _ in range(number()):
+            pairs = [(number(), reader.take_padded(number()).decode()) for _ in range(number())]
+            bundles.append({name: amount for amount, name in pairs})
+        out.append(Group(*head, bundles))
     return out
