@@ -43,13 +43,13 @@ class NodeAffinitySchedulingStrategy:
         _spill_on_unavailable: bool = False,
         _fail_on_unavailable: bool = False,
     ) -> None:
-        self.node_id = node_id if isinstance(node_id, str) else node_id.hex()
+        self.node_id = node_id.hex() if isinstance(node_id, NodeID) else node_id
         self.soft = soft
         self._spill_on_unavailable = _spill_on_unavailable
         self._fail_on_unavailable = _fail_on_unavailable
         try:
             valid = not NodeID.from_hex(self.node_id).is_nil()
-        except ValueError:
+        except (TypeError, ValueError):
             valid = False
         if not valid:
             raise ValueError(
