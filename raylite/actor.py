@@ -10,6 +10,7 @@ from __future__ import annotations
 from weakref import WeakValueDictionary
 
 from raylite import lifecycle
+from raylite.demand import Demand
 from raylite.exceptions import RayError
 from raylite.functions import pack_class, pack_method
 from raylite.options import (
@@ -18,7 +19,7 @@ from raylite.options import (
     validate_actor_options,
     validate_method_options,
 )
-from raylite.remote_function import STREAMING, pack_demand
+from raylite.remote_function import STREAMING
 from raylite.signature import Signature
 
 TYPE_CHECKING = False
@@ -465,7 +466,7 @@ class Creation:
         state = cls.__name__, methods, tuple(groups), max_retries, backpressure, limits_calls, not_methods
         self.info = info_of(state)
         demand = to_resource_demand({"num_cpus": 1, **options} if options.get("num_cpus") is None else options)
-        self.demand = pack_demand(demand)
+        self.demand = Demand(options, demand, self.label)
         self.flags = PLACED_ON_CPU if options.get("num_cpus") is None else 0
         out_of_order = options.get("allow_out_of_order_execution")
         if out_of_order or (out_of_order is None and (is_async or concurrency > 1 or groups)):
@@ -504,7 +505,7 @@ class Creation:
                 self.export[1],
                 args,
                 kwargs,
-                self.demand,
+                self.demand.bytes_for(client),
                 f"{self.label}.__init__".encode(),
                 options.get("max_restarts") or 0,
                 max_pending if max_pending and max_pending > 0 else -1,

@@ -216,7 +216,12 @@ def quantity(units: int) -> float:
 
 def cluster_resources() -> dict[str, float]:
     """The quantity of each resource that the cluster has, as floats by name."""
-    return {name: quantity(total) for name, (total, _) in resource_amounts().items() if total}
+    return {name: quantity(total) for name, (total, _) in node_amounts().items() if total}
+
+
+def node_amounts() -> dict[str, tuple[int, int]]:
+    """As resource_amounts, without those that are placement groups' and so counted twice."""
+    return {name: amounts for name, amounts in resource_amounts().items() if "_group_" not in name}
 
 
 def available_resources() -> dict[str, float]:
@@ -226,7 +231,7 @@ def available_resources() -> dict[str, float]:
 
 def nodes() -> list[dict[str, Any]]:
     """The nodes: dicts with "NodeID", "Alive", "Resources" and more, as in Ray."""
-    amounts = {name: quantity(total) for name, (total, _) in resource_amounts().items() if total}
+    amounts = {name: quantity(total) for name, (total, _) in node_amounts().items() if total}
     import socket
 
     return [

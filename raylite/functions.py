@@ -16,6 +16,7 @@ PLAIN_BYTES = 1 << 16  # a global larger than this is cloudpickle's business
 FUNCTION_BYTES_MOST = 1 << 30
 
 _first_path = list(sys.path)  # in a driver, from before its workers began
+_first_folders = []  # of the path, in a worker: those of its environment
 
 
 def pack_function(function, name, retry_on=None):
@@ -69,7 +70,16 @@ def pack_method(label, name, retry_on):
 
 def changed_path():
     """Where modules are looked for, if that has changed since the workers began: a list of folders; or None."""
-    return None if sys.path == _first_path else [folder for folder in sys.path if isinstance(folder, str) and folder]
+    if sys.path == _first_path:
+        return None
+    return [folder for folder in sys.path if isinstance(folder, str) and folder and folder not in _first_folders]
+
+
+def keep_first(folders):
+    """Put folders at the front of the path, and keep them there whatever path a function brings."""
+    _first_folders[:] = folders
+    sys.path[:0] = folders
+    _first_path[:] = sys.path
 
 
 class Pickled:
@@ -99,15 +109,18 @@ class Loaded:
         self.retry_on = retry_on
 
 
-def load(data):
-    """The Loaded that pack_function packed."""
+def load(data, unfit=None):
+    """The Loaded that pack_function packed. `unfit`: an error that it raises instead of being called."""
     from _pickle import loads
 
     form, name, retry_on, path, parts = loads(data)
     if form == "method":
         return Loaded(parts, name, retry_on and loads(retry_on))
+    if unfit is not None:
+        return Loaded(raising(unfit), name, retry_on)
     if path is not None:
-        sys.path[:] = [*path, *(folder for folder in sys.path if folder not in path)]
+        before = [folder for folder in sys.path if folder not in path and folder not in _first_folders]
+        sys.path[:] = [*_first_folders, *path, *before]
     try:
         function = from_code(*parts) if form == "code" else loads(parts)
     except Exception as error:
@@ -121,6 +134,15 @@ def failing(what, error):
     def fail(*args, **kwargs):
         text = f"the {what} could not be loaded in the worker: {type(error).__name__}: {error}"
         raise RuntimeError(text) from error
+
+    return fail
+
+
+def raising(error):
+    """A function that raises this error."""
+
+    def fail(*args, **kwargs):
+        raise error
 
     return fail
 

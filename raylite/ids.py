@@ -76,6 +76,12 @@ class WorkerID(BaseID):
     __slots__ = ()
 
 
+class PlacementGroupID(BaseID):
+    """Of a placement group."""
+
+    __slots__ = ()
+
+
 class NodeID(BaseID):
     """Of a node."""
 

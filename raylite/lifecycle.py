@@ -92,9 +92,6 @@ def start_simulated(config: Config) -> Any:
 
 
 def start_embedded(config: Config) -> EmbeddedRuntime:
-    later = sorted(set(config.runtime_env) - {"env_vars"})
-    if later:
-        raise ValueError(f"runtime_env: {', '.join(later)} is not there yet; env_vars is")
     from raylite.runtime.zygote_process import ZygoteProcess
 
     zygote = ZygoteProcess(config)

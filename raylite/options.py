@@ -217,10 +217,11 @@ def check_runtime_env(runtime_env: Any) -> dict[str, Any]:
         if name not in _ENV_FIELDS:
             raise ValueError(f"it has no field {shown(name)}; the fields are {', '.join(_ENV_FIELDS)}")
         try:
-            _ENV_FIELDS[name](value)
-        except TypeError as error:
-            raise TypeError(f"in its field {name!r}, {error}") from None
-    return dict(runtime_env)
+            if value is not None:
+                _ENV_FIELDS[name](value)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"in its field {name!r}, {error}") from None
+    return {name: value for name, value in runtime_env.items() if value is not None}
 
 
 def _check_env_vars(value: Any) -> None:
@@ -228,6 +229,8 @@ def _check_env_vars(value: Any) -> None:
     for name, text in value.items():
         if not isinstance(name, str) or not isinstance(text, str):
             raise TypeError(f"{shown(name)}: {shown(text)} is not a string for a string")
+        if not name or "=" in name or "\0" in name + text:
+            raise ValueError(f"{shown(name)}: {shown(text)} cannot be a variable: a name without '=', no zero bytes")
 
 
 def _check_texts(value: Any) -> None:
@@ -236,10 +239,28 @@ def _check_texts(value: Any) -> None:
         check_type(item, str)
 
 
+def _check_path(value: Any) -> None:
+    if not check_type(value, str):
+        raise ValueError("it is empty")
+    if "://" in value:
+        raise ValueError(f"{shown(value)} is no path of this machine: download it first")
+
+
+def _check_modules(value: Any) -> None:
+    import os
+    from types import ModuleType
+
+    for module in check_type(value, (list, tuple)):
+        if isinstance(module, str):
+            _check_path(module)
+        elif not isinstance(module, (os.PathLike, ModuleType)):
+            raise TypeError(f"{shown(module)} is neither a path nor a module")
+
+
 _ENV_FIELDS: dict[str, Callable[[Any], object]] = {
     "env_vars": _check_env_vars,
-    "working_dir": lambda value: check_type(value, str),
-    "py_modules": lambda value: check_type(value, (list, tuple)),  # of paths and of modules
+    "working_dir": _check_path,
+    "py_modules": _check_modules,
     "excludes": _check_texts,
     "config": lambda value: check_type(value, dict),  # of Ray's agent; nothing here waits for one
 }
@@ -403,7 +424,8 @@ def _concurrency_groups(value: Any) -> dict[str, int]:
 
 
 def _placement_group(value: Any) -> Any:
-    if value == "default" or hasattr(value, "bundle_specs"):
+    # Of the class: an instance may have to ask the node.
+    if value == "default" or hasattr(type(value), "bundle_specs") or hasattr(value, "bundle_specs"):
         return value
     if isinstance(value, str):
         raise ValueError("it is no such word")

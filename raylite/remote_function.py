@@ -1,5 +1,6 @@
 """Remote functions: what `@raylite.remote` makes of a function."""
 
+from raylite.demand import Demand
 from raylite.functions import pack_function
 from raylite.options import TASK_OPTIONS, resolve_num_returns, to_resource_demand, validate_task_options
 from raylite.signature import Signature
@@ -27,7 +28,7 @@ class RemoteFunction:
         self._function = self.__wrapped__ = function
         self._options = options
         self._signature = signature
-        self._call = CallOptions(options, signature.is_generator)
+        self._call = CallOptions(options, signature.is_generator, self.__name__)
         self._exports = {}  # what to retry on -> (client, reference), once workers can have it
 
     def __call__(self, *args, **kwargs):
@@ -52,7 +53,7 @@ class RemoteFunction:
             self._look_again()
         is_generator = self._signature.is_generator
         checked = validate_task_options(options, in_options=True, is_generator=is_generator)
-        return BoundOptions(self, CallOptions({**self._options, **checked}, is_generator))
+        return BoundOptions(self, CallOptions({**self._options, **checked}, is_generator, self.__name__))
 
     def bind(self, *args, **kwargs):
         raise AttributeError("raylite has no lazy DAGs (bind); call .remote(), whose references make the graph")
@@ -65,6 +66,7 @@ class RemoteFunction:
         export = self._exports.get(call.retry_on)
         if export is None or export[0] is not client:
             export = self._export(client, call.retry_on)
+        demand = call.demand.bytes_for(client)
         try:
             refs = client.submit(
                 export[1],
@@ -73,7 +75,7 @@ class RemoteFunction:
                 call.n_returns,
                 call.max_retries,
                 call.retries,
-                call.demand,
+                demand,
                 call.name,
                 call.backpressure,
             )
@@ -113,7 +115,7 @@ class RemoteFunction:
     def _look_again(self):
         """After unpickling, not while: a function that refers to itself has no defaults yet then."""
         signature = Signature(self._function)
-        self._call = CallOptions(self._options, signature.is_generator)
+        self._call = CallOptions(self._options, signature.is_generator, self.__name__)
         self._signature = signature
 
     def __repr__(self):
@@ -130,11 +132,7 @@ class CallOptions:
 
     __slots__ = ("backpressure", "demand", "max_retries", "n_returns", "name", "retries", "retry_on")
 
-    def __init__(self, options, is_generator):
-        if options.get("runtime_env"):
-            raise ValueError(
-                "runtime_env for single tasks is not there yet: give env_vars to raylite.init(runtime_env=...)"
-            )
+    def __init__(self, options, is_generator, what):
         num_returns = resolve_num_returns(options.get("num_returns"), is_generator)
         self.n_returns = STREAMING if num_returns in ("streaming", "dynamic") else num_returns
         retries = options.get("max_retries")
@@ -144,7 +142,7 @@ class CallOptions:
         self.retry_on = retry_on if retry_on and isinstance(retry_on, tuple) else None
         self.name = (options.get("name") or "").encode()
         self.backpressure = max(options.get("_generator_backpressure_num_objects") or 0, 0)
-        self.demand = pack_demand(to_resource_demand(options))
+        self.demand = Demand(options, to_resource_demand(options), what)
 
 
 class BoundOptions:
@@ -162,12 +160,3 @@ class BoundOptions:
 
     def bind(self, *args, **kwargs):
         return self._function.bind()
-
-
-def pack_demand(amounts, environment=0):
-    """Resource amounts (in 1/10000) as the bytes that a submission carries; see _core/resources.pxd."""
-    out = [environment.to_bytes(8, "little"), len(amounts).to_bytes(8, "little")]
-    for name, amount in sorted(amounts.items()):
-        data = name.encode()
-        out.append(amount.to_bytes(8, "little") + len(data).to_bytes(8, "little") + data + bytes(-len(data) % 8))
-    return b"".join(out)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 WORKER_CRASHED, OBJECT_LOST, TASK_CANCELLED, STORE_FULL, SPAWN_FAILED = 1, 2, 3, 4, 5
 ACTOR_DIED, ACTOR_UNAVAILABLE, ACTOR_INIT = 6, 7, 8
 TOO_MANY_PENDING, NAME_TAKEN = 2, 3  # why a submission was refused
+UNGROUPED, UNSCHEDULABLE, ACTOR_UNGROUPED, ACTOR_UNSCHEDULABLE = 20, 21, 22, 23
 
 
 def system_error(payload: bytes, task_id: str) -> exceptions.RayError:
@@ -30,6 +31,14 @@ def system_error(payload: bytes, task_id: str) -> exceptions.RayError:
         return exceptions.ObjectLostError(task_id, explanation=text)
     if code in (ACTOR_DIED, ACTOR_UNAVAILABLE, ACTOR_INIT):
         return actor_error(code, text)
+    if code in (UNGROUPED, ACTOR_UNGROUPED):
+        return exceptions.TaskPlacementGroupRemoved() if code == UNGROUPED else exceptions.ActorPlacementGroupRemoved()
+    if code in (UNSCHEDULABLE, ACTOR_UNSCHEDULABLE):
+        kind = exceptions.TaskUnschedulableError if code == UNSCHEDULABLE else exceptions.ActorUnschedulableError
+        return kind(
+            "The node specified via NodeAffinitySchedulingStrategy doesn't exist any more or is infeasible, and "
+            f"soft=False was specified. name={text}"
+        )
     return exceptions.RaySystemError(text)
 
 

@@ -53,8 +53,8 @@ cdef int at_tick(void* target, void* event) except -1:
 
 
 cdef class SimulatedHost:
-    """Args: kernel; node: a Node nobody else hosts; make_worker: called with the number and the GPUs of a new worker,
-    returns its Process; record: keep the stream of events, and not only its hash."""
+    """Args: kernel; node: a Node nobody else hosts; make_worker: called with number, environment and GPUs of a new
+    worker, returns its Process; record: keep the stream of events, and not only its hash."""
 
     def __init__(self, Kernel kernel not None, Node node not None, make_worker, bint record=False):
         self.kernel = kernel
@@ -293,10 +293,12 @@ cdef class SimulatedHost:
         cdef uint64_t draw = rng_next(&self.starts)
         cdef uint64_t delay = START_LEAST_NS + draw % START_SPREAD_NS
         cdef const uint32_t* gpus = <const uint32_t*> (blob_data(payload) + 8)
+        cdef uint64_t environment = (<const uint64_t*> blob_data(payload))[0]
         cdef uint32_t i
         if draw >> 60 == 0:
             delay += rng_below(&self.starts, START_SLOW_NS)
-        self.connect(self.make_worker(m.client, tuple([gpus[i] for i in range((payload.size - 8) // 4)])))
+        cdef uint32_t n_gpus = <uint32_t> ((payload.size - 8) // 4)
+        self.connect(self.make_worker(m.client, environment, tuple([gpus[i] for i in range(n_gpus)])))
         memset(&e, 0, sizeof(Event))
         e.handle = at_start
         e.target = <void*> self

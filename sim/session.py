@@ -3,9 +3,11 @@
 import gc
 import signal
 import threading
+from json import loads
 
 from raylite._core.ids import content_hash
 from raylite._core.node import Node
+from raylite.environments import IN_PLACE, Environment, describe
 from raylite.sim import clock, event_loops
 from raylite.sim.client import SimulatedClient
 from raylite.sim.errors import DeadlockError
@@ -53,8 +55,10 @@ class SimulatedRuntime:
         )
         self.host = SimulatedHost(self.kernel, self.node, self.make_worker, record)
         self.functions = {}
+        self.job_environment = describe(config.runtime_env, {}, IN_PLACE)
         driver = self.make_process(self.host.next_number(), is_driver=True)
         self.client = driver.client
+        self.client.environment = self.environment(0)
         self.host.connect(driver)
         self.host.attach(driver)
         self.start(virtual_time)
@@ -69,14 +73,20 @@ class SimulatedRuntime:
         client.join(process)
         return process
 
-    def make_worker(self, number, gpus):
+    def make_worker(self, number, environment, gpus):
         """The process of a worker that has been ordered."""
         process = self.make_process(number, gpus=gpus)
-        process.environment = dict(self.config.runtime_env.get("env_vars") or {})
+        process.client.environment = self.environment(environment)
+        process.environment = dict(process.client.environment.description.get("env_vars") or {})
         if gpus:
             process.environment["CUDA_VISIBLE_DEVICES"] = ",".join(self.config.gpu_ids[gpu] for gpu in gpus)
         process.worker = VirtualWorker(process)
         return process
+
+    def environment(self, number):
+        """The environment of this number, as a process has it."""
+        description = loads(self.node.environment(number)) if number else self.job_environment
+        return Environment(number, description, IN_PLACE, self.job_environment)
 
     def start(self, virtual_time):
         """Take over what is the whole process's."""

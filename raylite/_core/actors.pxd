@@ -19,6 +19,8 @@ cdef bint actor_is_known(NodeState* n, TaskId id) noexcept nogil
 cdef bint name_is_taken(NodeState* n, const ActorRequest* request) noexcept nogil
 cdef ObjectRow* actor_object(NodeState* n, TaskId id) noexcept nogil
 cdef void add_actor(NodeState* n, TaskRow* row, const ActorRequest* request, uint32_t client) noexcept nogil
+cdef Blob* died(NodeState* n, const ActorRow* actor, const char* why) noexcept nogil
+cdef void actor_dies(NodeState* n, ActorRow* actor, Blob* death, uint32_t stop_flags) noexcept nogil
 cdef Blob* death_of(NodeState* n, TaskId actor) noexcept nogil
 cdef void creation_ended(NodeState* n, TaskRow* row, Worker* w, const char* error) noexcept nogil
 cdef void creation_failed(NodeState* n, TaskRow* row, Blob* error) noexcept nogil

@@ -1,7 +1,8 @@
 """What must be true of a node's tables between two events (rule 8), each counted anew from the other side of its edge.
 
 Holds: every count on an object equals the tasks and containers that list it. Resources: total equals available plus
-what running tasks have. Queues: a task is in the ready queue, in a worker's queue or on its stack exactly when its
+what running tasks and placement groups have. Groups: those listed as waiting or leaving do, and numbers of what is
+gone are free. Queues: a task is in the ready queue, in a worker's queue or on its stack exactly when its
 state says so. Arena: used bytes are the blocks' sizes, and every value there lies in a block. Lineage: a finished task
 is kept exactly while results of it could be lost. Waiting: who waits exists, and what is waited for will come.
 """
@@ -18,7 +19,9 @@ from raylite._core.local_scheduler cimport Run, Worker, worker_find, worker_run
 from raylite._core.message cimport STREAMING
 from raylite._core.objects cimport OBJECT_IN_ARENA, OBJECT_INLINE, OBJECT_PENDING, object_ready, OBJECT_RELEASED, \
     ObjectRow, objects_find
-from raylite._core.resources cimport CPU, UNIT
+from raylite._core.placement_groups cimport Bundle, GROUP_CREATED, GROUP_GONE, GROUP_LEAVING, GROUP_PENDING, \
+    PlacementGroup
+from raylite._core.resources cimport GPU, RESOURCE_CPU, RESOURCE_GPU, Resources, UNIT
 from raylite._core.state cimport request_key
 from raylite._core.task_table cimport is_call, is_creation, LISTED_CALLER, LISTED_NOT, LISTED_READY, LISTED_SENT, \
     LISTED_WAITING, TASK_BLOCKED, TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_RUNNING, TASK_WAITING, TaskRow, \
@@ -113,37 +116,95 @@ cdef const char* check_arena(NodeState* n) noexcept nogil:
     return NULL
 
 
-cdef void count_taken(NodeState* n, const Run* run, vector[int64_t]* taken, vector[int64_t]* gpu_taken) \
-        noexcept nogil:
-    cdef size_t i
+cdef void count_bundles(NodeState* n, vector[int64_t]* taken, vector[vector[int64_t]]* gpus) noexcept nogil:
+    """What placement groups have set aside is taken from the node, and so much there is of their own resources."""
+    cdef ordered_map[TaskId, PlacementGroup].iterator g = n.groups.rows.begin()
+    cdef Bundle* b
+    cdef size_t i, j
+    while g != n.groups.rows.end():
+        if deref(g).second.state == GROUP_CREATED or deref(g).second.state == GROUP_LEAVING:
+            for i in range(deref(g).second.bundles.size()):
+                b = &deref(g).second.bundles[i]
+                for j in range(b.amounts.size()):
+                    taken[0][b.amounts[j].resource] += b.amounts[j].amount
+                for j in range(b.gpu_numbers.size()):
+                    gpus[0][GPU][b.gpu_numbers[j]] += UNIT if b.gpus >= UNIT else b.gpus
+        preincrement(g)
+
+
+cdef void count_run(NodeState* n, const Run* run, vector[int64_t]* taken, vector[vector[int64_t]]* gpus) noexcept nogil:
     shape = &n.scheduler.resources.shapes[run.shape]
+    cdef size_t i, j
     for i in range(shape.amounts.size()):
-        if not (run.lent and shape.amounts[i].resource == CPU):
+        kind = n.scheduler.resources.kinds[shape.amounts[i].resource]
+        if not (run.lent and kind == RESOURCE_CPU):
             taken[0][shape.amounts[i].resource] += shape.amounts[i].amount
-    for i in range(run.gpus.size()):
-        gpu_taken[0][run.gpus[i]] += UNIT if shape.gpus >= UNIT else shape.gpus
+        for j in range(run.gpus.size() if kind == RESOURCE_GPU else 0):
+            gpus[0][shape.amounts[i].resource][run.gpus[j]] += UNIT if shape.gpus >= UNIT else shape.gpus
 
 
 cdef const char* check_resources(NodeState* n) noexcept nogil:
     cdef ordered_map[uint32_t, Worker].iterator w = n.scheduler.workers.begin()
-    cdef vector[int64_t] taken, gpu_taken
-    cdef size_t i
-    taken.resize(n.scheduler.resources.names.size())
-    gpu_taken.resize(n.scheduler.resources.gpu_free.size())
+    cdef Resources* r = &n.scheduler.resources
+    cdef vector[int64_t] taken
+    cdef vector[vector[int64_t]] gpus
+    cdef int64_t of_gpus
+    cdef size_t i, j
+    taken.resize(r.names.size())
+    gpus.resize(r.names.size())
+    for i in range(gpus.size()):
+        gpus[i].resize(r.gpu_free[GPU].size())
+    count_bundles(n, &taken, &gpus)
     while w != n.scheduler.workers.end():
         for i in range(deref(w).second.running.size()):
-            count_taken(n, &deref(w).second.running[i], &taken, &gpu_taken)
+            count_run(n, &deref(w).second.running[i], &taken, &gpus)
         if deref(w).second.settled:
-            count_taken(n, &deref(w).second.life, &taken, &gpu_taken)
+            count_run(n, &deref(w).second.life, &taken, &gpus)
         preincrement(w)
-    for i in range(gpu_taken.size()):
-        if n.scheduler.resources.gpu_free[i] + gpu_taken[i] != UNIT or n.scheduler.resources.gpu_free[i] < 0:
-            return b"a GPU is neither free nor in use, or more than used up"
     for i in range(taken.size()):
-        if n.scheduler.resources.available[i] + taken[i] != n.scheduler.resources.total[i]:
-            return b"a resource is neither available nor taken by a running task"
-        if i != CPU and n.scheduler.resources.available[i] < 0:
+        if r.available[i] + taken[i] != r.total[i]:
+            return b"a resource is neither available nor taken by a running task or a placement group"
+        if r.kinds[i] != RESOURCE_CPU and r.available[i] < 0:
             return b"a resource other than the CPU is below zero"
+        of_gpus = 0
+        for j in range(r.gpu_free[i].size()):
+            if r.gpu_free[i][j] < 0 or r.gpu_free[i][j] + gpus[i][j] > UNIT:
+                return b"a GPU is more than used up, or more than free"
+            of_gpus += r.gpu_free[i][j] + gpus[i][j]
+        if r.gpu_free[i].size() and of_gpus != r.total[i]:
+            return b"a GPU is neither free nor in use"
+    return NULL
+
+
+cdef const char* check_groups(NodeState* n) noexcept nogil:
+    """Groups that wait or leave are listed, and nothing else is; a free number has nothing; no task's shape is free."""
+    cdef ordered_map[TaskId, PlacementGroup].iterator g = n.groups.rows.begin()
+    cdef unordered_map[TaskId, TaskRow].iterator t = n.tasks.rows.begin()
+    cdef Resources* r = &n.scheduler.resources
+    cdef uint32_t n_doomed = 0
+    cdef uint64_t counts[4]
+    cdef size_t i
+    counts[0] = counts[1] = counts[2] = counts[3] = 0
+    while g != n.groups.rows.end():
+        counts[deref(g).second.state] += 1
+        if deref(g).second.state == GROUP_PENDING and n.groups.pending.count(deref(g).second.number) == 0:
+            return b"a placement group that waits is not among those that wait"
+        preincrement(g)
+    if counts[<int> GROUP_PENDING] != n.groups.pending.size() or counts[<int> GROUP_LEAVING] != n.groups.leaving.size() \
+            or counts[<int> GROUP_GONE] != n.groups.gone.size():
+        return b"a placement group is listed for what it is not"
+    for i in range(r.free_names.size()):
+        if r.names[r.free_names[i]].size() or r.total[r.free_names[i]]:
+            return b"a resource that is gone has a name or an amount"
+    for i in range(r.shapes.size()):
+        n_doomed += r.shapes[i].doom != 0
+    if n_doomed != r.n_doomed or r.shape_numbers.size() + r.free_shapes.size() != r.shapes.size() \
+            or r.name_numbers.size() + r.free_names.size() != r.names.size():
+        return b"shapes or names of resources are miscounted"
+    while t != n.tasks.rows.end():
+        if r.shapes[deref(t).second.shape].key.empty():
+            return b"a task is of a shape that is gone"
+        preincrement(t)
     return NULL
 
 
@@ -379,6 +440,8 @@ cdef void invariant_violation(NodeState* n, string* wrong) noexcept nogil:
         found = check_arena(n)
     if found == NULL:
         found = check_resources(n)
+    if found == NULL:
+        found = check_groups(n)
     if found == NULL:
         found = check_queues(n)
     if found == NULL:

@@ -35,6 +35,11 @@ cdef enum MessageKind:
     EV_COMMITTED = 26             # request: the rows of this commit are acknowledged
     EV_KILL = 27                  # object.task: the actor; flags: KILL_NO_RESTART
     EV_AWAIT_READ = 28            # request; object: an item: the generator goes on once its reader has taken it
+    EV_ENVIRONMENT = 30           # request: hash; payload: what it stands for
+    EV_FIND_ENVIRONMENT = 31      # request; aux: hash; the answer: what it stands for, empty if nobody said
+    EV_GROUP = 32                 # request; object.task: a new placement group; flags: GROUP_*; payload: GroupHeader ...
+    EV_UNGROUP = 33               # object.task: the placement group is to go
+    EV_GROUPS = 34                # request; the answer: every placement group (see group_events.pyx)
     EV_DESCRIPTOR = 63            # to the host: send the descriptor of segment object.index
     # commands: what the node tells a client or its host
     CMD_RUN = 64                  # payload: RunHeader ...; request: position in the worker's queue
@@ -73,6 +78,7 @@ cdef enum:
     RUN_RETRY_EXCEPTIONS = 8
     RUN_CREATES = 16              # the worker is the new actor's from now on
     RUN_CALL = 32                 # of the worker's actor; aux: concurrency group
+    RUN_CAPTURES = 1024           # what the task submits goes into its placement group
     VALUE_IN_ARENA = 1
     READY_END = 1                 # EV_NEXT: there is no such item; EV_AWAIT_READ: nor a reader
     STOP_KILL = 1
@@ -82,6 +88,8 @@ cdef enum:
     FINISHED_USER_ERROR = 1
     FINISHED_RETRYABLE = 2
     FINISHED_CANCELLED = 4
+    GROUP_DETACHED = 1            # outlives the client that made it
+    GROUP_NAME_TAKEN = 1          # answer to EV_GROUP, in aux
     FINISHED_EXITS = 8            # a call of an actor that ends with it, by its own wish
     KILL_NO_RESTART = 1
     ACTOR_PLACED_ON_CPU = 1       # its demand's CPUs are needed to place it, not to run
@@ -159,6 +167,7 @@ cdef struct ValueRecord:
 cdef struct RunHeader:
     ObjectId function
     TaskId parent
+    TaskId group                  # the placement group that it runs in, or zero
     int32_t n_returns
     uint32_t n_values             # ValueRecord each, behind the function: top-level arguments in order
     uint32_t n_gpus               # u32 each, follow, padded to 8
@@ -166,6 +175,16 @@ cdef struct RunHeader:
     uint64_t function_size        # envelope, follows, padded to 8; 0 if this worker has it
     uint64_t args_size            # envelope, follows, padded to 8
     uint32_t backpressure         # as in SubmitHeader
+    uint32_t unused
+
+cdef struct GroupHeader:
+    uint32_t strategy             # GroupStrategy
+    uint32_t n_bundles            # BundleHeader, DemandEntry ... each, follow
+    uint32_t name_size            # namespace, 0x1f, name; follows, padded to 8; 0: it has none
+    uint32_t unused
+
+cdef struct BundleHeader:
+    uint32_t n_amounts            # DemandEntry each, with their names, follow
     uint32_t unused
 
 cdef struct Cursor:

@@ -16,8 +16,10 @@ from raylite._core.arena cimport arena_drop_segment, arena_free, ARENA_FULL, are
     arena_seal, Segment
 from raylite._core.envelope cimport align8, Blob, blob_copy, blob_data, blob_drop, blob_new, envelope_valid, \
     EnvelopeHeader, KIND_FUNCTION, KIND_SYSTEM_ERROR
+from raylite._core.environments cimport on_environment, on_find_environment
 from raylite._core.execution cimport announce_arrivals, on_finished, on_submit, on_yielded
 from raylite._core.ids cimport ACTOR_INDEX, object_bytes, object_from_bytes, object_id, ObjectId, task_bytes, TaskId
+from raylite._core.group_events cimport group_client_gone, on_group, on_groups, on_ungroup, serve_groups
 from raylite._core.invariants cimport invariant_violation
 from raylite._core.lineage cimport on_committed, on_expose, on_lost, rebuild_wanted
 from raylite._core.local_scheduler cimport IDLE_NS, n_shared, STALL_NS, Worker, worker_find
@@ -81,6 +83,7 @@ cdef void on_detach(NodeState* n, const Message* m, const char* payload) noexcep
     forget_client_requests(n, m.client)
     forget_client_leases(n, m.client)
     client_gone(n, m.client)
+    group_client_gone(n, m.client)
     on_worker_gone(n, m, payload)
     n.clients.erase(m.client)
     if n.driver == m.client:
@@ -276,6 +279,8 @@ cdef void write_resources(NodeState* n, string* out) noexcept nogil:
     cdef int64_t numbers[3]
     cdef size_t i
     for i in range(n.scheduler.resources.names.size()):
+        if n.scheduler.resources.names[i].empty():
+            continue
         numbers[0] = n.scheduler.resources.total[i]
         numbers[1] = n.scheduler.resources.available[i]
         numbers[2] = <int64_t> n.scheduler.resources.names[i].size()
@@ -361,6 +366,16 @@ cdef bint route(NodeState* n, const Message* m, const char* payload) noexcept no
         on_expose(n, m)
     elif m.kind == EV_COMMITTED:
         on_committed(n, m)
+    elif m.kind == EV_ENVIRONMENT:
+        return on_environment(n, m, payload)
+    elif m.kind == EV_FIND_ENVIRONMENT:
+        on_find_environment(n, m)
+    elif m.kind == EV_GROUP:
+        return on_group(n, m, payload)
+    elif m.kind == EV_UNGROUP:
+        on_ungroup(n, m)
+    elif m.kind == EV_GROUPS:
+        on_groups(n, m)
     else:
         return False
     return True
@@ -385,6 +400,7 @@ cdef void node_handle(NodeState* n, const Message* m, const char* payload) noexc
         reject(n, m)
     follow_up(n)
     while n.dispatch_wanted and n.fault.empty():
+        serve_groups(n)
         dispatch(n)
         follow_up(n)
     give_back_segments(n)
@@ -554,6 +570,17 @@ cdef class Node:
         read_names(self.state, &names)
         return story_rows(&self.state.story, &names)
 
+    def environment(self, uint64_t number):
+        """What the runtime environment of this number stands for, as bytes; empty if nobody has said."""
+        if self.state.scheduler.resources.environments.count(number) == 0:
+            return b""
+        return bytes(self.state.scheduler.resources.environments[number])
+
+    def table_sizes(self):
+        """How many numbers the resources' names and shapes take up; those of what is gone are used again."""
+        return {"names": self.state.scheduler.resources.names.size(),
+                "shapes": self.state.scheduler.resources.shapes.size()}
+
     def function_name(self, bytes function not None):
         """The name of a registered function (by its 20-byte id), or its id in hexadecimal."""
         cdef unordered_map[ObjectId, Function].iterator it = self.state.functions.find(object_from_bytes(function))
@@ -576,4 +603,5 @@ cdef class Node:
     def resources(self):
         """Name to (total, available), in 1/10000."""
         r = &self.state.scheduler.resources
-        return {r.names[i].decode("utf-8", "replace"): (r.total[i], r.available[i]) for i in range(r.names.size())}
+        return {r.names[i].decode("utf-8", "replace"): (r.total[i], r.available[i]) for i in range(r.names.size())
+                if r.names[i].size()}

@@ -17,7 +17,7 @@ from raylite._core.ids cimport object_id, ObjectId, TaskId
 from raylite._core.local_scheduler cimport find_place, idle_remove, Place, PLACE_IDLE, PLACE_NONE, PLACE_QUEUE, \
     Queued, ready_remove, Run, Worker, worker_add, worker_begin, worker_dedicate, worker_find
 from raylite._core.message cimport CMD_RUN, CMD_SPAWN, CMD_STOP, EV_GET, Message, RUN_ARGS_OBJECT, RUN_CALL, \
-    RUN_CREATES, RUN_HAS_FUNCTION, RUN_IN_PLACE, RUN_RETRY_EXCEPTIONS, RunHeader, SUBMIT_ARGS_OBJECT, \
+    RUN_CAPTURES, RUN_CREATES, RUN_HAS_FUNCTION, RUN_IN_PLACE, RUN_RETRY_EXCEPTIONS, RunHeader, SUBMIT_ARGS_OBJECT, \
     SUBMIT_RETRY_EXCEPTIONS, ValueRecord
 from raylite._core.objects cimport OBJECT_IN_ARENA, OBJECT_INLINE, object_pin, object_ready, ObjectRow, objects_find
 from raylite._core.resources cimport resources_acquire, resources_fit
@@ -77,6 +77,8 @@ cdef void send_run(NodeState* n, Worker* w, TaskRow* row, uint64_t position, con
     h = <RunHeader*> blob_data(payload)
     h.function = row.function
     h.parent = row.parent
+    h.group = n.scheduler.resources.shapes[row.shape].group
+    h.group = n.scheduler.resources.shapes[row.shape].group
     h.n_returns = row.n_returns
     h.n_values = <uint32_t> row.refs.size()
     h.n_gpus = <uint32_t> gpus.size()
@@ -105,6 +107,10 @@ cdef void send_run(NodeState* n, Worker* w, TaskRow* row, uint64_t position, con
     m.flags = (RUN_HAS_FUNCTION if ship else 0) | (RUN_ARGS_OBJECT if row.flags & SUBMIT_ARGS_OBJECT else 0)
     if row.flags & SUBMIT_RETRY_EXCEPTIONS:
         m.flags |= RUN_RETRY_EXCEPTIONS
+    if n.scheduler.resources.shapes[row.shape].captures:
+        m.flags |= RUN_CAPTURES
+    if n.scheduler.resources.shapes[row.shape].captures:
+        m.flags |= RUN_CAPTURES
     if in_place_request:
         m.flags |= RUN_IN_PLACE
         m.aux = in_place_request

@@ -10,6 +10,7 @@ from raylite._core.ids cimport ObjectId, TaskId
 from raylite._core.local_scheduler cimport LocalScheduler, Worker
 from raylite._core.message cimport Message
 from raylite._core.objects cimport ObjectRow, Objects
+from raylite._core.placement_groups cimport PlacementGroups
 from raylite._core.story cimport Story
 from raylite._core.task_table cimport TaskRow, TaskTable
 
@@ -22,6 +23,10 @@ cdef enum ErrorCode:              # of system errors
     ERROR_ACTOR_DIED = 6
     ERROR_ACTOR_UNAVAILABLE = 7
     ERROR_ACTOR_INIT = 8          # as ERROR_ACTOR_DIED, by what its __init__ raised
+    ERROR_UNGROUPED = 20          # the placement group is gone
+    ERROR_UNSCHEDULABLE = 21
+    ERROR_ACTOR_UNGROUPED = 22
+    ERROR_ACTOR_UNSCHEDULABLE = 23
 
 cdef struct Command:
     Message message
@@ -81,6 +86,7 @@ cdef struct NodeState:
     ActorTable actors
     Arena arena
     LocalScheduler scheduler
+    PlacementGroups groups
     Story story
     unordered_map[uint64_t, Request] requests
     ordered_map[uint32_t, Client] clients

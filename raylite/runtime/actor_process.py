@@ -50,6 +50,7 @@ class Actor:
         self.n_restarts = 0
         self.gpus = ()
         self.has_left = False  # by exit_actor(): what comes after that does not begin
+        self.group, self.captures = None, False  # its placement group
 
     # ---- making it ----
 
@@ -57,6 +58,7 @@ class Actor:
         """Make the instance and report that. False if that failed."""
         start_ns = self.worker.now_ns()
         self.id, self.n_restarts, self.gpus = run.task_id, run.attempt, run.gpus
+        self.group, self.captures = run.placement_group, run.captures
         records, flags = [], 0
         context = self.context(run, run.name, run.name)
         token = context.enter()
@@ -89,7 +91,9 @@ class Actor:
     # ---- calls ----
 
     def context(self, run, name, function_name):
-        return clients.TaskContext.of(run.task_id, name, run.attempt, self.gpus, False, function_name)
+        return clients.TaskContext.of(
+            run.task_id, name, run.attempt, self.gpus, False, function_name, self.group, self.captures
+        )
 
     def method(self, name):
         """The instance's method of this name, or one that every actor has."""

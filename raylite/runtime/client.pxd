@@ -25,6 +25,8 @@ cdef class TaskContext:           # who submits: the caller of the task's calls 
     cdef readonly str function    # its name; None if that is `name`
     cdef readonly tuple gpus
     cdef readonly bint is_driver
+    cdef readonly bytes group     # the placement group that it runs in, 16 bytes, or None
+    cdef readonly bint captures   # what it submits goes into that group
     cdef public object resources
 
 cdef class Client:
@@ -35,6 +37,7 @@ cdef class Client:
     cdef unordered_map[uint32_t, Mapping] mappings   # guarded by the GIL
     cdef readonly TaskContext root
     cdef public bytes node        # the node's id, 16 bytes
+    cdef public object environment            # environments.Environment; None: nothing but what the process had
     cdef public object run_task   # called with a Run that comes while a get waits for it
     cdef dict watched             # asynchronous calls: token -> (callback, references)
     cdef uint64_t last_token
@@ -90,6 +93,8 @@ cdef class Run:                   # a task to run: what CMD_RUN says
     cdef readonly uint64_t position
     cdef readonly bint retries_exceptions
     cdef readonly bint in_place
+    cdef readonly bytes placement_group       # 16 bytes, or None
+    cdef readonly bint captures   # what it submits goes into that group
     cdef readonly bint creates    # an actor
     cdef readonly bint is_call    # of this worker's actor
     cdef readonly uint32_t backpressure     # items that a generator may be ahead of its reader; 0: any number

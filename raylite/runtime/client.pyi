@@ -24,6 +24,8 @@ class TaskContext:
     function: str | None
     gpus: tuple[int, ...]
     is_driver: bool
+    group: bytes | None
+    captures: bool
     resources: Any
     @staticmethod
     def of(
@@ -33,6 +35,8 @@ class TaskContext:
         gpus: tuple[int, ...] = (),
         is_driver: bool = False,
         function: str | None = None,
+        group: bytes | None = None,
+        captures: bool = False,
     ) -> TaskContext: ...
     @property
     def task_id(self) -> bytes: ...
@@ -49,6 +53,8 @@ class Run:
     position: int
     retries_exceptions: bool
     in_place: bool
+    placement_group: bytes | None
+    captures: bool
     declined: bool
     creates: bool
     is_call: bool
@@ -66,6 +72,7 @@ class Run:
 class Client:
     node: bytes
     root: TaskContext
+    environment: Any
     run_task: Callable[[Run], None]
     is_worker: bool
     worker: Any
@@ -91,6 +98,11 @@ class Client:
     def node_id(self) -> bytes: ...
     def client_number(self) -> int: ...
     def query(self, what: int, payload: bytes = b"") -> bytes: ...
+    def tell(self, kind: int, payload: bytes = b"", *, task: bytes | None = None, request: int = 0) -> None: ...
+    def question(
+        self, kind: int, payload: bytes = b"", *, task: bytes | None = None, aux: int = 0, flags: int = 0
+    ) -> tuple[int, bytes]: ...
+    def new_id(self) -> bytes: ...
     def cancel(self, ref: ObjectRef[Any], force: bool, recursive: bool) -> None: ...
     def drop_mapping(self, segment: int) -> None: ...
     def drop_mappings(self) -> None: ...

@@ -18,6 +18,7 @@ from raylite._core.envelope cimport align8, blob_data, blob_drop, blob_keep, env
 from raylite._core.ids cimport ACTOR_INDEX, derive_task, FUNCTION_INDEX, hash_bytes, object_bytes, object_from_bytes, \
     object_id, PUT_INDEX, task_bytes, task_from_bytes
 from raylite._core.message cimport *
+from raylite._core.resources cimport DemandHeader
 from raylite.runtime.inbox cimport inbox_call, inbox_detach, inbox_free_call, inbox_lock, inbox_release_later, \
     inbox_send, inbox_take_arrived, inbox_unlock
 from raylite.runtime.native cimport close, event_clear, event_set, getpid, map_shared, monotonic_ns, \
@@ -34,7 +35,7 @@ cdef enum:
     SIGNAL_CHECK_NS = 1000000000  # a signal that comes just before a wait begins does not end it, so look again
 
 cdef object _task = ContextVar("raylite_task")
-cdef bytes NO_DEMAND = bytes(16)  # of resources, by a task that another's are for
+cdef bytes NO_DEMAND = bytes(sizeof(DemandHeader))  # of resources, by a task that another's are for
 cdef Client _current = None
 
 
@@ -81,7 +82,7 @@ cdef class TaskContext:
 
     @staticmethod
     def of(bytes task_id not None, str name, uint32_t attempt=0, tuple gpus=(), bint is_driver=False,
-           str function=None):
+           str function=None, bytes group=None, bint captures=False):
         cdef TaskContext c = TaskContext.__new__(TaskContext)
         c.id = task_from_bytes(task_id)
         c.name = name
@@ -89,6 +90,8 @@ cdef class TaskContext:
         c.attempt = attempt
         c.gpus = gpus
         c.is_driver = is_driver
+        c.group = group
+        c.captures = captures
         return c
 
     @property
@@ -646,6 +649,43 @@ cdef class Client:
             return blob_data(call.answer)[:call.answer.size]
         finally:
             self.free_call(call)
+
+    def tell(self, int kind, bytes payload=b"", *, bytes task=None, uint64_t request=0):
+        """Send the node an event (EV_*) that has no answer, about the thing with this 16-byte id."""
+        cdef Message m
+        self.usable()
+        memset(&m, 0, sizeof(Message))
+        m.kind = <unsigned char> kind
+        m.size = <uint32_t> PyBytes_GET_SIZE(payload)
+        m.request = request
+        if task is not None:
+            m.object = object_id(task_from_bytes(task), 0)
+        self.post(&m, PyBytes_AS_STRING(payload))
+
+    def question(self, int kind, bytes payload=b"", *, bytes task=None, uint64_t aux=0, int flags=0):
+        """Send the node an event that it answers once: (number, bytes) of the answer."""
+        cdef Message m
+        cdef Call* call
+        cdef int arrived = 0
+        self.usable()
+        memset(&m, 0, sizeof(Message))
+        m.kind = <unsigned char> kind
+        m.size = <uint32_t> PyBytes_GET_SIZE(payload)
+        m.aux = aux
+        m.flags = <unsigned short> flags
+        if task is not None:
+            m.object = object_id(task_from_bytes(task), 0)
+        call = self.await_answer(self.open_call(&m, PyBytes_AS_STRING(payload), 0, 0), -1, &arrived)
+        try:
+            return call.aux, blob_data(call.answer)[:call.answer.size]
+        finally:
+            self.free_call(call)
+
+    def new_id(self):
+        """An id for something that the running task makes: derived as those of the tasks that it submits."""
+        cdef TaskContext context = current_context(self)
+        context.n_submitted += 1
+        return task_bytes(derive_task(context.id, context.n_submitted - 1, context.attempt))
 
     def cancel(self, ObjectRef ref not None, bint force, bint recursive):
         """Ask for the task behind a reference to be cancelled. Raises ValueError for a call of an actor, by force."""
@@ -1205,6 +1245,8 @@ cdef class Run:
         self.is_call = m.flags & RUN_CALL != 0
         self.backpressure = h.backpressure
         self.group = <uint32_t> m.aux if self.is_call else 0
+        self.placement_group = task_bytes(h.group) if h.group.hi or h.group.lo else None
+        self.captures = m.flags & RUN_CAPTURES != 0
         return 0
 
     def __dealloc__(self):

@@ -4,6 +4,7 @@ import os
 from _thread import allocate_lock
 
 from raylite._core.node import Node
+from raylite.environments import Environment
 from raylite.runtime.host import EmbeddedHost
 from raylite.runtime.monitor import Monitor
 
@@ -31,6 +32,8 @@ class EmbeddedRuntime:
         )
         self.host = EmbeddedHost(node)
         self.client = self.host.connect(zygote.root, 1)
+        job = zygote.settings["environment"]
+        self.client.environment = Environment(0, job, zygote.packages, job)
         self.monitor = Monitor(self.host, self.client, config.log_to_driver, self.restart_zygote)
         try:
             self.host.adopt_zygote(*zygote.hand_over())

@@ -12,6 +12,7 @@ import sys
 from _weakref import ref
 from time import monotonic_ns
 
+from raylite import environments
 from raylite.runtime import client as clients
 from raylite.runtime import processes
 from raylite.runtime.output_marks import NAME_MARK
@@ -46,6 +47,7 @@ class Worker:
         self.actor = None  # the actor_process.Actor that lives here
         client.worker = self
         self.interrupted = set()  # task ids
+        self.unfit = None  # the error with which every task fails: its environment could not be set up
 
     # What of the process it uses; a virtual one has its own.
     now_ns = staticmethod(monotonic_ns)
@@ -128,7 +130,9 @@ class Worker:
 
     def attempt(self, run, function, name, packed):
         """Call the function and pack what it returns. Returns flags and the number of items yielded."""
-        context = clients.TaskContext.of(run.task_id, name, run.attempt, run.gpus, False, function.name)
+        context = clients.TaskContext.of(
+            run.task_id, name, run.attempt, run.gpus, False, function.name, run.placement_group, run.captures
+        )
         token = context.enter()
         depth = len(self.running)
         try:
@@ -154,7 +158,7 @@ class Worker:
             from raylite.functions import load
 
             self.take_notices()  # what came before it may be the word to forget an earlier copy
-            self.functions[run.function_id] = load(data)
+            self.functions[run.function_id] = load(data, self.unfit)
         return self.functions.get(run.function_id)
 
     def stream(self, run, function, name, generator, packed):
@@ -348,11 +352,11 @@ def after_fork():
     _signal.signal(_signal.SIGINT, _signal.default_int_handler)
 
 
-def main(client_number, fds, gpus, settings):
+def main(client_number, fds, environment, gpus, settings):
     """Run as a worker; returns the exit status.
 
-    Args: client_number, fds: see ring_client; gpus: numbers of the GPUs it may see; settings: see
-    zygote_process.settings.
+    Args: client_number, fds: see ring_client; environment: number of that of its tasks; gpus: numbers of the GPUs it
+    may see; settings: see zygote_process.settings.
     """
     global current
     write_to(*fds[8:])
@@ -362,13 +366,13 @@ def main(client_number, fds, gpus, settings):
         os.chdir(settings["cwd"])
     except OSError:
         pass
-    os.environ.update(settings["variables"])
-    if gpus:
-        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(settings["gpu_ids"][gpu] for gpu in gpus)
     root = client_number.to_bytes(8, "little") + os.urandom(8)
     client = RingClient(client_number, fds[:8], settings["job"], root, True)
     client.node = settings["node_id"]
     current = worker = Worker(client, settings)
+    worker.unfit = environments.arrive(client, environment, settings)
+    if gpus:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(settings["gpu_ids"][gpu] for gpu in gpus)
     client.run_task = worker.perform_in_place
     clients.set_current_client(client)
     _signal.signal(_signal.SIGINT, worker.on_interrupt)

@@ -59,7 +59,7 @@ class Zygote:
         data, fds = receive(self.control)
         if not data:
             return False
-        _, client, _, n_gpus = ORDER.unpack_from(data)
+        _, client, environment, n_gpus = ORDER.unpack_from(data)
         gpus = Struct(f"={n_gpus}I").unpack_from(data, ORDER.size)
         try:
             if len(fds) != N_FDS:
@@ -70,7 +70,7 @@ class Zygote:
             sys.stderr.write(f"raylite: a worker could not be started: {error}\n")
             pid = -1
         if pid == 0:
-            self.become_worker(client, fds, gpus)
+            self.become_worker(client, fds, environment, gpus)
         for fd in fds:
             os.close(fd)
         if pid > 0:
@@ -78,7 +78,7 @@ class Zygote:
             self.report(STARTED, client, pid, 0)
         return True
 
-    def become_worker(self, client, fds, gpus):
+    def become_worker(self, client, fds, environment, gpus):
         """In the child: leave everything of the zygote behind; never returns."""
         status = 1
         try:
@@ -94,7 +94,7 @@ class Zygote:
             for fd in (self.wakeup, self.wakeup_writer, self.driver_end):
                 os.close(fd)
             self.control.close()
-            status = worker.main(client, fds, gpus, self.settings)
+            status = worker.main(client, fds, environment, gpus, self.settings)
         except BaseException:
             sys.excepthook(*sys.exc_info())
         finally:
@@ -136,6 +136,14 @@ class Zygote:
                 os.waitpid(-1, 0 if killed else os.WNOHANG)
             except ChildProcessError:
                 return
+
+
+def remove_packages(folder):
+    """Remove what environments had copied. Nobody is left who uses it."""
+    if os.path.isdir(folder):
+        from shutil import rmtree
+
+        rmtree(folder, ignore_errors=True)
 
 
 def kill(how, pid):
@@ -224,3 +232,4 @@ def main():
         zygote.run()
     finally:
         zygote.end_all()
+        remove_packages(settings["packages"])

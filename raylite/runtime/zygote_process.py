@@ -36,10 +36,15 @@ class ZygoteProcess:
         if not sys.executable:
             raise OSError("raylite starts workers with sys.executable, and this interpreter has none")
         self.root = os.urandom(16)  # the job's root task
-        self.settings = settings(config, self.root)
         self.mark = os.urandom(12).hex()
+        self.packages = os.path.join(temporary_folder(), f"raylite-{self.mark}")  # made by who first needs it
         self.environment = {"OMP_NUM_THREADS": "1", **os.environ, MARK: self.mark}
-        self.start()
+        try:
+            self.settings = settings(config, self.root, self.packages)
+            self.start()
+        except BaseException:
+            self.remove_packages()
+            raise
 
     def start(self):
         """Start the process; again if it died: under the same settings. Raises OSError."""
@@ -81,6 +86,7 @@ class ZygoteProcess:
 
         self.control.close()
         if self.pidfd < 0:
+            self.remove_packages()
             return
         in_time = wait_ended(self.pidfd, END_S)
         if not in_time:
@@ -90,6 +96,14 @@ class ZygoteProcess:
                 pass
         if not self.reap() or not in_time:
             self.end_stragglers()
+        self.remove_packages()
+
+    def remove_packages(self):
+        """Remove what environments had copied, if the zygote did not get to do it."""
+        if os.path.isdir(self.packages):
+            from shutil import rmtree
+
+            rmtree(self.packages, ignore_errors=True)
 
     def reap(self):
         """Wait for the end of the process. Whether it ended well, as far as is known."""
@@ -111,10 +125,9 @@ class ZygoteProcess:
                 os.close(pidfd)
 
 
-def settings(config, root):
-    """What the zygote and its workers are told (see worker.main)."""
+def settings(config, root, packages):
+    """What the zygote and its workers are told (see worker.main). Errors as environments.describe."""
     from raylite._core.ids import content_hash
-
     cwd = working_folder()
     return {
         "path": [f"{path or cwd}" for path in sys.path if isinstance(path, str) and (path or cwd)],
@@ -126,7 +139,8 @@ def settings(config, root):
         "labels": dict(config.labels),
         "gpu_ids": list(config.gpu_ids),
         "log_to_driver": config.log_to_driver,
-        "variables": dict(config.runtime_env.get("env_vars") or {}),
+        "packages": packages,
+        "environment": job_environment(config, packages),
     }
 
 
@@ -136,6 +150,21 @@ def working_folder():
         return os.getcwd()
     except FileNotFoundError:
         return ""
+
+
+def job_environment(config, packages):
+    """The description of the job's environment; nothing is loaded if it has none."""
+    if not config.runtime_env:
+        return {}
+    from raylite.environments import describe
+
+    return describe(config.runtime_env, {}, packages)
+
+
+def temporary_folder():
+    """Where short-lived files go; `tempfile` knows more places, and takes long to import."""
+    folder = os.environ.get("TMPDIR", "")
+    return os.path.abspath(folder) if os.path.isdir(folder) else "/tmp"
 
 
 def package_parent():

@@ -111,12 +111,15 @@ class Host:
 
     def submit(self, task: str, client: int = DRIVER, *, function: str = FUNCTION, parent: str = "root", refs=(),
                nested=(), needs: dict[str, float] | None = None, environment: int = 0, confirm: bool = False,
+               group: str = "", bundle: int = p.ANY_BUNDLE, demand_flags: int = 0,
                **options) -> list[str]:  # fmt: skip
         """refs: top-level arguments; nested: references inside the argument block; the rest goes to protocol.submit."""
         if nested:
             options["args"] = p.envelope(b"args", kind=p.KIND_ARGUMENTS, refs=self.objects(nested))
-        payload = p.submit(self.object(function), parent=self.task(parent), refs=self.objects(refs),
-                           demand=p.demand(needs, environment), **options)  # fmt: skip
+        demand = p.demand(needs, environment, group=self.task(group) if group else bytes(16), bundle=bundle,
+                          flags=demand_flags)  # fmt: skip
+        payload = p.submit(self.object(function), parent=self.task(parent), refs=self.objects(refs), demand=demand,
+                           **options)  # fmt: skip
         return self.send_submission(task, client, payload, confirm)
 
     def send_submission(self, task: str, client: int, payload: bytes, confirm: bool) -> list[str]:
@@ -235,6 +238,20 @@ class Host:
         where = p.read_location(self.commands[0].payload)
         return Record(p.arena_value(where, refs=self.objects(refs)))
 
+    def group(self, group: str, *bundles: dict[str, float], client: int = DRIVER, strategy: int = p.GROUP_PACK,
+              name: str = "", flags: int = 0) -> list[str]:  # fmt: skip
+        """A placement group."""
+        return self.send(p.EV_GROUP, client, object=self.object(group), flags=flags, request=next(self.requests),
+                         payload=p.group(list(bundles), strategy, name))  # fmt: skip
+
+    def ungroup(self, group: str, client: int = DRIVER) -> list[str]:
+        return self.send(p.EV_UNGROUP, client, object=self.object(group))
+
+    def groups(self) -> dict[str, p.Group]:
+        """What the node tells of its placement groups, by name of the test's."""
+        self.send(p.EV_GROUPS, DRIVER, request=next(self.requests))
+        return {self.names[row.id]: row for row in p.read_groups(self.commands[0].payload)}
+
     def cancel(self, task: str, flags: int = 0, client: int = DRIVER) -> list[str]:
         return self.send(p.EV_CANCEL, client, object=self.object(task), flags=flags)
 
@@ -348,6 +365,8 @@ ERRORS = {
     p.ERROR_ACTOR_DIED: "died",
     p.ERROR_ACTOR_UNAVAILABLE: "unavailable",
     p.ERROR_ACTOR_INIT: "init failed",
+    p.ERROR_UNGROUPED: "ungrouped",
+    p.ERROR_UNSCHEDULABLE: "unschedulable",
 }
 
 

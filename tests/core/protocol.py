@@ -16,6 +16,7 @@ EV_PUT, EV_HOLD, EV_RELEASE, EV_UNPIN, EV_LEASE, EV_RETURN, EV_FUNCTION, EV_CANC
 EV_DECLINED, EV_TICK, EV_SEGMENT, EV_LOST, EV_QUERY, EV_KEEP, EV_EXPOSE, EV_COMMITTED, EV_KILL, EV_AWAIT_READ = range(
     19, 29
 )
+EV_ENVIRONMENT, EV_FIND_ENVIRONMENT, EV_GROUP, EV_UNGROUP, EV_GROUPS = range(30, 35)
 # Commands
 CMD_RUN, CMD_VALUE, CMD_READY, CMD_LEASED, CMD_SPAWN, CMD_STOP, CMD_RECALL, CMD_SEGMENT = range(64, 72)
 CMD_UNSEGMENT, CMD_WARN, CMD_REJECT, CMD_FORGET_FUNCTION, CMD_COMMIT, CMD_EXPOSED = range(72, 78)
@@ -28,6 +29,13 @@ ACTOR_PLACED_ON_CPU, ACTOR_OUT_OF_ORDER, ACTOR_DETACHED = 1, 2, 4
 KILL_NO_RESTART = 1
 GET_LENDS, GET_IN_PLACE = 1, 2
 RUN_IN_PLACE, RUN_HAS_FUNCTION, RUN_ARGS_OBJECT, RUN_RETRY_EXCEPTIONS, RUN_CREATES, RUN_CALL = 1, 2, 4, 8, 16, 32
+RUN_CAPTURES = 1024
+GROUP_DETACHED = 1
+GROUP_NAME_TAKEN = 1
+GROUP_PACK, GROUP_SPREAD, GROUP_STRICT_PACK, GROUP_STRICT_SPREAD = range(4)
+GROUP_PENDING, GROUP_CREATED, GROUP_LEAVING, GROUP_GONE = range(4)
+DEMAND_CAPTURES, DEMAND_UNSCHEDULABLE = 1, 2
+ANY_BUNDLE = -1
 VALUE_IN_ARENA = 1
 READY_END = 1
 STOP_KILL = 1
@@ -43,6 +51,7 @@ ENVELOPE_RETRYABLE = 1
 KIND_VALUE, KIND_USER_ERROR, KIND_SYSTEM_ERROR, KIND_ARGUMENTS, KIND_FUNCTION, KIND_CHECKPOINT = range(6)
 ERROR_WORKER_CRASHED, ERROR_OBJECT_LOST, ERROR_TASK_CANCELLED, ERROR_STORE_FULL, ERROR_SPAWN_FAILED = range(1, 6)
 ERROR_ACTOR_DIED, ERROR_ACTOR_UNAVAILABLE, ERROR_ACTOR_INIT = range(6, 9)
+ERROR_UNGROUPED, ERROR_UNSCHEDULABLE, ERROR_ACTOR_UNGROUPED, ERROR_ACTOR_UNSCHEDULABLE = range(20, 24)
 PUT_INDEX = 0x80000000
 ACTOR_INDEX = 0xFFFFFFFE
 FUNCTION_INDEX = 0xFFFFFFFF
@@ -62,10 +71,12 @@ CALL_HEADER = struct.Struct("<16sQII")
 ACTOR_HEADER = struct.Struct("<iiIIII")
 FINISHED_HEADER = struct.Struct("<QQII")
 VALUE_RECORD = struct.Struct("<BBBBI24s")
-RUN_HEADER = struct.Struct("<24s16siIIIQQII")
+RUN_HEADER = struct.Struct("<24s16s16siIIIQQII")
 ENVELOPE_HEADER = struct.Struct("<BBBBIIIQQ")
 BUFFER_SPAN = struct.Struct("<QQ")
-DEMAND_HEADER = struct.Struct("<QII")
+DEMAND_HEADER = struct.Struct("<QIi16sII")
+GROUP_HEADER = struct.Struct("<IIII")
+BUNDLE_HEADER = struct.Struct("<II")
 DEMAND_ENTRY = struct.Struct("<qII")
 
 ROOT = child_task(bytes(16), 0)
@@ -109,14 +120,31 @@ def envelope(pickle: bytes = b"", *, kind: int = KIND_VALUE, flags: int = 0, ref
     return header + lists + spans + pickle + bodies
 
 
-def demand(amounts: dict[str, float] | None = None, environment: int = 0) -> bytes:
-    """What a task asks for, in whole units."""
+def demand(
+    amounts: dict[str, float] | None = None,
+    environment: int = 0,
+    *,
+    group: bytes = bytes(16),
+    bundle: int = ANY_BUNDLE,
+    flags: int = 0,
+) -> bytes:
+    """What a task asks for, in whole units; in a placement group, if one is given."""
     amounts = {"CPU": 1} if amounts is None else amounts
-    out = DEMAND_HEADER.pack(environment, len(amounts), 0)
+    return DEMAND_HEADER.pack(environment, len(amounts), bundle, group, flags, 0) + entries(amounts)
+
+
+def entries(amounts: dict[str, float]) -> bytes:
+    out = b""
     for name, amount in amounts.items():
         data = name.encode()
         out += DEMAND_ENTRY.pack(round(amount * UNIT), len(data), 0) + padded(data)
     return out
+
+
+def group(bundles: list[dict[str, float]], strategy: int = GROUP_PACK, name: str = "") -> bytes:
+    """The payload of EV_GROUP."""
+    out = GROUP_HEADER.pack(strategy, len(bundles), len(name), 0) + padded(name.encode())
+    return out + b"".join(BUNDLE_HEADER.pack(len(bundle), 0) + entries(bundle) for bundle in bundles)
 
 
 ONE_CPU = demand()
@@ -233,11 +261,22 @@ class Run(NamedTuple):
     function_body: bytes
     args: bytes
     values: tuple[Value, ...]
+    group: bytes
 
 
 class Resource(NamedTuple):
     total: int
     available: int
+
+
+class Group(NamedTuple):
+    id: bytes
+    number: int
+    state: int
+    strategy: int
+    detached: int
+    name: str
+    bundles: list[dict[str, int]]
 
 
 class Reader:
@@ -289,14 +328,16 @@ def read_envelope(data: bytes) -> Envelope:
 
 def read_run(payload: bytes) -> Run:
     reader = Reader(payload)
-    function, parent, n_returns, n_values, n_gpus, name_size, function_size, args_size, _, _ = reader.unpack(RUN_HEADER)
+    function, parent, group, n_returns, n_values, n_gpus, name_size, function_size, args_size, _, _ = reader.unpack(
+        RUN_HEADER
+    )
     gpus = struct.unpack(f"<{n_gpus}I", reader.take_padded(4 * n_gpus))
     name = reader.take_padded(name_size).decode()
     body = reader.take_padded(function_size)
     args = reader.take_padded(args_size)
     values = tuple(reader.value() for _ in range(n_values))
     assert reader.at_end()
-    return Run(function[:20], parent, n_returns, gpus, name, body, args, values)
+    return Run(function[:20], parent, n_returns, gpus, name, body, args, values, group)
 
 
 def read_spawn(payload: bytes) -> tuple[int, tuple[int, ...]]:
@@ -318,4 +359,21 @@ def read_resources(payload: bytes) -> dict[str, Resource]:
     while not reader.at_end():
         total, available, name_size = struct.unpack("<qqq", reader.take(24))
         out[reader.take_padded(name_size).decode()] = Resource(total, available)
+    return out
+
+
+def read_groups(payload: bytes) -> list[Group]:
+    """The answer to EV_GROUPS."""
+    reader, out = Reader(payload), []
+
+    def number() -> int:
+        return int.from_bytes(reader.take(8), "little")
+
+    while not reader.at_end():
+        head = reader.take(16), number(), number(), number(), number(), reader.take_padded(number()).decode()
+        bundles = []
+        for _ in range(number()):
+            pairs = [(number(), reader.take_padded(number()).decode()) for _ in range(number())]
+            bundles.append({name: amount for amount, name in pairs})
+        out.append(Group(*head, bundles))
     return out

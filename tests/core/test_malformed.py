@@ -9,7 +9,7 @@ from tests.core import protocol as p
 from tests.core.host import DRIVER, OTHER, Host
 
 WORKER = 3
-EVENTS = range(p.EV_ATTACH, p.EV_COMMITTED + 1)
+EVENTS = [*range(p.EV_ATTACH, p.EV_AWAIT_READ + 1), *range(p.EV_ENVIRONMENT, p.EV_GROUPS + 1)]
 DAMAGES = 400
 
 
@@ -56,6 +56,7 @@ def payloads(host):
         "put": (p.EV_PUT, p.inline_value(full), driver),
         "put in the arena": (p.EV_PUT, arena, driver),
         "function": (p.EV_FUNCTION, function, {"client": DRIVER, "object": host.object("g()")}),
+        "group": (p.EV_GROUP, p.group([{"CPU": 1, "GPU": 0.5}, {"new": 2}], name="a name"), driver),
         "lease": (p.EV_LEASE, (100).to_bytes(8, "little"), driver),
         "return": (p.EV_RETURN, p.location(1, 0, 100), driver),
     }
@@ -123,7 +124,7 @@ def test_random_bytes_do_not_crash_it(kind):
         host.node.check_invariants()
 
 
-@pytest.mark.parametrize("kind", [0, *range(p.EV_AWAIT_READ + 1, 256)])
+@pytest.mark.parametrize("kind", [kind for kind in range(256) if kind not in EVENTS])
 def test_what_is_no_event_is_rejected(host, kind):
     before = state_of(host)
     assert host.send(kind, DRIVER, object=host.object("a"), payload=bytes(64)) == [f"reject {kind} from 1"]

@@ -11,10 +11,10 @@ from tests.source.tree import ROOT
 
 CORE = ROOT / "raylite/_core"
 FILES = ("message.pxd", "envelope.pxd", "state.pxd", "ids.pxd", "arena.pxd", "resources.pxd", "local_scheduler.pxd")
-FILES += ("actor_table.pxd",)
+FILES += ("actor_table.pxd", "placement_groups.pxd")
 INTERNAL = {"CPU", "GPU", "MEMORY", "QUERY_TASKS", "QUERY_STORY", "EV_DESCRIPTOR"}  # tests need no name for these
 INTERNAL |= {"ACTOR_PENDING", "ACTOR_ALIVE", "ACTOR_RESTARTING", "ACTOR_DEAD"}
-INTERNAL_PREFIXES = ("ARENA_", "PLACE_")
+INTERNAL_PREFIXES = ("ARENA_", "PLACE_", "RESOURCE_", "DOOM_")
 STRUCTS = {
     "SubmitHeader": protocol.SUBMIT_HEADER,
     "CallHeader": protocol.CALL_HEADER,
@@ -27,6 +27,8 @@ STRUCTS = {
     "BufferSpan": protocol.BUFFER_SPAN,
     "DemandHeader": protocol.DEMAND_HEADER,
     "DemandEntry": protocol.DEMAND_ENTRY,
+    "GroupHeader": protocol.GROUP_HEADER,
+    "BundleHeader": protocol.BUNDLE_HEADER,
 }
 CODES = {"uint8_t": "B", "uint32_t": "I", "int32_t": "i", "uint64_t": "Q", "int64_t": "q"}
 CODES |= {"ObjectId": "24s", "TaskId": "16s", "Location": "24s"}

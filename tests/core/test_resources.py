@@ -117,18 +117,24 @@ def test_warnings_go_to_the_driver(host):
     assert host.last(p.CMD_WARN).client == DRIVER
 
 
+def head(n_amounts):
+    return p.DEMAND_HEADER.pack(0, n_amounts, p.ANY_BUNDLE, bytes(16), 0, 0)
+
+
 MALFORMED = {
     "nothing": b"",
     "half a header": p.demand()[:8],
-    "an entry missing": p.DEMAND_HEADER.pack(0, 2, 0) + p.demand()[16:],
-    "below zero": p.DEMAND_HEADER.pack(0, 1, 0) + p.DEMAND_ENTRY.pack(-1, 3, 0) + p.padded(b"CPU"),
-    "no name": p.DEMAND_HEADER.pack(0, 1, 0) + p.DEMAND_ENTRY.pack(1, 0, 0),
-    "name too long": p.DEMAND_HEADER.pack(0, 1, 0) + p.DEMAND_ENTRY.pack(1, 2**32 - 1, 0) + p.padded(b"CPU"),
-    "twice": p.DEMAND_HEADER.pack(0, 2, 0) + 2 * (p.DEMAND_ENTRY.pack(1, 3, 0) + p.padded(b"CPU")),
+    "an entry missing": head(2) + p.demand()[p.DEMAND_HEADER.size :],
+    "below zero": head(1) + p.DEMAND_ENTRY.pack(-1, 3, 0) + p.padded(b"CPU"),
+    "no name": head(1) + p.DEMAND_ENTRY.pack(1, 0, 0),
+    "name too long": head(1) + p.DEMAND_ENTRY.pack(1, 2**32 - 1, 0) + p.padded(b"CPU"),
+    "twice": head(2) + 2 * (p.DEMAND_ENTRY.pack(1, 3, 0) + p.padded(b"CPU")),
     "one and a half GPUs": p.demand({"GPU": 1.5}),
     "more behind it": p.demand() + bytes(8),
+    "a bundle below any": p.demand(bundle=-2),
+    "an unknown flag": p.demand(flags=4),
     "too many": p.demand({f"r{i}": 1 for i in range(5000)}),
-    "first good, then bad": p.DEMAND_HEADER.pack(0, 2, 0) + p.demand({"new": 1})[16:] + p.DEMAND_ENTRY.pack(-1, 3, 0),
+    "first good, then bad": head(2) + p.demand({"new": 1})[p.DEMAND_HEADER.size :] + p.DEMAND_ENTRY.pack(-1, 3, 0),
 }
 
 

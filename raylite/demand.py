@@ -1,0 +1,116 @@
+"""What a task or actor asks of the node, as the bytes that submissions carry (see _core/resources.pxd).
+
+Resources come from the options; the environment and, for what a captured group has begun, the placement group come from
+the process and the task that submit: so the bytes are made where they are needed, and kept.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from raylite.runtime.client import Client
+
+ANY_BUNDLE = -1
+CAPTURES, UNSCHEDULABLE = 1, 2
+NO_GROUP = bytes(16)
+UNITS_PER_ONE = 10_000
+
+
+class Demand:
+    """The demand of a task or an actor.
+
+    Args: options: its options, valid; amounts: the resources that it takes, in 1/10000; what: its name, for errors.
+    """
+
+    __slots__ = ("amounts", "captured", "client", "data", "inherits", "runtime_env", "strategy", "what")
+
+    def __init__(self, options: Mapping[str, Any], amounts: Mapping[str, int], what: str) -> None:
+        self.amounts = dict(amounts)
+        self.runtime_env = options.get("runtime_env")
+        self.what = what
+        self.client: Client | None = None
+        self.data = b""
+        self.captured: dict[bytes, bytes] = {}
+        asked = [name for name in PLACING if options.get(name) is not None or name == "placement_group"]
+        self.strategy = {name: options[name] for name in asked if name in options}
+        self.inherits = self.strategy.keys() <= {"placement_group_capture_child_tasks", "placement_group"} and (
+            options.get("placement_group", "default") == "default"
+        )
+
+    def bytes_for(self, client: Client) -> bytes:
+        """The bytes for a submission by this client, from the task that runs.
+
+        Raises ValueError if it does not fit the placement group, or as environments.describe; RuntimeEnvSetupError.
+        """
+        if self.client is not client:
+            self.data = self.pack(client)
+            self.captured = {}
+            self.client = client
+        if self.inherits and client.is_worker:
+            return self.within_group(client)
+        return self.data
+
+    def within_group(self, client: Client) -> bytes:
+        """As bytes_for; in the placement group of the task that submits, if that captures its children."""
+        from raylite.runtime.client import current_task
+
+        task = current_task()
+        wanted = self.strategy.get("placement_group_capture_child_tasks")
+        if task is None or task.group is None or not (task.captures if wanted is None else wanted):
+            return self.data
+        if task.group not in self.captured:
+            from raylite.strategies import in_group
+
+            placing = in_group(task.group, self.amounts, self.what)
+            self.captured[task.group] = pack_demand(self.amounts, self.environment(client), *placing)
+        return self.captured[task.group]
+
+    def pack(self, client: Client) -> bytes:
+        if not self.strategy:
+            return pack_demand(self.amounts, self.environment(client))
+        from raylite.strategies import placing
+
+        amounts, *where = placing(self.strategy, self.amounts, self.what, client)
+        return pack_demand(amounts, self.environment(client), *where)
+
+    def environment(self, client: Client) -> int:
+        """The number of the environment. A process has little to do with them unless there are any."""
+        if not self.runtime_env:
+            return client.environment.number if client.environment is not None else 0
+        from raylite.environments import number_for
+
+        return number_for(client, self.runtime_env)
+
+
+PLACING = (
+    "scheduling_strategy",
+    "placement_group",
+    "placement_group_bundle_index",
+    "placement_group_capture_child_tasks",
+    "label_selector",
+    "fallback_strategy",
+)
+
+
+def pack_demand(
+    amounts: Mapping[str, int], environment: int = 0, group: bytes = NO_GROUP, bundle: int = ANY_BUNDLE, flags: int = 0
+) -> bytes:
+    """Resource amounts (in 1/10000) and where they are to be had, as the bytes that a submission carries."""
+    out = [
+        environment.to_bytes(8, "little"),
+        len(amounts).to_bytes(4, "little"),
+        bundle.to_bytes(4, "little", signed=True),
+        group,
+        flags.to_bytes(8, "little"),
+        *map(packed_amount, sorted(amounts.items())),
+    ]
+    return b"".join(out)
+
+
+def packed_amount(item: tuple[str, int]) -> bytes:
+    """A name and an amount, as demands and bundles have them."""
+    data = item[0].encode()
+    return item[1].to_bytes(8, "little") + len(data).to_bytes(8, "little") + data + bytes(-len(data) % 8)

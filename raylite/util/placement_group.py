@@ -1,0 +1,301 @@
+"""Placement groups: bundles of resources set aside together, for tasks and actors that belong together (as in Ray)."""
+
+from __future__ import annotations
+
+from raylite.ids import PlacementGroupID
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from raylite.runtime.client import Client, ObjectRef
+
+EV_GROUP, EV_UNGROUP, EV_GROUPS = 32, 33, 34
+DETACHED = 1
+STRATEGIES = ("PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD")  # by the number that the node knows them by
+STATES = ("PENDING", "CREATED", "REMOVED", "REMOVED")
+UNITS_PER_ONE = 10_000
+
+
+class PlacementGroup:
+    """A handle of a placement group. Equal to others of the same group; pickles."""
+
+    def __init__(self, id: PlacementGroupID, bundle_cache: list[dict[str, float]] | None = None) -> None:
+        self.id = id
+        self.bundle_cache = bundle_cache
+
+    @staticmethod
+    def empty() -> PlacementGroup:
+        """The handle of no group."""
+        return PlacementGroup(PlacementGroupID.nil(), [])
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it is the handle of no group."""
+        return self.id.is_nil()
+
+    @property
+    def bundle_specs(self) -> list[dict[str, float]]:
+        """The bundles: resource names to quantities. Raises ValueError if the group is long gone."""
+        if self.bundle_cache is None:
+            self.bundle_cache = list(self._row()["bundles"].values())
+        return self.bundle_cache
+
+    @property
+    def bundle_count(self) -> int:
+        """How many bundles it has."""
+        return len(self.bundle_specs)
+
+    def ready(self) -> ObjectRef:
+        """A reference that is ready once the group is created; its value is the group.
+
+        It is an error, TaskPlacementGroupRemoved, if the group is removed.
+        """
+        from raylite.api import put, remote
+
+        if self.is_empty:
+            return put(self)
+        task = remote(num_cpus=0, name="placement_group.ready", placement_group=self)(itself)
+        return task.remote(self)
+
+    def wait(self, timeout_seconds: float = 30) -> bool:
+        """Wait until the group is created; whether it is. Raises ValueError if it has been removed."""
+        from raylite.api import check_timeout, wait
+
+        check_timeout(timeout_seconds)
+        if not self.is_empty and self._state() == "PENDING":
+            wait([self.ready()], timeout=timeout_seconds)
+        return self.is_empty or self._state() == "CREATED"
+
+    def _state(self) -> str:
+        state = self._row()["state"]
+        if state == "REMOVED":
+            raise ValueError(f"The placement group {self.id.hex()} has been removed.")
+        return str(state)
+
+    def _row(self) -> dict[str, Any]:
+        row = table().get(self.id.hex())
+        if row is None:
+            raise ValueError(f"The placement group {self.id.hex()} does not exist.")
+        return row
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PlacementGroup) and other.id == self.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __repr__(self) -> str:
+        return f"PlacementGroup({self.id.hex()})"
+
+
+def itself(group: PlacementGroup) -> PlacementGroup:
+    return group
+
+
+def placement_group(
+    bundles: list[dict[str, float]],
+    strategy: str | None = None,
+    name: str = "",
+    lifetime: str | None = None,
+    _soft_target_node_id: str | None = None,
+    bundle_label_selector: list[dict[str, str]] | None = None,
+    topology_strategy: dict[str, str] | None = None,
+) -> PlacementGroup:
+    """Set bundles of resources aside, all of them once all are free. Returns at once.
+
+    Args: bundles: a list of dicts of resource names to quantities; strategy: "PACK" (default), "SPREAD", "STRICT_PACK"
+    or "STRICT_SPREAD"; name: for get_placement_group, unique in the namespace; lifetime: None, or "detached" to outlive
+    the driver (an embedded runtime ends with it all the same); bundle_label_selector: for each bundle, labels of its
+    node. Raises ValueError for anything else; RaySystemError if the name is taken.
+    """
+    from raylite.api import client_or_init
+    from raylite.exceptions import RaySystemError
+
+    if strategy is None:
+        strategy = "PACK"
+    if strategy not in STRATEGIES:
+        raise ValueError(f"Invalid placement group strategy {strategy!r}. Supported ones are {', '.join(STRATEGIES)}.")
+    if lifetime not in (None, "detached"):
+        raise ValueError(f"Placement group `lifetime` must be either None or 'detached', not {lifetime!r}.")
+    if not isinstance(name, str):
+        raise ValueError(f"Placement group `name` must be a string, not {name!r}.")
+    if topology_strategy is not None:
+        raise ValueError("topology_strategy is not supported: there is one node. Give `strategy`.")
+    if _soft_target_node_id and strategy != "STRICT_PACK":
+        raise ValueError(f"_soft_target_node_id only works with STRICT_PACK, not {strategy}.")
+    checked = checked_bundles(bundles)
+    client = client_or_init()
+    asked = with_labels(checked, bundle_label_selector, client)
+    group = PlacementGroupID(client.new_id())
+    payload = pack_group(asked, STRATEGIES.index(strategy), full_name(name))
+    taken, _ = client.question(EV_GROUP, payload, task=group.binary(), flags=DETACHED if lifetime else 0)
+    if taken:
+        raise RaySystemError(f"Failed to create placement group {group.hex()} because name {name!r} already exists.")
+    return PlacementGroup(group, [as_floats(bundle) for bundle in checked])
+
+
+def remove_placement_group(placement_group: PlacementGroup) -> None:
+    """Give back what a group has set aside. What runs in it is killed, what waits fails (TaskPlacementGroupRemoved)."""
+    connected().tell(EV_UNGROUP, task=checked_group(placement_group).id.binary())
+
+
+def get_placement_group(placement_group_name: str) -> PlacementGroup:
+    """The group of this name in the namespace of this job. Raises ValueError if there is none."""
+    if not placement_group_name or not isinstance(placement_group_name, str):
+        raise ValueError(f"get_placement_group takes a name that is not empty, not {placement_group_name!r}")
+    wanted = full_name(placement_group_name)
+    for group, row in table().items():
+        if row["full_name"] == wanted and row["state"] != "REMOVED":
+            return PlacementGroup(PlacementGroupID.from_hex(group), list(row["bundles"].values()))
+    raise ValueError(f"Failed to look up placement group with name: {placement_group_name}")
+
+
+def placement_group_table(placement_group: PlacementGroup | None = None) -> dict[str, Any]:
+    """What is known of a group, as a dict; of all groups, by id, if none is given. Removed ones are kept for a while."""
+    rows = table()
+    for row in rows.values():
+        del row["full_name"]
+    return rows if placement_group is None else rows.get(checked_group(placement_group).id.hex(), {})
+
+
+def get_current_placement_group() -> PlacementGroup | None:
+    """The group that the running task or actor is in, or None."""
+    from raylite.runtime.client import current_task
+
+    task = current_task()
+    return PlacementGroup(PlacementGroupID(task.group)) if task is not None and task.group is not None else None
+
+
+# ---- checks ----
+
+
+def checked_group(group: Any) -> PlacementGroup:
+    if not isinstance(group, PlacementGroup):
+        raise TypeError(f"it takes a PlacementGroup, not {group!r}")
+    return group
+
+
+def checked_bundles(bundles: Any) -> list[dict[str, int]]:
+    """The bundles in 1/10000, without zeros."""
+    from raylite.options import to_memory_units, to_units
+
+    if not isinstance(bundles, list) or not bundles:
+        raise ValueError(f'Bundles must be a non-empty list of dicts, as in [{{"CPU": 1}}, {{"GPU": 1}}], not {bundles!r}.')
+    out = []
+    for bundle in bundles:
+        if not isinstance(bundle, dict) or not all(isinstance(name, str) and name for name in bundle):
+            raise ValueError(f'A bundle is a dict of resource names to quantities, as in {{"CPU": 1}}, not {bundle!r}.')
+        units = {}
+        if "bundle" in bundle:
+            raise ValueError("The resource 'bundle' is every bundle's own: give it another name.")
+        for name, quantity in bundle.items():
+            try:
+                units[name] = to_memory_units(quantity) if name in ("memory", "object_store_memory") else to_units(quantity)
+                if name == "GPU" and units[name] > UNITS_PER_ONE and units[name] % UNITS_PER_ONE:
+                    raise ValueError("GPU quantities greater than 1 must be whole numbers")
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"The quantity of {name!r} in the bundle {bundle!r} is wrong: {error}.") from None
+        if not any(units.values()):
+            raise ValueError(f"Bundles cannot be empty or have only zeros: {bundles}.")
+        out.append({name: amount for name, amount in units.items() if amount})
+    return out
+
+
+def with_labels(bundles: list[dict[str, int]], selectors: Any, client: Client) -> list[dict[str, int]]:
+    """The bundles, each asking for a node with its labels as well if this one has them not."""
+    from raylite.options import TASK_OPTIONS
+    from raylite.strategies import with_selectors
+
+    if selectors is None:
+        return bundles
+    if not isinstance(selectors, list) or len(selectors) != len(bundles):
+        raise ValueError(f"bundle_label_selector must be a list with a dict for each bundle, not {selectors!r}.")
+    for selector in selectors:
+        try:
+            TASK_OPTIONS["label_selector"].validate("bundle_label_selector", selector)
+        except TypeError as error:
+            raise ValueError(str(error)) from None
+    return [
+        with_selectors({"label_selector": selector}, bundle, client)
+        for bundle, selector in zip(bundles, selectors, strict=True)
+    ]
+
+
+# ---- to and from the node ----
+
+
+def connected() -> Client:
+    from raylite.api import connected_client
+
+    return connected_client()
+
+
+def full_name(name: str) -> str:
+    """Namespace and name; empty for none."""
+    from raylite import lifecycle
+
+    return f"{lifecycle.namespace()}\x1f{name}" if name else ""
+
+
+def as_floats(bundle: dict[str, int]) -> dict[str, float]:
+    return {name: amount / UNITS_PER_ONE for name, amount in bundle.items()}
+
+
+def pack_group(bundles: list[dict[str, int]], strategy: int, name: str) -> bytes:
+    """The payload of EV_GROUP (message.pxd)."""
+    from raylite.demand import packed_amount
+
+    text = name.encode()
+    out = [number.to_bytes(4, "little") for number in (strategy, len(bundles), len(text), 0)]
+    out.append(text + bytes(-len(text) % 8))
+    for bundle in bundles:
+        out.append(len(bundle).to_bytes(8, "little"))
+        out.extend(map(packed_amount, sorted(bundle.items())))
+    return b"".join(out)
+
+
+def table() -> dict[str, dict[str, Any]]:
+    """Every group that the node knows: hexadecimal id to what is known of it, in order of creation."""
+    client = connected()
+    _, data = client.question(EV_GROUPS)
+    at, rows = 0, []
+
+    def number() -> int:
+        nonlocal at
+        at += 8
+        return int.from_bytes(data[at - 8 : at], "little")
+
+    def text() -> str:
+        nonlocal at
+        size = number()
+        at += (size + 7) // 8 * 8
+        return data[at - (size + 7) // 8 * 8 :][:size].decode()
+
+    while at < len(data):
+        group = data[at : at + 16].hex()
+        at += 16
+        order, state, strategy, _ = number(), number(), number(), number()
+        name = text()
+        bundles = [{amount_name: amount for amount, amount_name in pairs(number, text)} for _ in range(number())]
+        rows.append((order, row_of(group, name, bundles, STRATEGIES[strategy], STATES[state], client)))
+    return {row["placement_group_id"]: row for _, row in sorted(rows, key=lambda row: row[0])}
+
+
+def pairs(number: Any, text: Any) -> list[tuple[float, str]]:
+    return [(number() / UNITS_PER_ONE, text()) for _ in range(number())]
+
+
+def row_of(group: str, name: str, bundles: list[dict[str, float]], strategy: str, state: str, client: Client) -> Any:
+    """What placement_group_table tells of a group; the keys are Ray's."""
+    node = client.node_id().hex() if state == "CREATED" else ""
+    return {
+        "placement_group_id": group,
+        "name": name.rpartition("\x1f")[2],
+        "full_name": name,
+        "bundles": dict(enumerate(bundles)),
+        "bundles_to_node_id": {i: node for i in range(len(bundles))},
+        "strategy": strategy,
+        "state": state,
+        "stats": {},
+    }
