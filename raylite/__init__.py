@@ -33,7 +33,7 @@ _NAMES = {
     "raylite.ids": ("JobID", "NodeID", "TaskID", "WorkerID"),
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
-_MODULES = ("exceptions", "sim")
+_MODULES = ("exceptions", "sim", "util")
 
 __all__ = ["__version__", "exceptions", *_HOME]  # noqa: PLE0604
 
