@@ -28,18 +28,23 @@ _NAMES = {
         "get_runtime_context",
         "timeline",
     ),
+    "raylite.actor": ("get_actor", "kill", "method"),
     "raylite.runtime.client": ("ObjectRef",),
     "raylite.generator": ("ObjectRefGenerator",),
-    "raylite.ids": ("JobID", "NodeID", "TaskID", "WorkerID"),
+    "raylite.ids": ("ActorID", "JobID", "NodeID", "TaskID", "WorkerID"),
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
-_MODULES = ("exceptions", "sim", "util")
+_MODULES = ("actor", "exceptions", "sim", "util")
 
 __all__ = ["__version__", "exceptions", *_HOME]  # noqa: PLE0604
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from raylite import actor as actor
     from raylite import exceptions as exceptions
+    from raylite.actor import get_actor as get_actor
+    from raylite.actor import kill as kill
+    from raylite.actor import method as method
     from raylite.api import (
         available_resources as available_resources,
     )
@@ -74,6 +79,7 @@ if TYPE_CHECKING:
         wait as wait,
     )
     from raylite.generator import ObjectRefGenerator as ObjectRefGenerator
+    from raylite.ids import ActorID as ActorID
     from raylite.ids import JobID as JobID
     from raylite.ids import NodeID as NodeID
     from raylite.ids import TaskID as TaskID

@@ -64,6 +64,12 @@ class TaskID(BaseID):
     __slots__ = ()
 
 
+class ActorID(BaseID):
+    """Of an actor: that of the task that creates it."""
+
+    __slots__ = ()
+
+
 class WorkerID(BaseID):
     """Of a process that talks to a node."""
 

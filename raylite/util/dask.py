@@ -133,8 +133,7 @@ def count_users(graph: Any, wanted: set[Any]) -> dict[Any, int]:
 
 
 def observed(graph: Any, wanted: set[Any], calls: Calls, callbacks: Any) -> dict[Any, Any]:
-    """The values of the wanted keys, and dask's callbacks (progress bars, profilers) hear of each task that is submitted
-    or done."""
+    """The values of the wanted keys; dask's callbacks (progress bars, profilers) hear of each task submitted or done."""
     starts, start_states, pretasks, posttasks, finishes = unpack_callbacks(callbacks)
     state: dict[str, Any] = {}
     running: dict[ObjectRef[Any], Any] = {}
