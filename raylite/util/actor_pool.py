@@ -38,7 +38,7 @@ class ActorPool:
     def map(self, fn: Callable[[ActorHandle, V], Any], values: Iterable[V]) -> Iterator[Any]:
         """The results for many values, in their order. Results of earlier submissions are dropped.
 
-        Args: fn: called with an actor and a value, gives a reference: `lambda actor, value: actor.double.remote(value)`.
+        Args: fn: called with an actor and a value, gives a reference: `lambda actor, x: actor.double.remote(x)`.
         """
         self._submit_all(fn, values)
         return iterate(self, self.get_next)

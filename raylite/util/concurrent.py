@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any, TypeVar
 
-    from raylite.remote_function import RemoteFunction
     from raylite.runtime.client import Client
 
     T = TypeVar("T")
@@ -76,7 +75,7 @@ class TaskPoolExecutor(Executor):
             raise ValueError("num_returns is not for executors: a call has one future")
         self._options = {**options, "num_returns": 1}
         self._call = api.make_remote(call, self._options)
-        self._functions: WeakKeyDictionary[Any, RemoteFunction] = WeakKeyDictionary()
+        self._functions: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
         self._max_workers = max_workers
         self._client: Client | None = None
         self._waiting: deque[Waiting] = deque()
@@ -167,7 +166,7 @@ class TaskPoolExecutor(Executor):
         """What submits a call of fn. A plain function is sent once; others, whose state may change, with each call."""
         if type(fn) is not FunctionType or fn.__closure__:
             return partial(self._call.remote, fn)
-        function = self._functions.get(fn)
+        function: Any = self._functions.get(fn)
         if function is None:
             function = self._functions[fn] = api.make_remote(fn, self._options)
         return function.remote

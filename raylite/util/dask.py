@@ -62,6 +62,9 @@ def raylite_dask_get(
     return nested_get(keys, values)
 
 
+ray_dask_get = raylite_dask_get  # what Ray calls its own
+
+
 def values_of(refs: dict[Any, ObjectRef[Any]]) -> dict[Any, Any]:
     return dict(zip(refs, api.get(list(refs.values())), strict=True))
 
@@ -133,7 +136,7 @@ def count_users(graph: Any, wanted: set[Any]) -> dict[Any, int]:
 
 
 def observed(graph: Any, wanted: set[Any], calls: Calls, callbacks: Any) -> dict[Any, Any]:
-    """The values of the wanted keys; dask's callbacks (progress bars, profilers) hear of each task submitted or done."""
+    """The values of the wanted keys; dask's callbacks (progress bars, profilers) hear of each task."""
     starts, start_states, pretasks, posttasks, finishes = unpack_callbacks(callbacks)
     state: dict[str, Any] = {}
     running: dict[ObjectRef[Any], Any] = {}

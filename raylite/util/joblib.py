@@ -102,7 +102,7 @@ class RayliteBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mi
         future: Future[Any]
         try:
             batch, arrays = self.without_arrays(func)
-            ref = self.run.remote(batch, *arrays)
+            ref: Any = self.run.remote(batch, *arrays)
             future = ref.future()
         except Exception as error:
             future = Future()

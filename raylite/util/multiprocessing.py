@@ -12,7 +12,13 @@ import threading
 from contextvars import copy_context
 from functools import partial
 from multiprocessing import pool as standard
-from multiprocessing.pool import AsyncResult, IMapIterator, RemoteTraceback
+from multiprocessing.pool import (  # type: ignore[attr-defined]
+    AsyncResult,
+    IMapIterator,
+    RemoteTraceback,
+    mapstar,
+    starmapstar,
+)
 from queue import SimpleQueue
 
 from raylite import actor as actors
@@ -29,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncResult", "Pool"]
 
-MAPPERS = (standard.mapstar, standard.starmapstar)  # which multiprocessing calls on (function, chunk)
+MAPPERS = (mapstar, starmapstar)  # which multiprocessing calls on (function, chunk)
 
 
 class Pool(standard.Pool):
@@ -134,7 +140,8 @@ class Results(dict[int, "Any"]):
     def fail_all(self, error: BaseException) -> None:
         """Let all that wait for results have an error; no callback is called."""
         for job, result in list(self.items()):
-            if isinstance(result, IMapIterator):
+            is_iterator = isinstance(result, IMapIterator)
+            if is_iterator:
                 with result._cond:
                     result._items.append((False, error))
                     result._length = result._index
@@ -168,7 +175,7 @@ class Dispatcher:
         self.thread.start()
 
     def put(self, series: tuple[Any, Any]) -> None:
-        """What multiprocessing calls: with (iterable of (job, index, function, args, kwargs), what to tell their number).
+        """What multiprocessing calls. series: (iterable of (job, index, function, args, kwargs), who hears their number).
 
         They are submitted in the caller's context: a task that waits for them lends its CPU.
         """

@@ -84,12 +84,11 @@ def failing_iterable():
 
 def until_error(iterator):
     values = []
-    try:
-        for value in iterator:
-            values.append(value)
-    except Exception as error:
-        return values, type(error).__name__
-    return values, None
+    while True:
+        try:
+            values.append(next(iterator))
+        except Exception as error:
+            return values, type(error).__name__
 
 
 def check_map(pool):
