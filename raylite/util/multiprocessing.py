@@ -175,7 +175,7 @@ class Dispatcher:
         self.thread.start()
 
     def put(self, series: tuple[Any, Any]) -> None:
-        """What multiprocessing calls. series: (iterable of (job, index, function, args, kwargs), who hears their number).
+        """What multiprocessing calls. series: (calls as (job, index, function, args, kwargs), who hears their number).
 
         They are submitted in the caller's context: a task that waits for them lends its CPU.
         """
