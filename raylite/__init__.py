@@ -34,7 +34,7 @@ _NAMES = {
     "raylite.ids": ("ActorID", "JobID", "NodeID", "TaskID", "WorkerID"),
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
-_MODULES = ("actor", "exceptions", "sim")
+_MODULES = ("actor", "exceptions", "sim", "util")
 
 __all__ = ["__version__", "exceptions", *_HOME]  # noqa: PLE0604
 

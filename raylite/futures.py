@@ -5,8 +5,14 @@ A future is completed by a thread that the process has for it: the driver's moni
 
 
 def concurrent_future(ref):
-    """A concurrent.futures.Future that gets the object's value or error."""
+    """A concurrent.futures.Future that gets the object's value or error.
+
+    What is called when it is done runs in the context of who made it: as the task that will wait for what is submitted
+    there, and lends its CPU.
+    """
     from concurrent.futures import Future
+    from contextvars import copy_context
+    from functools import partial
 
     future = Future()
     future.set_running_or_notify_cancel()
@@ -17,7 +23,7 @@ def concurrent_future(ref):
         else:
             future.set_result(values[0])
 
-    watching_client().watch([ref], arrived)
+    watching_client().watch([ref], partial(copy_context().run, arrived))
     return future
 
 

@@ -10,7 +10,7 @@ import select
 import sys
 from time import sleep
 
-from raylite.runtime.output_marks import NAME_MARK
+from raylite.runtime.output_marks import BAR_MARK, NAME_MARK
 from raylite.runtime.processes import punch_hole
 
 CHUNK_BYTES = 1 << 20
@@ -48,7 +48,7 @@ class Stream:
             self.freed = end
 
     def lines(self, data):
-        """The lines that `data` completes, as (name of the task, bytes)."""
+        """The lines that `data` completes, as (name of the task, bytes, whether it is the report of a progress bar)."""
         newline = data.rfind(b"\n") + 1
         if not newline:
             self.rest += data
@@ -56,11 +56,14 @@ class Stream:
         whole = bytes(self.rest) + data[: newline - 1]
         self.rest = bytearray(data[newline:])
         for line in whole.split(b"\n"):
-            before, mark, name = line.partition(NAME_MARK)
-            if before or not mark:
-                yield self.name, before
-            if mark:
+            before, bar_mark, report = line.partition(BAR_MARK)
+            before, name_mark, name = before.partition(NAME_MARK)
+            if before or not (bar_mark or name_mark):
+                yield self.name, before, False
+            if name_mark:
                 self.name = name.decode("utf-8", "replace")
+            if bar_mark:
+                yield self.name, report, True
 
 
 class OutputReader:
@@ -69,6 +72,7 @@ class OutputReader:
     def __init__(self, show):
         self.show = show
         self.streams = {}  # (client, which) -> Stream
+        self.bars = None  # there may never be any
 
     def read(self, outputs, last=False):
         """Read all that is new. outputs: as EmbeddedHost.outputs gives it; descriptors of ended workers are closed;
@@ -78,21 +82,42 @@ class OutputReader:
                 self.read_file((client, which), pid, fd, ended or last)
                 if ended:
                     os.close(fd)
+            if self.bars and ended:
+                self.bars.close_all(client)
+        if self.bars:
+            if last:
+                self.bars.close_all()
+            self.bars.show()
 
     def read_file(self, key, pid, fd, ended):
         stream = self.streams.setdefault(key, Stream())
         for data in stream.take(fd):
-            self.write(stream, pid, data, key[1])
+            self.write(stream, pid, data, key)
         if ended:
             if stream.rest:
-                self.write(stream, pid, b"\n", key[1])
+                self.write(stream, pid, b"\n", key)
             del self.streams[key]
 
-    def write(self, stream, pid, data, which):
+    def write(self, stream, pid, data, key):
         """Write the lines that `data` completes to the driver's own stream."""
-        if self.show:
-            lines = [f"({name} pid={pid}) {line.decode('utf-8', 'replace')}\n" for name, line in stream.lines(data)]
-            write_lines(which, lines)
+        if not self.show:
+            return
+        client, which = key
+        lines = []
+        for name, line, is_report in stream.lines(data):
+            tag = f"({name} pid={pid}) "
+            if is_report:
+                self.take_report(client, tag, line)
+            else:
+                lines.append(f"{tag}{line.decode('utf-8', 'replace')}\n")
+        write_lines(which, lines)
+
+    def take_report(self, client, tag, report):
+        if self.bars is None:
+            from raylite.runtime.bars import Bars
+
+            self.bars = Bars()
+        self.bars.take(client, tag, report)
 
 
 def write_lines(which, lines):
@@ -100,6 +125,16 @@ def write_lines(which, lines):
     target = getattr(sys, which)
     if target is None or not lines:
         return
+    if "tqdm.std" not in sys.modules:
+        write_text(target, lines)
+        return
+    from raylite.runtime.bars import hidden
+
+    with hidden(target):
+        write_text(target, lines)
+
+
+def write_text(target, lines):
     try:
         buffer = getattr(target, "buffer", None)
         if buffer is None:

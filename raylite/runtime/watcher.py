@@ -22,8 +22,13 @@ def run(client):
     poll.register(client.notice_event(), select.POLLIN)
     while client is _watched:
         poll.poll()
-        for callback, values, error in client.collect_arrived():
-            try:
-                callback(values, error)
-            except Exception:  # there are other futures
-                sys.excepthook(*sys.exc_info())
+        deliver(client)
+
+
+def deliver(client):
+    """Call the callbacks of what has come. A function of its own: its variables keep nothing of that alive."""
+    for callback, values, error in client.collect_arrived():
+        try:
+            callback(values, error)
+        except Exception:  # there are other futures
+            sys.excepthook(*sys.exc_info())

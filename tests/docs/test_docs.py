@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import operator
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -11,14 +15,19 @@ import raylite
 from raylite.config import SETTINGS
 from raylite.options import TASK_OPTIONS
 from raylite.runtime_context import RuntimeContext
-from tests.docs.pages import PAGES, ROOT, code_spans, links, section, table_with, text_of
+from tests.docs.pages import PAGES, ROOT, code_blocks, code_spans, links, section, table_with, text_of
 from tests.source.tree import sources
 
 API = "docs/api.md"
 ARCHITECTURE = "docs/architecture.md"
 FUNCTIONS = [name for name in raylite.__all__ if inspect.isfunction(getattr(raylite, name))]
 CLASSES = [name for name in raylite.__all__ if inspect.isclass(getattr(raylite, name))]
-PARTS = {"raylite/_core": "raylite._core", "raylite/runtime": "raylite.runtime", "raylite": "raylite"}
+PARTS = {
+    "raylite/_core": "raylite._core",
+    "raylite/runtime": "raylite.runtime",
+    "raylite/util": "raylite.util",
+    "raylite": "raylite",
+}
 
 
 def headings(text):
@@ -54,6 +63,37 @@ def without_types(signature):
 def test_every_method_of_a_public_class_is_in_the_reference(cls):
     mentioned = {re.split(r"\W", span)[0] for span in code_spans(text_of(API))}
     assert members(cls) - {"SIZE"} <= mentioned
+
+
+def headings_of_util():
+    return [heading.removeprefix("util.") for heading in headings(text_of(API)) if heading.startswith("util.")]
+
+
+def test_every_name_and_module_of_util_has_its_place_in_the_reference():
+    places = {heading.partition("(")[0] for heading in headings_of_util()}
+    homes = {module.rpartition(".")[2] for module in raylite.util._NAMES}
+    assert {place for place in places if "." not in place} == set(raylite.util.__all__)
+    assert {place.partition(".")[0] for place in places if "." in place} == set(raylite.util._MODULES) - homes
+
+
+@pytest.mark.parametrize("heading", [heading for heading in headings_of_util() if "(" in heading])
+def test_the_signature_in_the_reference_is_that_of_util(heading):
+    name = heading.partition("(")[0]
+    assert heading == f"{name}{without_types(inspect.signature(operator.attrgetter(name)(raylite.util)))}"
+
+
+@pytest.mark.parametrize("cls", ["ActorPool", "queue.Queue"])
+def test_every_method_of_a_class_of_util_is_in_the_reference(cls):
+    mentioned = {re.split(r"\W", span)[0] for span in code_spans(section(API, "`util`"))}
+    assert members(operator.attrgetter(cls)(raylite.util)) <= mentioned
+
+
+def test_the_examples_of_util_run(tmp_path):
+    program = tmp_path / "examples.py"
+    program.write_text("\n".join(code_blocks(section(API, "`util`"), "python")))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, str(program)], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_options_of_tasks_are_those_of_the_table():
