@@ -24,6 +24,11 @@ class BaseID:
         return cls(bytes.fromhex(text))
 
     @classmethod
+    def from_binary(cls, data: bytes) -> Self:
+        """The identifier with these bytes. Raises ValueError if it cannot have them."""
+        return cls(data)
+
+    @classmethod
     def nil(cls) -> Self:
         """The identifier that belongs to nothing."""
         return cls(b"\xff" * cls.SIZE)
@@ -58,20 +63,63 @@ class BaseID:
         return type(self), (self._bytes,)
 
 
+class RandomID(BaseID):
+    """An identifier that a program may also draw."""
+
+    __slots__ = ()
+
+    @classmethod
+    def from_random(cls) -> Self:
+        """An identifier that nothing else has."""
+        from os import urandom
+
+        return cls(urandom(cls.SIZE))
+
+
 class TaskID(BaseID):
     """Of a task: derived from its parent's and its place among the parent's submissions."""
 
     __slots__ = ()
 
 
-class WorkerID(BaseID):
+class ActorID(RandomID):
+    """Of an actor: that of the task which created it."""
+
+    __slots__ = ()
+
+
+class PlacementGroupID(RandomID):
+    """Of a placement group."""
+
+    __slots__ = ()
+
+
+class UniqueID(RandomID):
+    """Of anything else."""
+
+    __slots__ = ()
+
+
+class WorkerID(UniqueID):
     """Of a process that talks to a node."""
 
     __slots__ = ()
 
 
-class NodeID(BaseID):
+class NodeID(UniqueID):
     """Of a node."""
+
+    __slots__ = ()
+
+
+class FunctionID(UniqueID):
+    """Of a remote function."""
+
+    __slots__ = ()
+
+
+class ActorClassID(UniqueID):
+    """Of the class of actors."""
 
     __slots__ = ()
 
