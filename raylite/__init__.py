@@ -25,9 +25,9 @@ _NAMES = {
         "cluster_resources",
         "available_resources",
         "get_gpu_ids",
-        "get_runtime_context",
         "timeline",
     ),
+    "raylite.runtime_context": ("get_runtime_context",),
     "raylite.runtime.client": ("ObjectRef", "ObjectID"),
     "raylite.generator": ("ObjectRefGenerator", "DynamicObjectRefGenerator"),
     "raylite.ids": (
@@ -70,9 +70,6 @@ if TYPE_CHECKING:
         get_gpu_ids as get_gpu_ids,
     )
     from raylite.api import (
-        get_runtime_context as get_runtime_context,
-    )
-    from raylite.api import (
         nodes as nodes,
     )
     from raylite.api import (
@@ -90,7 +87,7 @@ if TYPE_CHECKING:
     from raylite.constants import SCRIPT_MODE as SCRIPT_MODE
     from raylite.constants import WORKER_MODE as WORKER_MODE
     from raylite.constants import Language as Language
-    from raylite.generator import ObjectRefGenerator as DynamicObjectRefGenerator
+    from raylite.generator import ObjectRefGenerator as DynamicObjectRefGenerator  # noqa: F401
     from raylite.generator import ObjectRefGenerator as ObjectRefGenerator
     from raylite.ids import ActorClassID as ActorClassID
     from raylite.ids import ActorID as ActorID
@@ -104,8 +101,9 @@ if TYPE_CHECKING:
     from raylite.lifecycle import init as init
     from raylite.lifecycle import is_initialized as is_initialized
     from raylite.lifecycle import shutdown as shutdown
-    from raylite.runtime.client import ObjectRef as ObjectID
+    from raylite.runtime.client import ObjectRef as ObjectID  # noqa: F401
     from raylite.runtime.client import ObjectRef as ObjectRef
+    from raylite.runtime_context import get_runtime_context as get_runtime_context
 
 
 def __getattr__(name: str) -> object:

@@ -7,11 +7,15 @@ tests/api/test_ray_names.py looks.
 
 from __future__ import annotations
 
+import sys
+
 _LIBRARY = "it is a library built on Ray, and needs Ray itself"
 _INNER = "it is an inner part of Ray"
 _CLIENT = "there is no Ray Client: a program runs its own runtime, raylite.init() starts it"
 _LANGUAGES = "raylite runs Python only"
 _DEBUGGER = "workers have no terminal; under raylite.init(mode='sim') tasks run in the driver's process"
+_ACTORS = "actors are not there yet"
+_YET = "it is not there yet"
 _GROUPS = "placement groups are not there yet"
 
 MODULES = {
@@ -59,6 +63,20 @@ NAMES = {
     "raylite.util.placement_group": _GROUPS,
     "raylite.util.placement_group_table": _GROUPS,
     "raylite.util.remove_placement_group": _GROUPS,
+    "raylite.actor": _ACTORS,
+    "raylite.get_actor": _ACTORS,
+    "raylite.kill": _ACTORS,
+    "raylite.method": _ACTORS,
+    "raylite.util.ActorPool": _ACTORS,
+    "raylite.util.as_completed": _YET,
+    "raylite.util.inspect_serializability": _YET,
+    "raylite.util.list_named_actors": _ACTORS,
+    "raylite.util.map_unordered": _YET,
+    "raylite.runtime_context.RuntimeContext.actor_id": _ACTORS,
+    "raylite.runtime_context.RuntimeContext.current_actor": _ACTORS,
+    "raylite.runtime_context.RuntimeContext.get_assigned_resources": "a worker is not told what its task was given, "
+    "GPUs excepted, which get_accelerator_ids() returns",
+    "raylite.runtime_context.RuntimeContext.is_canceled": "a task that is cancelled gets KeyboardInterrupt",
 }
 
 CALLS = {
@@ -73,18 +91,19 @@ CALLS = {
 }
 
 
-def missing(module: str, name: str) -> AttributeError:
-    """The error for a name that is not in a module of ours; with the reason, if it is a name of Ray's.
+def missing(home: str, name: str) -> AttributeError:
+    """The error for a name that a module or class of ours has not; with the reason, if it is a name of Ray's.
 
-    To be called by the module's `__getattr__`.
+    To be called by its `__getattr__`. Args: home: the full name of module or class; name: what is looked up in it.
     """
-    full_name = f"{module}.{name}"
+    full_name = f"{home}.{name}"
     why = MODULES.get(full_name) or NAMES.get(full_name)
     if is_noted():
         from raylite.as_ray.notes import note_lookup
 
         note_lookup(full_name, why or "raylite has no such name")
-    text = f"module {module!r} has no attribute {name!r}"
+    what = f"module {home!r}" if home in sys.modules else f"{home.rpartition('.')[2]!r} object"
+    text = f"{what} has no attribute {name!r}"
     return AttributeError(f"{text}: {why}" if why else text)
 
 

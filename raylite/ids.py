@@ -63,6 +63,13 @@ class BaseID:
         return type(self), (self._bytes,)
 
 
+def job_of_this_process() -> JobID:
+    """The job that this process works for. Raises RaySystemError without a runtime."""
+    from raylite.api import connected_client
+
+    return JobID.from_int(connected_client().job_number())
+
+
 class RandomID(BaseID):
     """An identifier that a program may also draw."""
 
@@ -81,11 +88,20 @@ class TaskID(BaseID):
 
     __slots__ = ()
 
+    def job_id(self) -> JobID:
+        """The id of the job that the task belongs to: this process's own."""
+        return job_of_this_process()
+
 
 class ActorID(RandomID):
     """Of an actor: that of the task which created it."""
 
     __slots__ = ()
+
+    @property
+    def job_id(self) -> JobID:
+        """The id of the job that the actor belongs to: this process's own."""
+        return job_of_this_process()
 
 
 class PlacementGroupID(RandomID):

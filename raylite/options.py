@@ -497,9 +497,7 @@ _COMMON_OPTIONS = {
     "num_cpus": Option(_NUMBER, _quantity),
     "num_gpus": Option(f"{_NUMBER} to 1, whole above", _gpus),
     "object_store_memory": Option("a whole number of bytes from 0 up", count(0, MAX_UNITS)),
-    "placement_group": Option(
-        "'default' or a placement group", _placement_group, "default", no_effect=_NO_GROUPS
-    ),
+    "placement_group": Option("'default' or a placement group", _placement_group, "default", no_effect=_NO_GROUPS),
     "placement_group_bundle_index": Option(
         "a whole number from 0 up, or -1 for any", count(-1), -1, allows_none=False, no_effect=_NO_GROUPS
     ),

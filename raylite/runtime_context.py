@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from raylite import lifecycle
-from raylite.ids import JobID, NodeID, TaskID
+from raylite.ids import JobID, NodeID, PlacementGroupID, TaskID
 from raylite.runtime import client as clients
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class RuntimeContext:
@@ -63,6 +67,59 @@ class RuntimeContext:
     def get_resource_ids(self) -> dict[str, list[str]]:
         return self.get_accelerator_ids()
 
+    def get_node_labels(self) -> dict[str, str]:
+        """The labels of the node, as given to `init`."""
+        return dict(lifecycle.setting("labels") or {})
+
+    def get_placement_group_id(self) -> None:
+        """The id of the placement group that this runs in: None, as there are none yet."""
+        return None
+
+    @property
+    def current_placement_group_id(self) -> PlacementGroupID:
+        return PlacementGroupID.nil()
+
+    @property
+    def should_capture_child_tasks_in_placement_group(self) -> bool:
+        """Whether tasks submitted here go to the placement group that this runs in: False, as it is in none."""
+        return False
+
+    @property
+    def runtime_env(self) -> dict[str, Any]:
+        """The runtime environment of the job, as given to `init`."""
+        return dict(lifecycle.setting("runtime_env") or {})
+
+    def get_runtime_env_string(self) -> str:
+        """The runtime environment as JSON."""
+        from json import dumps
+
+        return dumps(self.runtime_env)
+
+    def get_session_name(self) -> str:
+        """A name that no other runtime has."""
+        return f"session_{self.get_node_id()}"
+
+    def get_temp_dir(self) -> str:
+        """The folder for temporary files: the system's, as raylite has none of its own."""
+        from tempfile import gettempdir
+
+        return gettempdir()
+
+    @property
+    def gcs_address(self) -> str:
+        """The address of the runtime: 'local', as `init` returns it."""
+        return "local"
+
+    def get(self) -> dict[str, Any]:
+        """Ids and namespace: "job_id", "node_id", "namespace", and in a task "task_id"."""
+        found = {"job_id": self.job_id, "node_id": self.node_id, "namespace": self.namespace}
+        return {**found, "task_id": self.task_id} if self.get_task_id() else found
+
+    def __getattr__(self, name: str) -> Any:
+        from raylite.absent import missing
+
+        raise missing("raylite.runtime_context.RuntimeContext", name)
+
     @property
     def namespace(self) -> str:
         """The job's namespace."""
@@ -83,3 +140,8 @@ class RuntimeContext:
     @property
     def was_current_actor_reconstructed(self) -> bool:
         return False
+
+
+def get_runtime_context() -> RuntimeContext:
+    """Where this code runs (raylite.runtime_context.RuntimeContext)."""
+    return RuntimeContext()

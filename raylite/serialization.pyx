@@ -47,6 +47,11 @@ def set_reducer(type cls not None, reduce):
     _reducers[cls] = reduce
 
 
+def reducer(type cls not None):
+    """What set_reducer was told for this class, or None."""
+    return _reducers.get(cls)
+
+
 cdef int is_plain(object value, int left, bint rich) except -1:
     """How much of the budget of items is left if the C pickler can carry this alone; 0 if it cannot.
 

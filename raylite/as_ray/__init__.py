@@ -1,8 +1,8 @@
 """raylite under the name of Ray, for programs that are started by `raylite run`.
 
-`path` is a folder to be searched for modules, with nothing in it but a package `ray`. Whoever imports that gets raylite:
-the same module object, and so for every module below it (`finder`). What such a program asks for that raylite does not
-have is noted (`notes`), and said when it ends.
+`path` is a folder to be searched for modules, with nothing in it but a package `ray`. Whoever imports that gets
+raylite, the same module object, and so for every module below it (`finder`). What such a program asks for that raylite
+does not have is noted (`notes`), and said when it ends.
 """
 
 from __future__ import annotations

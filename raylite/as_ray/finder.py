@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def install() -> None:
     """Have this process find raylite's modules under Ray's names, before anything else is looked at."""
     if not any(isinstance(each, RayFinder) for each in sys.meta_path):
-        sys.meta_path.insert(0, RayFinder())  # type: ignore[arg-type]
+        sys.meta_path.insert(0, RayFinder())
 
 
 class RayFinder:

@@ -59,19 +59,20 @@ def open_notes(mode: str, buffering: int = -1) -> IO | None:
 
 
 def note_lookup(full_name: str, why: str) -> None:
-    """Note that a module of ours was asked for a name that it lacks; for its `__getattr__`, by way of raylite.absent.
+    """Note that a module or class of ours was asked for a name that it lacks; for its `__getattr__`, by raylite.absent.
 
     Who tries names out (`hasattr`, pickle in search of a function's module) does not count: the code that looks the
     name up must have it in it. Nor do modules that are there, which Python loads after it has asked.
     """
+    home, _, name = full_name.rpartition(".")
     frame: FrameType | None = sys._getframe(3)  # past raylite.absent and __getattr__
     while frame is not None and frame.f_code.co_filename.startswith("<frozen importlib"):
         frame = frame.f_back
-    if frame is None or is_ours(frame) or full_name.rpartition(".")[2] not in frame.f_code.co_names:
+    if frame is None or is_ours(frame) or name not in frame.f_code.co_names:
         return
     from importlib.util import find_spec
 
-    if find_spec(full_name) is None:
+    if home not in sys.modules or find_spec(full_name) is None:
         note(rays_name(full_name), why)
 
 

@@ -126,6 +126,7 @@ def settings(config, root):
         "labels": dict(config.labels),
         "gpu_ids": list(config.gpu_ids),
         "log_to_driver": config.log_to_driver,
+        "runtime_env": dict(config.runtime_env),
         "variables": dict(config.runtime_env.get("env_vars") or {}),
     }
 

@@ -49,7 +49,9 @@ def test_run_without_a_program_says_how_it_is_used():
 
 @pytest.mark.parametrize("option", ["-E", "-I"])
 def test_run_says_so_where_python_ignores_its_environment(tmp_path, option):
-    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); sys.path.insert(0, {click.__path__[0].rpartition('/')[0]!r}); "
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); sys.path.insert(0, {click.__path__[0].rpartition('/')[0]!r}); "
+    )
     code += "sys.argv[1:] = ['run', 'x.py']; from raylite.cli import main; main()"
     done = finished(tmp_path, sys.executable, option, "-c", code)
     assert done.returncode == 2

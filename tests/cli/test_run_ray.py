@@ -168,7 +168,8 @@ def test_what_is_not_there_is_refused_with_the_reason_where_it_is_used_and_said_
         f"NotImplementedError: raylite.client: {client}.",
         "AttributeError: module 'raylite' has no attribute 'whatever'",
         f"ModuleNotFoundError: No module named 'ray.util.collective': {LIBRARY}",
-    ] + [f"ModuleNotFoundError: No module named 'ray.data': {LIBRARY}"]
+        f"ModuleNotFoundError: No module named 'ray.data': {LIBRARY}",
+    ]
     assert said(errors) == [
         ("ray.data", "program.py", "7", LIBRARY),
         ("ray.tune", "program.py", "8", LIBRARY),

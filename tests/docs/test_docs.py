@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from operator import attrgetter
 
 import pytest
 
@@ -17,8 +18,9 @@ from tests.source.tree import sources
 API = "docs/api.md"
 ARCHITECTURE = "docs/architecture.md"
 FUNCTIONS = [name for name in raylite.__all__ if inspect.isfunction(getattr(raylite, name))]
+FUNCTIONS += [f"util.{name}" for name in raylite.util.__all__ if inspect.isfunction(getattr(raylite.util, name))]
 CLASSES = [name for name in raylite.__all__ if inspect.isclass(getattr(raylite, name))]
-PARTS = {"raylite/_core": "raylite._core", "raylite/runtime": "raylite.runtime", "raylite": "raylite"}
+PARTS = ("raylite/_core", "raylite/runtime", "raylite", "raylite/util", "raylite/cli", "raylite/as_ray")
 
 
 def headings(text):
@@ -34,13 +36,14 @@ def members(cls):
 
 
 def test_every_public_name_has_its_place_in_the_reference():
-    assert {heading.partition("(")[0] for heading in headings(text_of(API))} >= set(raylite.__all__)
+    names = {*raylite.__all__, *(f"util.{name}" for name in raylite.util.__all__)}
+    assert {heading.partition("(")[0] for heading in headings(text_of(API))} >= names
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_the_signature_in_the_reference_is_the_function_s(name):
     [heading] = [heading for heading in headings(text_of(API)) if heading.partition("(")[0] == name]
-    assert heading == f"{name}{without_types(inspect.signature(getattr(raylite, name)))}"
+    assert heading == f"{name}{without_types(inspect.signature(attrgetter(name)(raylite)))}"
 
 
 def without_types(signature):
@@ -61,6 +64,13 @@ def test_the_options_of_tasks_are_those_of_the_table():
     assert [row["option"].strip("`") for row in rows] and all(row["means"] for row in rows)
     listed = {row["option"].strip("`"): (row["takes"], row["default"]) for row in rows}
     assert listed == {name: (option.takes, repr(option.default)) for name, option in TASK_OPTIONS.items()}
+
+
+def test_what_has_no_effect_is_said_to_have_none():
+    rows = {row["option"].strip("`"): row["means"] for row in table_with(text_of(API), "option", "takes")}
+    assert {name for name, means in rows.items() if "no effect" in means} == {
+        name for name, option in TASK_OPTIONS.items() if option.no_effect
+    } | {"runtime_env"}  # which is refused
 
 
 def test_the_options_of_init_are_those_of_the_table():
