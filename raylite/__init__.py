@@ -27,6 +27,7 @@ _NAMES = {
         "get_gpu_ids",
         "timeline",
     ),
+    "raylite.actor": ("get_actor", "kill", "method"),
     "raylite.runtime_context": ("get_runtime_context",),
     "raylite.runtime.client": ("ObjectRef", "ObjectID"),
     "raylite.generator": ("ObjectRefGenerator", "DynamicObjectRefGenerator"),
@@ -46,14 +47,18 @@ _NAMES = {
 _REFUSED = ("ClientBuilder", "LoggingConfig", "client", "cpp_function", "java_actor_class", "java_function")
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 _RENAMED = {"ObjectID": "ObjectRef", "DynamicObjectRefGenerator": "ObjectRefGenerator"}  # Ray's other names
-_MODULES = ("cloudpickle", "exceptions", "runtime_context", "sim", "util")
+_MODULES = ("actor", "cloudpickle", "exceptions", "runtime_context", "sim", "util")
 
 __all__ = ["__version__", "exceptions", "util", *_HOME]  # noqa: PLE0604
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from raylite import actor as actor
     from raylite import exceptions as exceptions
     from raylite import util as util
+    from raylite.actor import get_actor as get_actor
+    from raylite.actor import kill as kill
+    from raylite.actor import method as method
     from raylite.api import (
         available_resources as available_resources,
     )

@@ -14,7 +14,6 @@ _INNER = "it is an inner part of Ray"
 _CLIENT = "there is no Ray Client: a program runs its own runtime, raylite.init() starts it"
 _LANGUAGES = "raylite runs Python only"
 _DEBUGGER = "workers have no terminal; under raylite.init(mode='sim') tasks run in the driver's process"
-_ACTORS = "actors are not there yet"
 _YET = "it is not there yet"
 _GROUPS = "placement groups are not there yet"
 
@@ -63,17 +62,10 @@ NAMES = {
     "raylite.util.placement_group": _GROUPS,
     "raylite.util.placement_group_table": _GROUPS,
     "raylite.util.remove_placement_group": _GROUPS,
-    "raylite.actor": _ACTORS,
-    "raylite.get_actor": _ACTORS,
-    "raylite.kill": _ACTORS,
-    "raylite.method": _ACTORS,
-    "raylite.util.ActorPool": _ACTORS,
+    "raylite.util.ActorPool": _YET,
     "raylite.util.as_completed": _YET,
     "raylite.util.inspect_serializability": _YET,
-    "raylite.util.list_named_actors": _ACTORS,
     "raylite.util.map_unordered": _YET,
-    "raylite.runtime_context.RuntimeContext.actor_id": _ACTORS,
-    "raylite.runtime_context.RuntimeContext.current_actor": _ACTORS,
     "raylite.runtime_context.RuntimeContext.get_assigned_resources": "a worker is not told what its task was given, "
     "GPUs excepted, which get_accelerator_ids() returns",
     "raylite.runtime_context.RuntimeContext.is_canceled": "a task that is cancelled gets KeyboardInterrupt",

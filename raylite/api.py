@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any, TypeVar, overload
 
+    from raylite.actor import ActorClass
     from raylite.generator import ObjectRefGenerator
     from raylite.remote_function import RemoteFunction
 
@@ -42,9 +43,9 @@ def connected_client() -> clients.Client:
 
 
 def remote(*args: Any, **options: Any) -> Any:
-    """Make a function remote: `@remote`, or `@remote(num_cpus=2, ...)`.
+    """Make a function a remote function, or a class an actor class: `@remote`, or `@remote(num_cpus=2, ...)`.
 
-    Raises TypeError for what is no function, and TypeError or ValueError for a wrong option.
+    Raises TypeError for what is neither, and TypeError or ValueError for a wrong option.
     """
     if len(args) == 1 and not options and callable(args[0]):
         return make_remote(args[0], {})
@@ -57,13 +58,16 @@ def remote(*args: Any, **options: Any) -> Any:
     return lambda target: make_remote(target, options)
 
 
-def make_remote(target: Any, options: dict[str, Any]) -> RemoteFunction:
+def make_remote(target: Any, options: dict[str, Any]) -> RemoteFunction | ActorClass:
     from raylite.options import validate_task_options
     from raylite.remote_function import RemoteFunction
     from raylite.signature import Signature
 
     if isinstance(target, type):
-        raise TypeError("remote classes (actors) are not there yet in this version of raylite")
+        from raylite.actor import ActorClass
+        from raylite.options import validate_actor_options
+
+        return ActorClass(target, validate_actor_options(options))
     if not callable(target) or isinstance(target, RemoteFunction):
         raise TypeError("The @raylite.remote decorator must be applied to either a function or a class.")
     signature = Signature(target)

@@ -338,6 +338,14 @@ class ActorDiedError(RayActorError):
             message = "\n".join([self.BASE_ERROR_MSG, *lines, *([str(cause)] if cause else [])])
         super().__init__(actor_id, message, isinstance(cause, RayTaskError), preempted)
 
+    @classmethod
+    def of_init(cls, text: str, actor_id: str) -> ActorDiedError:
+        """Return the error of an actor whose `__init__` raised what `text` shows."""
+        error = cls(actor_id=actor_id)
+        error.error_msg = f"The actor died because of an error raised in its creation task, {text}"
+        error._actor_init_failed = True
+        return error
+
     @staticmethod
     def from_task_error(task_error: RayTaskError) -> ActorDiedError:
         """Return the error of an actor whose `__init__` raised `task_error`."""

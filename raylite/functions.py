@@ -28,8 +28,12 @@ def pack_function(function, name, retry_on=None):
         plain = as_code(function)
         if plain is not None:
             return serialization.pack(("code", name, None, changed_path(), plain))
+    return pack_parts(("pickle", name, retry_on, changed_path(), Pickled(function)), function, f"the function {name}")
+
+
+def pack_parts(parts, value, what):
+    """`parts`, of which one is `value` as Pickled, as a Packed. Raises as pack_function."""
     try:
-        parts = ("pickle", name, retry_on, changed_path(), Pickled(function))
         packed = serialization.pack(parts, by_cloudpickle=True)
     except Exception as error:
         from raylite.exceptions import RayError
@@ -37,13 +41,30 @@ def pack_function(function, name, retry_on=None):
 
         if isinstance(error, RayError):
             raise
-        raise TypeError(f"Could not serialize the function {name}: {explain(function, error)}") from error
+        raise TypeError(f"Could not serialize {what}: {explain(value, error)}") from error
     if packed.size > FUNCTION_BYTES_MOST:
         raise ValueError(
-            f"The function {name} captures too much ({packed.size:,} bytes). Put that into the object store "
+            f"{what[0].upper()}{what[1:]} captures too much ({packed.size:,} bytes). Put that into the object store "
             "with raylite.put, and capture the reference or pass it as an argument."
         )
     return packed
+
+
+def pack_class(cls, name, settings):
+    """An actor class as a Packed, for Client.register_function.
+
+    Args: cls: the class; name: shown in messages; settings: a plain dict, for the actor's process.
+    Raises TypeError if it cannot be pickled, ValueError if it is too large.
+    """
+    return pack_parts(("class", name, settings, changed_path(), Pickled(cls)), cls, f"the actor class {name}")
+
+
+def pack_method(label, name, retry_on):
+    """A method as a Packed, for Client.register_function.
+
+    Args: label: shown in messages; name: of the method; retry_on: a pickled tuple of exception types, or None.
+    """
+    return serialization.pack(("method", label, retry_on, None, name))
 
 
 def changed_path():
@@ -64,10 +85,10 @@ class Pickled:
 
 
 class Loaded:
-    """A function in a worker.
+    """A function in a worker, or a class or method of an actor's.
 
-    Attributes: call: the function, or what raises why it could not be loaded; name: to show; retry_on: types of
-    exceptions to retry its task on, None for all.
+    Attributes: call: the function or class, or what raises why it could not be loaded; the name of a method; name: to
+    show; retry_on: types of exceptions to retry its task on, None for all; of a class: its settings.
     """
 
     __slots__ = ("call", "name", "retry_on")
@@ -83,20 +104,22 @@ def load(data):
     from _pickle import loads
 
     form, name, retry_on, path, parts = loads(data)
+    if form == "method":
+        return Loaded(parts, name, retry_on and loads(retry_on))
     if path is not None:
         sys.path[:] = [*path, *(folder for folder in sys.path if folder not in path)]
     try:
         function = from_code(*parts) if form == "code" else loads(parts)
     except Exception as error:
-        function = failing(name, error)
+        function = failing(f"{'class' if form == 'class' else 'function'} {name}", error)
     return Loaded(function, name, retry_on)
 
 
-def failing(name, error):
-    """A function that raises why the one of this name could not be loaded."""
+def failing(what, error):
+    """A function that raises why this one could not be loaded."""
 
     def fail(*args, **kwargs):
-        text = f"the function {name} could not be loaded in the worker: {type(error).__name__}: {error}"
+        text = f"the {what} could not be loaded in the worker: {type(error).__name__}: {error}"
         raise RuntimeError(text) from error
 
     return fail

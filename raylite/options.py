@@ -482,7 +482,7 @@ _NUMBER = "a number from 0 up, in steps of 0.0001"
 _RETRIES = "a whole number from 0 up, or -1 for no limit"
 _ONE_NODE = "there is one node"
 _NO_GROUPS = "there are no placement groups yet"
-_BACKPRESSURE = Option("a whole number from 1 up, or -1 for no limit", _count_but_zero, no_effect="not there yet")
+_BACKPRESSURE = Option("a whole number from 1 up, or -1 for no limit", _count_but_zero)
 _RETRY_EXCEPTIONS = Option("True, False, or a list of exception types", _retry_exceptions, False, allows_none=False)
 _NUM_RETURNS = Option("a whole number from 0 up, 'streaming' or 'dynamic'", _num_returns)
 _PER_YIELD = Option("a whole number from 1 up", count(1), 1, no_effect="items travel one by one")
@@ -536,7 +536,7 @@ ACTOR_OPTIONS = {
     "get_if_exists": Option("True or False", of_type(bool), False, allows_none=False),
     "allow_out_of_order_execution": Option("True or False", of_type(bool)),
     "_actor_generator_backpressure_num_objects": _BACKPRESSURE,
-    "recovery": Option("'restart' or 'replay'", one_of("restart", "replay"), "restart"),
+    "recovery": Option("'restart' or 'replay'", one_of("restart", "replay"), "restart", no_effect="not there yet"),
 }
 
 METHOD_OPTIONS = {

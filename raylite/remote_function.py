@@ -67,7 +67,15 @@ class RemoteFunction:
             export = self._export(client, call.retry_on)
         try:
             refs = client.submit(
-                export[1], args, kwargs, call.n_returns, call.max_retries, call.retries, call.demand, call.name
+                export[1],
+                args,
+                kwargs,
+                call.n_returns,
+                call.max_retries,
+                call.retries,
+                call.demand,
+                call.name,
+                call.backpressure,
             )
         except Exception as error:
             from raylite.exceptions import RayError
@@ -120,7 +128,7 @@ def blank():
 class CallOptions:
     """Options in the form that submitting takes them."""
 
-    __slots__ = ("demand", "max_retries", "n_returns", "name", "retries", "retry_on")
+    __slots__ = ("backpressure", "demand", "max_retries", "n_returns", "name", "retries", "retry_on")
 
     def __init__(self, options, is_generator):
         if options.get("runtime_env"):
@@ -135,6 +143,7 @@ class CallOptions:
         self.retries = bool(retry_on)
         self.retry_on = retry_on if retry_on and isinstance(retry_on, tuple) else None
         self.name = (options.get("name") or "").encode()
+        self.backpressure = max(options.get("_generator_backpressure_num_objects") or 0, 0)
         self.demand = pack_demand(to_resource_demand(options))
 
 

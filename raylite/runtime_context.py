@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from raylite import lifecycle
-from raylite.ids import JobID, NodeID, PlacementGroupID, TaskID
+from raylite.actor import current_actor, rebuild_handle
+from raylite.ids import ActorID, JobID, NodeID, PlacementGroupID, TaskID
 from raylite.runtime import client as clients
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from raylite.actor import ActorHandle
+
+QUERY_ACTOR_NAME = 6
 
 
 class RuntimeContext:
@@ -51,12 +56,32 @@ class RuntimeContext:
         """The process's id as a client of the node, in hexadecimal."""
         return self._client().client_number().to_bytes(16, "big").hex()
 
-    def get_actor_id(self) -> None:
-        """The actor's id: None, as this is no actor."""
-        return None
+    def get_actor_id(self) -> str | None:
+        """The id of the actor whose process this is, in hexadecimal; None if it is none's."""
+        actor = current_actor()
+        return None if actor is None else actor.id.hex()
 
-    def get_actor_name(self) -> None:
-        return None
+    def get_actor_name(self) -> str | None:
+        """The name of that actor; "" if it has none, None if there is no actor."""
+        actor = current_actor()
+        if actor is None:
+            return None
+        return self._client().query(QUERY_ACTOR_NAME, actor.id).decode().rpartition("\n")[2]
+
+    @property
+    def current_actor(self) -> ActorHandle:
+        """A handle of the actor whose process this is. Raises RuntimeError if it is none's."""
+        actor = current_actor()
+        if actor is None:
+            raise RuntimeError("this method is only available in an actor")
+        client = self._client()
+        ref = client.actor_ref(actor.id)
+        return rebuild_handle(ref, client.get([ref])[0])
+
+    @property
+    def actor_id(self) -> ActorID | None:
+        actor = current_actor()
+        return None if actor is None else ActorID(actor.id)
 
     def get_accelerator_ids(self) -> dict[str, list[str]]:
         """The GPUs assigned to the task, under "GPU", as strings."""
@@ -111,9 +136,13 @@ class RuntimeContext:
         return "local"
 
     def get(self) -> dict[str, Any]:
-        """Ids and namespace: "job_id", "node_id", "namespace", and in a task "task_id"."""
+        """Ids and namespace: "job_id", "node_id", "namespace", in a task "task_id", in an actor "actor_id"."""
         found = {"job_id": self.job_id, "node_id": self.node_id, "namespace": self.namespace}
-        return {**found, "task_id": self.task_id} if self.get_task_id() else found
+        if self.get_task_id():
+            found["task_id"] = self.task_id
+        if self.get_actor_id():
+            found["actor_id"] = self.actor_id
+        return found
 
     def __getattr__(self, name: str) -> Any:
         from raylite.absent import missing
@@ -139,7 +168,9 @@ class RuntimeContext:
 
     @property
     def was_current_actor_reconstructed(self) -> bool:
-        return False
+        """Whether this is an actor that was restarted."""
+        actor = current_actor()
+        return actor is not None and actor.n_restarts > 0
 
 
 def get_runtime_context() -> RuntimeContext:

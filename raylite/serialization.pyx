@@ -81,7 +81,9 @@ cdef int is_plain(object value, int left, bint rich) except -1:
         return 0
     if t.__name__ == "ndarray" and t.__module__ == "numpy":
         return left if not value.dtype.hasobject else 0
-    return left if t.__name__ == "ObjectRef" and t.__module__ == "raylite.runtime.client" else 0
+    if t.__name__ == "ObjectRef" and t.__module__ == "raylite.runtime.client":
+        return left
+    return left if t.__name__ == "ActorHandle" and t.__module__ == "raylite.actor" else 0
 
 
 cdef class Packed:

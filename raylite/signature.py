@@ -38,8 +38,8 @@ class Signature:
     __slots__ = (
         "_double",
         "_fewest",
-        "_function",
         "_most",
+        "_parameters",
         "_skipped",
         "accepts_any",
         "has_kwonly_required",
@@ -52,21 +52,38 @@ class Signature:
 
     def __init__(self, function: Callable[..., Any], *, bound: bool = False) -> None:
         flags = _flags(function)
-        self.is_generator = bool(flags & (_GENERATOR | _ASYNC_GENERATOR))
-        self.is_coroutine = bool(flags & _COROUTINE)
-        self._double: Callable[..., Any] | None = None
         function, skipped = _implementation(function, bound)
-        self._function, self._skipped = function, skipped
-        self.name: str = getattr(function, "__qualname__", type(function).__qualname__)
-        code = _code(function)
-        self.accepts_any = code is None
-        if code is None:
+        name = getattr(function, "__qualname__", type(function).__qualname__)
+        is_generator, is_coroutine = bool(flags & (_GENERATOR | _ASYNC_GENERATOR)), bool(flags & _COROUTINE)
+        self._set(name, _parameters(function), skipped, is_generator, is_coroutine)
+
+    @classmethod
+    def from_parts(cls, parts: tuple[Any, ...]) -> Signature:
+        """Return the signature that `parts()` came from."""
+        made = cls.__new__(cls)
+        made._set(*parts)
+        return made
+
+    def parts(self) -> tuple[Any, ...]:
+        """Return what it is made of, as plain data."""
+        return self.name, self._parameters, self._skipped, self.is_generator, self.is_coroutine
+
+    def _set(
+        self, name: str, parameters: tuple[Any, ...] | None, skipped: int, is_generator: bool, is_coroutine: bool
+    ) -> None:
+        self.name = name
+        self.is_generator = is_generator
+        self.is_coroutine = is_coroutine
+        self._double: Callable[..., Any] | None = None
+        self._parameters, self._skipped = parameters, skipped
+        self.accepts_any = parameters is None
+        if parameters is None:
             self.n_required, self.n_max, self.has_kwonly_required = 0, sys.maxsize, False
         else:
-            defaults = len(getattr(function, "__defaults__", None) or ())
-            self.n_required = max(code.co_argcount - defaults - skipped, 0)
-            self.n_max = sys.maxsize if code.co_flags & _VARARGS else code.co_argcount - skipped
-            self.has_kwonly_required = code.co_kwonlyargcount > len(getattr(function, "__kwdefaults__", None) or ())
+            n_positional, _, n_keyword_only, _, n_defaults, keyword_defaults, has_varargs, _ = parameters
+            self.n_required = max(n_positional - n_defaults - skipped, 0)
+            self.n_max = sys.maxsize if has_varargs else n_positional - skipped
+            self.has_kwonly_required = n_keyword_only > len(keyword_defaults)
         # How many arguments by position alone are sure to fit: between these.
         self._fewest, self._most = (1, 0) if self.has_kwonly_required else (self.n_required, self.n_max)
 
@@ -99,7 +116,8 @@ class Signature:
         if self.accepts_any:
             return
         if self._double is None:
-            self._double = _double_of(self._function, self.name)
+            assert self._parameters is not None
+            self._double = _double_of(self._parameters, self.name)
         try:
             self._double(*(None,) * self._skipped, *args, **kwargs)
         except TypeError as error:
@@ -129,26 +147,50 @@ def _flags(function: Any) -> int:
     return code.co_flags if code is not None else 0
 
 
-def _double_of(function: Any, name: str) -> Callable[..., Any]:
+def _parameters(function: Any) -> tuple[Any, ...] | None:
+    """What is to be known of a function's parameters, as plain data; None if nothing is.
+
+    How many there are by position, how many of them by position only, how many by keyword only; all names, those of
+    *args and **kwargs last; how many defaults, and for which keyword-only ones; whether there are *args and **kwargs.
+    """
+    code = _code(function)
+    if code is None:
+        return None
+    has_varargs, has_varkeywords = bool(code.co_flags & _VARARGS), bool(code.co_flags & _VARKEYWORDS)
+    n_names = code.co_argcount + code.co_kwonlyargcount + has_varargs + has_varkeywords
+    return (
+        code.co_argcount,
+        code.co_posonlyargcount,
+        code.co_kwonlyargcount,
+        code.co_varnames[:n_names],
+        len(getattr(function, "__defaults__", None) or ()),
+        tuple(getattr(function, "__kwdefaults__", None) or ()),
+        has_varargs,
+        has_varkeywords,
+    )
+
+
+def _double_of(parameters: tuple[Any, ...], name: str) -> Callable[..., Any]:
     """A function of the same parameters that does nothing."""
-    code = function.__code__
-    names = list(code.co_varnames)
-    positional, names = names[: code.co_argcount], names[code.co_argcount :]
-    keyword_only, names = names[: code.co_kwonlyargcount], names[code.co_kwonlyargcount :]
-    parameters = [*positional]
-    if code.co_posonlyargcount:
-        parameters.insert(code.co_posonlyargcount, "/")
-    if code.co_flags & _VARARGS:
-        parameters.append(f"*{names.pop(0)}")
+    n_positional, n_positional_only, n_keyword_only, all_names, n_defaults, keyword_defaults, *has = parameters
+    has_varargs, has_varkeywords = has
+    names = list(all_names)
+    positional, names = names[:n_positional], names[n_positional:]
+    keyword_only, names = names[:n_keyword_only], names[n_keyword_only:]
+    written = [*positional]
+    if n_positional_only:
+        written.insert(n_positional_only, "/")
+    if has_varargs:
+        written.append(f"*{names.pop(0)}")
     elif keyword_only:
-        parameters.append("*")
-    parameters += keyword_only
-    if code.co_flags & _VARKEYWORDS:
-        parameters.append(f"**{names.pop(0)}")
+        written.append("*")
+    written += keyword_only
+    if has_varkeywords:
+        written.append(f"**{names.pop(0)}")
     scope: dict[str, Any] = {}
-    exec(f"def double({', '.join(parameters)}): pass", scope)
+    exec(f"def double({', '.join(written)}): pass", scope)
     double = scope["double"]
-    double.__defaults__ = function.__defaults__ and (None,) * len(function.__defaults__)
-    double.__kwdefaults__ = function.__kwdefaults__ and dict.fromkeys(function.__kwdefaults__)
+    double.__defaults__ = (None,) * n_defaults if n_defaults else None
+    double.__kwdefaults__ = dict.fromkeys(keyword_defaults) or None
     double.__qualname__ = name
     return double

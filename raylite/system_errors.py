@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 WORKER_CRASHED, OBJECT_LOST, TASK_CANCELLED, STORE_FULL, SPAWN_FAILED = 1, 2, 3, 4, 5
+ACTOR_DIED, ACTOR_UNAVAILABLE, ACTOR_INIT = 6, 7, 8
+TOO_MANY_PENDING, NAME_TAKEN = 2, 3  # why a submission was refused
 
 
 def system_error(payload: bytes, task_id: str) -> exceptions.RayError:
@@ -26,7 +28,42 @@ def system_error(payload: bytes, task_id: str) -> exceptions.RayError:
         return exceptions.ObjectStoreFullError(text)
     if code == OBJECT_LOST:
         return exceptions.ObjectLostError(task_id, explanation=text)
+    if code in (ACTOR_DIED, ACTOR_UNAVAILABLE, ACTOR_INIT):
+        return actor_error(code, text)
     return exceptions.RaySystemError(text)
+
+
+def actor_error(code: int, text: str) -> exceptions.RayActorError:
+    """Fields are separated by 0x1f: class, actor id, full name, process id, why."""
+    class_name, actor_id, full_name, pid, why = text.split("\x1f", 4)
+    namespace, _, name = full_name.partition("\n")
+    if code == ACTOR_INIT:
+        return exceptions.ActorDiedError.of_init(why, actor_id)
+    how, *stderr = why.split("\x1f")
+    lines = without_marks("\x1f".join(stderr))
+    if any(lines):
+        how = "\n".join([how, "The last lines of its standard error:", *(f"  {line}" for line in lines)])
+    if code == ACTOR_UNAVAILABLE:
+        return exceptions.ActorUnavailableError(f"its process ended ({how}), and it is being restarted", actor_id)
+    if how.startswith(("signal ", "exit code ")):
+        how = f"Its process ended: {how}"
+    fields: dict[str, Any] = {"class_name": class_name, "pid": pid if pid != "0" else None}
+    if name:
+        fields.update(name=name, namespace=namespace)
+    return exceptions.ActorDiedError(how, actor_id=actor_id, **fields)
+
+
+def submission_refused(answer: int) -> Exception:
+    """The exception for a submission that the node did not accept (SUBMIT_* of message.pxd)."""
+    if answer == TOO_MANY_PENDING:
+        return exceptions.PendingCallsLimitExceeded(
+            "The actor has as many calls pending as its max_pending_calls allows. Wait for some of them, or give it "
+            "a higher limit."
+        )
+    return exceptions.ActorAlreadyExistsError(
+        "Actor with this name already exists in the namespace. Give another name or namespace, or use "
+        "get_if_exists=True."
+    )
 
 
 def worker_crashed(text: str) -> exceptions.WorkerCrashedError:

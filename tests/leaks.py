@@ -14,6 +14,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,6 +30,10 @@ def isolate() -> None:
     """Give this session its own temporary folder and mark, and drop settings of raylite that the caller's shell has."""
     mark = f"{os.getpid()}-{time.time_ns()}"
     os.environ[SESSION_VARIABLE] = mark
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(
+            signal.SIGINT, signal.default_int_handler
+        )  # a shell ignores it in what it starts in the background
     for name in [name for name in os.environ if name.startswith("RAYLITE_") and name != "RAYLITE_BUILD"]:
         del os.environ[name]
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())  # where `tmp_path` stays, to be looked into

@@ -10,22 +10,27 @@ from libc.stdio cimport snprintf
 from libc.string cimport memset
 from libcpp.string cimport string
 from libcpp.vector cimport vector
+from raylite._core.actor_calls cimport call_leaves, call_ready, call_waits, want_service
+from raylite._core.actor_table cimport ACTOR_DEAD, ActorRow, actors_find
+from raylite._core.actors cimport actor_exits, actor_is_known, ActorRequest, add_actor, creation_ended, \
+    creation_failed, death_of, name_is_taken, take_actor
 from raylite._core.envelope cimport Blob, blob_copy, blob_data, blob_drop, blob_keep, envelope_valid, KIND_FUNCTION, \
     KIND_SYSTEM_ERROR, KIND_USER_ERROR, system_error
 from raylite._core.ids cimport object_id, ObjectId, TaskId
 from raylite._core.local_scheduler cimport Queued, ready_push, Worker, worker_begin, worker_end, worker_find
-from raylite._core.message cimport CMD_INTERRUPT, CMD_READY, CMD_STOP, Cursor, FINISHED_CANCELLED, FINISHED_RETRYABLE, \
-    FINISHED_USER_ERROR, FinishedHeader, STOP_KILL, STREAMING, SUBMIT_ARGS_OBJECT, SUBMIT_CONFIRM, SubmitHeader, take, \
-    take_padded, take_value, ValueRecord
+from raylite._core.message cimport CallHeader, CMD_INTERRUPT, CMD_READY, CMD_STOP, Cursor, FINISHED_CANCELLED, \
+    FINISHED_EXITS, FINISHED_RETRYABLE, FINISHED_USER_ERROR, FinishedHeader, STOP_KILL, STREAMING, SUBMIT_ACTOR, \
+    SUBMIT_ARGS_OBJECT, SUBMIT_CALL, SUBMIT_CONFIRM, SUBMIT_NAME_TAKEN, SUBMIT_TAKEN, SUBMIT_TOO_MANY, SubmitHeader, \
+    take, take_padded, take_value, ValueRecord
 from raylite._core.objects cimport object_hold, OBJECT_IN_ARENA, object_in_scope, OBJECT_INLINE, OBJECT_PENDING, \
     object_ready, OBJECT_RELEASED, ObjectRow, objects_add, objects_find, Waiter
 from raylite._core.references cimport hold_arguments, keep_as_lineage, lineage_to_arguments, refuse_value, \
     retire_task, store_blob, store_value
 from raylite._core.requests cimport request_arrived
 from raylite._core.resources cimport resources_acquire, resources_intern, resources_lacking
-from raylite._core.state cimport call_back_queue, emit, ERROR_TASK_CANCELLED, set_state, warn
-from raylite._core.task_table cimport CANCEL_KILLS, CANCEL_NOT, TASK_BLOCKED, TASK_CANCELLED, TASK_FAILED, \
-    TASK_FINISHED, TASK_READY, TASK_RUNNING, TASK_WAITING, tasks_add, tasks_find
+from raylite._core.state cimport call_back_queue, emit, ERROR_TASK_CANCELLED, reject, set_state, warn
+from raylite._core.task_table cimport CANCEL_KILLS, CANCEL_NOT, is_call, is_creation, TASK_BLOCKED, TASK_CANCELLED, \
+    TASK_FAILED, TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_RUNNING, TASK_WAITING, tasks_add, tasks_find
 
 
 cdef enum:
@@ -56,6 +61,7 @@ cdef void hold_results(NodeState* n, TaskId task, uint32_t count, uint32_t clien
 
 
 cdef void confirm(NodeState* n, const Message* m, uint64_t taken) noexcept nogil:
+    """taken: 0, or SUBMIT_*: the task was not accepted."""
     cdef Message* answer
     if m.flags & SUBMIT_CONFIRM:
         answer = emit(n, CMD_READY, m.client, NULL)
@@ -73,14 +79,17 @@ cdef bint accept_again(NodeState* n, const Message* m, const SubmitHeader* h) no
     cdef TaskRow* row = tasks_find(&n.tasks, m.object.task)
     cdef uint32_t count
     if m.flags & SUBMIT_CONFIRM and h.n_returns == STREAMING and stream_begun(n, m.object.task, row):
-        confirm(n, m, 1)
+        confirm(n, m, SUBMIT_TAKEN)
+        return True
+    if m.flags & SUBMIT_CONFIRM and h.flags & SUBMIT_ACTOR and actor_is_known(n, m.object.task):
+        confirm(n, m, SUBMIT_TAKEN)
         return True
     if row == NULL:
         if h.n_returns == STREAMING or not results_exist(n, m.object.task, <uint32_t> h.n_returns):
             return False
         count = <uint32_t> h.n_returns
     elif row.digest != h.digest:
-        confirm(n, m, 1)
+        confirm(n, m, SUBMIT_TAKEN)
         return True
     else:
         count = n_result_rows(row)
@@ -101,6 +110,8 @@ cdef bint on_submit(NodeState* n, const Message* m, const char* payload) noexcep
     """Accept a task. False if the message is malformed."""
     cdef Cursor c = Cursor(payload, m.size, False)
     cdef const SubmitHeader* h = <const SubmitHeader*> take(&c, sizeof(SubmitHeader))
+    cdef const CallHeader* call = NULL
+    cdef ActorRequest actor
     cdef const ObjectId* refs
     cdef const char* demand
     cdef const char* name
@@ -108,7 +119,11 @@ cdef bint on_submit(NodeState* n, const Message* m, const char* payload) noexcep
     cdef TaskRow* row
     cdef int shape
     if h == NULL or h.n_returns < STREAMING or h.n_returns > RETURNS_MOST or h.max_retries < -1 \
-            or not may_be_function(n, h.function):
+            or not may_be_function(n, h.function) or h.flags & SUBMIT_CALL and h.flags & SUBMIT_ACTOR:
+        return False
+    if h.flags & SUBMIT_CALL:
+        call = <const CallHeader*> take(&c, sizeof(CallHeader))
+    elif h.flags & SUBMIT_ACTOR and (h.n_returns != 0 or not take_actor(&c, &actor)):
         return False
     refs = <const ObjectId*> take(&c, <uint64_t> h.n_refs * sizeof(ObjectId))
     demand = take_padded(&c, h.demand_size)
@@ -117,7 +132,10 @@ cdef bint on_submit(NodeState* n, const Message* m, const char* payload) noexcep
     if c.failed or (h.args_size and not envelope_valid(args, h.args_size)) \
             or (h.flags & SUBMIT_ARGS_OBJECT and h.n_refs == 0):
         return False
-    if accept_again(n, m, h):
+    if accept_again(n, m, h) or (call != NULL and not call_acceptable(n, m, call)):
+        return True
+    if h.flags & SUBMIT_ACTOR and name_is_taken(n, &actor):
+        confirm(n, m, SUBMIT_NAME_TAKEN)
         return True
     shape = resources_intern(&n.scheduler.resources, demand, h.demand_size)
     if shape < 0:
@@ -133,6 +151,7 @@ cdef bint on_submit(NodeState* n, const Message* m, const char* payload) noexcep
     row.n_returns = h.n_returns
     row.retries_left = h.max_retries
     row.flags = <unsigned char> h.flags
+    row.backpressure = h.backpressure
     row.refs.assign(refs, refs + h.n_refs)
     row.name = blob_copy(name, h.name_size) if h.name_size else NULL
     row.arguments = blob_copy(args, h.args_size) if h.args_size else NULL
@@ -140,9 +159,41 @@ cdef bint on_submit(NodeState* n, const Message* m, const char* payload) noexcep
     hold_arguments(n, row)
     confirm(n, m, 0)
     set_state(n, row, TASK_WAITING, 0)
-    warn_if_infeasible(n, row)
-    resolve(n, row)
+    if h.flags & SUBMIT_ACTOR:
+        add_actor(n, row, &actor, m.client)
+    if call != NULL:
+        add_call(n, row, call)
+    else:
+        warn_if_infeasible(n, row)
+        resolve(n, row)
     return True
+
+
+cdef bint call_acceptable(NodeState* n, const Message* m, const CallHeader* call) noexcept nogil:
+    """Whether the actor takes one more call; if not, that is the answer."""
+    cdef ActorRow* actor = actors_find(&n.actors, call.actor)
+    if actor == NULL or actor.state == ACTOR_DEAD:
+        return True               # its result says so
+    if call.group >= actor.groups.size():
+        reject(n, m)
+        return False
+    if m.flags & SUBMIT_CONFIRM and actor.max_pending >= 0 and actor.n_unfinished >= <uint64_t> actor.max_pending:
+        confirm(n, m, SUBMIT_TOO_MANY)
+        return False
+    return True
+
+
+cdef void add_call(NodeState* n, TaskRow* row, const CallHeader* call) noexcept nogil:
+    """A call of an actor's method: it waits for its turn, or gets what the actor died of."""
+    cdef Blob* death = death_of(n, call.actor)
+    row.group = call.group
+    row.sequence = call.sequence
+    if death != NULL:
+        fail_task(n, row, death, TASK_FAILED)
+        return
+    row.actor = call.actor
+    actors_find(&n.actors, call.actor).n_unfinished += 1
+    resolve(n, row)
 
 
 cdef const string* function_name(NodeState* n, const TaskRow* row, string* out) noexcept nogil:
@@ -226,9 +277,18 @@ cdef void resolve(NodeState* n, TaskRow* row) noexcept nogil:
             fail_task(n, row, blob_keep(argument.blob), TASK_FAILED)
             return
     if row.n_unresolved == 0:
-        set_state(n, row, TASK_READY, 0)
+        make_ready(n, row)
+    elif is_call(row):
+        call_waits(n, row)
+
+
+cdef void make_ready(NodeState* n, TaskRow* row) noexcept nogil:
+    set_state(n, row, TASK_READY, 0)
+    n.dispatch_wanted = True
+    if is_call(row):
+        call_ready(n, row)
+    else:
         ready_push(&n.scheduler, row, row.ready_sequence != 0)
-        n.dispatch_wanted = True
 
 
 cdef void argument_arrived(NodeState* n, const Waiter* waiter, ObjectRow* argument) noexcept nogil:
@@ -241,9 +301,7 @@ cdef void argument_arrived(NodeState* n, const Waiter* waiter, ObjectRow* argume
         return
     row.n_unresolved -= 1
     if row.n_unresolved == 0:
-        set_state(n, row, TASK_READY, 0)
-        ready_push(&n.scheduler, row, False)
-        n.dispatch_wanted = True
+        make_ready(n, row)
 
 
 cdef inline bint is_error(const ObjectRow* row) noexcept nogil:
@@ -290,6 +348,8 @@ cdef void end_task(NodeState* n, TaskRow* row, unsigned char state, uint64_t dur
     """The task is over: its row stays as lineage if results of it could be lost, else it goes."""
     cdef uint32_t i, n_kept = 0
     cdef ObjectRow* result
+    if is_call(row):
+        call_ends(n, row)
     set_state(n, row, state, duration_ns)
     for i in range(n_result_rows(row)):
         result = objects_find(&n.objects, object_id(row.id, i))
@@ -299,10 +359,17 @@ cdef void end_task(NodeState* n, TaskRow* row, unsigned char state, uint64_t dur
         if row.n_returns == STREAMING:
             result.n_items = row.n_yielded
         n_kept += result.state == OBJECT_IN_ARENA or result.state == OBJECT_RELEASED
-    if n_kept and state == TASK_FINISHED:
+    if n_kept and state == TASK_FINISHED and not is_call(row):
         keep_as_lineage(n, row, n_kept)
     else:
         retire_task(n, row)
+
+
+cdef void call_ends(NodeState* n, TaskRow* row) noexcept nogil:
+    cdef ActorRow* actor = actors_find(&n.actors, row.actor)
+    call_leaves(n, row)
+    actor.n_unfinished -= 1
+    want_service(n, actor)
 
 
 cdef void fail_task(NodeState* n, TaskRow* row, Blob* error, unsigned char state) noexcept nogil:
@@ -310,6 +377,9 @@ cdef void fail_task(NodeState* n, TaskRow* row, Blob* error, unsigned char state
     cdef TaskId task = row.id
     cdef uint32_t i, count = n_result_rows(row)
     cdef ObjectRow* result
+    if is_creation(row):
+        creation_failed(n, row, error)
+        return
     end_task(n, row, state, 0)
     for i in range(count):
         result = objects_find(&n.objects, object_id(task, i))
@@ -394,7 +464,7 @@ cdef void learn_duration(NodeState* n, const TaskRow* row, uint64_t duration_ns)
 cdef bint runs_here(const TaskRow* row, const Message* m) noexcept nogil:
     """Whether what the client says of this task is about the attempt that counts."""
     return (row != NULL and row.worker == m.client and row.attempt == m.attempt
-            and (row.state == TASK_RUNNING or row.state == TASK_BLOCKED))
+            and (row.state == TASK_RUNNING or row.state == TASK_BLOCKED or row.state == TASK_PLACED and is_call(row)))
 
 
 cdef bint values_valid(Cursor c, uint32_t n_values) noexcept nogil:
@@ -407,8 +477,9 @@ cdef bint values_valid(Cursor c, uint32_t n_values) noexcept nogil:
 
 
 cdef bint answers_all(const TaskRow* row, const Message* m, const FinishedHeader* h) noexcept nogil:
-    """Whether each return has its value. A cancelled task may leave them to the node."""
-    return h.n_values == n_result_rows(row) or (h.n_values == 0 and m.flags & FINISHED_CANCELLED)
+    """Whether each return has its value. A cancelled task may leave them to the node; a failed creation has one."""
+    return h.n_values == n_result_rows(row) or (h.n_values == 0 and m.flags & (FINISHED_CANCELLED | FINISHED_EXITS)) \
+        or (is_creation(row) and h.n_values == 1)
 
 
 cdef bint on_finished(NodeState* n, const Message* m, const char* payload) noexcept nogil:
@@ -425,6 +496,12 @@ cdef bint on_finished(NodeState* n, const Message* m, const char* payload) noexc
     cdef uint64_t duration_ns
     if h == NULL or not values_valid(c, h.n_values) or (counts and not answers_all(row, m, h)):
         return False
+    if counts and is_creation(row):
+        value = take_value(&c, &body) if h.n_values else NULL
+        if value != NULL and value.in_arena:
+            return False
+        creation_ended(n, row, w, body if value != NULL else NULL)
+        return True
     again = counts and not row.cancelled and m.flags & FINISHED_USER_ERROR and m.flags & FINISHED_RETRYABLE \
         and row.retries_left != 0
     for i in range(h.n_values):
@@ -439,7 +516,11 @@ cdef bint on_finished(NodeState* n, const Message* m, const char* payload) noexc
     duration_ns = h.end_ns - h.start_ns if h.end_ns > h.start_ns else 0
     if w != NULL:
         learn_duration(n, row, duration_ns)
-        release_worker_slot(n, w, row)
+        if not is_call(row):
+            release_worker_slot(n, w, row)
+    if m.flags & FINISHED_EXITS and is_call(row):
+        actor_exits(n, row.actor)     # whose death this call gets, as all others that have not ended
+        return True
     if again:
         retry(n, row)
         return True
@@ -484,6 +565,9 @@ cdef bint on_yielded(NodeState* n, const Message* m, const char* payload) noexce
 
 cdef void retry(NodeState* n, TaskRow* row) noexcept nogil:
     """The task runs once more; this uses up a retry."""
+    if is_call(row):
+        call_leaves(n, row)
+    row.read_request = 0
     if row.retries_left > 0:
         row.retries_left -= 1
     row.attempt += 1

@@ -6,21 +6,23 @@ state says so. Arena: used bytes are the blocks' sizes, and every value there li
 is kept exactly while results of it could be lost. Waiting: who waits exists, and what is waited for will come.
 """
 from cython.operator cimport dereference as deref, preincrement
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t, uint8_t
 from libcpp.unordered_map cimport unordered_map
 from libcpp.map cimport map as ordered_map
 from libcpp.vector cimport vector
+from raylite._core.actor_table cimport ACTOR_ALIVE, ACTOR_DEAD, ActorRow, actors_find, CallGroup, CallList
 from raylite._core.arena cimport arena_block, Block, Segment
 from raylite._core.envelope cimport blob_data, envelope_refs, EnvelopeHeader
-from raylite._core.ids cimport object_id, ObjectId, same_task, TaskId
+from raylite._core.ids cimport ACTOR_INDEX, object_id, ObjectId, same_task, TaskId
 from raylite._core.local_scheduler cimport Run, Worker, worker_find, worker_run
 from raylite._core.message cimport STREAMING
 from raylite._core.objects cimport OBJECT_IN_ARENA, OBJECT_INLINE, OBJECT_PENDING, object_ready, OBJECT_RELEASED, \
     ObjectRow, objects_find
 from raylite._core.resources cimport CPU, UNIT
 from raylite._core.state cimport request_key
-from raylite._core.task_table cimport TASK_BLOCKED, TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_RUNNING, \
-    TASK_WAITING, TaskRow, tasks_find
+from raylite._core.task_table cimport is_call, is_creation, LISTED_CALLER, LISTED_NOT, LISTED_READY, LISTED_SENT, \
+    LISTED_WAITING, TASK_BLOCKED, TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_RUNNING, TASK_WAITING, TaskRow, \
+    tasks_find
 
 cdef struct Counts:
     int64_t as_task
@@ -111,21 +113,28 @@ cdef const char* check_arena(NodeState* n) noexcept nogil:
     return NULL
 
 
+cdef void count_taken(NodeState* n, const Run* run, vector[int64_t]* taken, vector[int64_t]* gpu_taken) \
+        noexcept nogil:
+    cdef size_t i
+    shape = &n.scheduler.resources.shapes[run.shape]
+    for i in range(shape.amounts.size()):
+        if not (run.lent and shape.amounts[i].resource == CPU):
+            taken[0][shape.amounts[i].resource] += shape.amounts[i].amount
+    for i in range(run.gpus.size()):
+        gpu_taken[0][run.gpus[i]] += UNIT if shape.gpus >= UNIT else shape.gpus
+
+
 cdef const char* check_resources(NodeState* n) noexcept nogil:
     cdef ordered_map[uint32_t, Worker].iterator w = n.scheduler.workers.begin()
     cdef vector[int64_t] taken, gpu_taken
-    cdef size_t i, j
+    cdef size_t i
     taken.resize(n.scheduler.resources.names.size())
     gpu_taken.resize(n.scheduler.resources.gpu_free.size())
     while w != n.scheduler.workers.end():
         for i in range(deref(w).second.running.size()):
-            run = &deref(w).second.running[i]
-            shape = &n.scheduler.resources.shapes[run.shape]
-            for j in range(shape.amounts.size()):
-                if not (run.lent and shape.amounts[j].resource == CPU):
-                    taken[shape.amounts[j].resource] += shape.amounts[j].amount
-            for j in range(run.gpus.size()):
-                gpu_taken[run.gpus[j]] += UNIT if shape.gpus >= UNIT else shape.gpus
+            count_taken(n, &deref(w).second.running[i], &taken, &gpu_taken)
+        if deref(w).second.settled:
+            count_taken(n, &deref(w).second.life, &taken, &gpu_taken)
         preincrement(w)
     for i in range(gpu_taken.size()):
         if n.scheduler.resources.gpu_free[i] + gpu_taken[i] != UNIT or n.scheduler.resources.gpu_free[i] < 0:
@@ -141,13 +150,17 @@ cdef const char* check_resources(NodeState* n) noexcept nogil:
 cdef const char* check_queues(NodeState* n) noexcept nogil:
     cdef unordered_map[TaskId, TaskRow].iterator t = n.tasks.rows.begin()
     cdef ordered_map[uint32_t, Worker].iterator w = n.scheduler.workers.begin()
-    cdef uint64_t ready = 0, queued = 0, running = 0, in_queue = 0, on_stack = 0, listed = 0, idle = 0
+    cdef uint64_t ready = 0, queued = 0, running = 0, in_queue = 0, on_stack = 0, listed = 0, idle = 0, \
+        dedicated = 0
     cdef Worker* worker
     cdef Run* run
     cdef TaskRow* row
     cdef size_t i
     while t != n.tasks.rows.end():
         row = &deref(t).second
+        if is_call(row):
+            preincrement(t)
+            continue
         ready += row.state == TASK_READY
         queued += row.state == TASK_PLACED
         if row.state == TASK_RUNNING or row.state == TASK_BLOCKED:
@@ -164,14 +177,19 @@ cdef const char* check_queues(NodeState* n) noexcept nogil:
         on_stack += deref(w).second.running.size()
         if deref(w).second.running.empty() and not deref(w).second.queue.empty():
             return b"a worker has a queue and runs nothing"
-        idle += deref(w).second.running.empty() and not deref(w).second.stopping
+        if deref(w).second.dedicated and not deref(w).second.queue.empty():
+            return b"an actor's worker has tasks of others"
+        dedicated += deref(w).second.dedicated
+        idle += deref(w).second.running.empty() and not deref(w).second.stopping and not deref(w).second.dedicated
         preincrement(w)
     for i in range(n.scheduler.idle.size()):
         worker = worker_find(&n.scheduler, n.scheduler.idle[i])
-        if worker == NULL or not worker.running.empty() or worker.stopping:
+        if worker == NULL or not worker.running.empty() or worker.stopping or worker.dedicated:
             return b"a worker that is busy, on its way out or gone is listed as idle"
     if idle != n.scheduler.idle.size():
         return b"idle workers are not those listed"
+    if dedicated != n.scheduler.n_dedicated:
+        return b"actors' workers are miscounted"
     for i in range(n.scheduler.ready.size()):
         row = n.scheduler.ready[i].head
         while row != NULL:
@@ -188,6 +206,89 @@ cdef const char* check_queues(NodeState* n) noexcept nogil:
     return NULL
 
 
+cdef bint list_holds(const CallList* list, uint8_t listed, const ActorRow* actor, uint64_t* n_calls) noexcept nogil:
+    """Whether the calls in a list are the actor's, and think that they are in it."""
+    cdef const TaskRow* row = list.head
+    cdef uint64_t n_listed = 0
+    while row != NULL:
+        if row.listed != listed or not same_task(row.actor, actor.id) or (row.next == NULL and list.tail != row):
+            return False
+        n_listed += 1
+        row = row.next
+    n_calls[0] += n_listed
+    return n_listed == list.size
+
+
+cdef const char* check_group(const CallGroup* group) noexcept nogil:
+    cdef const TaskRow* row = group.sent.head
+    cdef const TaskRow* first_placed = NULL
+    cdef uint32_t n_running = 0
+    while row != NULL:
+        n_running += row.state == TASK_RUNNING
+        if row.state == TASK_PLACED and first_placed == NULL:
+            first_placed = row
+        elif row.state != TASK_RUNNING and row.state != TASK_PLACED:
+            return b"a call that was sent neither runs nor waits for its turn"
+        row = row.next
+    if n_running != group.n_running or n_running > group.limit or first_placed != group.next_to_run:
+        return b"a concurrency group miscounts the calls that run"
+    return NULL
+
+
+cdef const char* check_actor(NodeState* n, ActorRow* actor) noexcept nogil:
+    cdef Worker* w = worker_find(&n.scheduler, actor.worker) if actor.worker else NULL
+    cdef TaskRow* creation = tasks_find(&n.tasks, actor.id)
+    cdef uint64_t n_calls = 0
+    cdef const char* found
+    cdef size_t i
+    if (actor.state == ACTOR_ALIVE) != (actor.worker != 0):
+        return b"an actor is alive without a worker, or has one and is not"
+    if actor.worker and (w == NULL or not w.settled or not same_task(w.actor, actor.id)):
+        return b"an actor's worker is gone, or another's"
+    if actor.state != ACTOR_DEAD and actor.state != ACTOR_ALIVE \
+            and (creation == NULL or creation.state == TASK_FINISHED):
+        return b"an actor waits for a creation that is over"
+    if (actor.state == ACTOR_DEAD) != (actor.death != NULL) or (actor.state == ACTOR_DEAD and actor.n_unfinished):
+        return b"an actor is dead and has calls left, or cannot say of what it died"
+    if not actor.name.empty() and (n.actors.names.count(actor.name) != 0) < (actor.state != ACTOR_DEAD):
+        return b"an actor's name is not known"
+    for caller in actor.callers:
+        if caller.second.head == NULL or caller.second.head.state != TASK_WAITING \
+                or not list_holds(&caller.second, LISTED_CALLER, actor, &n_calls):
+            return b"the calls of a caller are not those that wait in turn"
+    if not list_holds(&actor.waiting, LISTED_WAITING, actor, &n_calls):
+        return b"the calls that wait for arguments are not those listed"
+    for i in range(actor.groups.size()):
+        if not list_holds(&actor.groups[i].ready, LISTED_READY, actor, &n_calls) \
+                or not list_holds(&actor.groups[i].sent, LISTED_SENT, actor, &n_calls):
+            return b"the calls of a concurrency group are not those listed"
+        found = check_group(&actor.groups[i])
+        if found != NULL:
+            return found
+    if n_calls != actor.n_unfinished:
+        return b"an actor miscounts its calls"
+    return NULL
+
+
+cdef const char* check_actors(NodeState* n) noexcept nogil:
+    cdef unordered_map[TaskId, TaskRow].iterator t = n.tasks.rows.begin()
+    cdef const char* found
+    cdef ActorRow* actor
+    for entry in n.actors.rows:
+        found = check_actor(n, actors_find(&n.actors, entry.first))
+        if found != NULL:
+            return found
+        if objects_find(&n.objects, object_id(entry.first, ACTOR_INDEX)) == NULL and not entry.second.ending:
+            return b"an actor without an object is not about to end"
+    while t != n.tasks.rows.end():
+        if is_call(&deref(t).second):
+            actor = actors_find(&n.actors, deref(t).second.actor)
+            if actor == NULL or deref(t).second.listed == LISTED_NOT:
+                return b"a call is in no list of an actor"
+        preincrement(t)
+    return NULL
+
+
 cdef const char* check_lineage(NodeState* n) noexcept nogil:
     cdef unordered_map[TaskId, TaskRow].iterator t = n.tasks.rows.begin()
     cdef uint64_t n_lineage = 0
@@ -197,6 +298,8 @@ cdef const char* check_lineage(NodeState* n) noexcept nogil:
     while t != n.tasks.rows.end():
         row = &deref(t).second
         preincrement(t)
+        if is_creation(row) and row.state == TASK_FINISHED and row.holds_arguments and not row.holds_lineage:
+            continue
         if row.holds_lineage != (row.state == TASK_FINISHED) or row.state > TASK_FINISHED:
             return b"a task that has ended is kept, and not as lineage"
         if not row.holds_lineage:
@@ -278,6 +381,8 @@ cdef void invariant_violation(NodeState* n, string* wrong) noexcept nogil:
         found = check_resources(n)
     if found == NULL:
         found = check_queues(n)
+    if found == NULL:
+        found = check_actors(n)
     if found == NULL:
         found = check_lineage(n)
     if found == NULL:

@@ -43,6 +43,11 @@ cdef struct Worker:
     uint64_t backlog_ns
     uint64_t progress_ns          # when it last began or ended something, or its queue last was empty
     unordered_set[ObjectId] functions
+    bint dedicated                # to an actor: nothing else runs here
+    bint settled                  # its creation has ended: `life` holds its resources, `running` is empty
+    bint keeps_cpu                # while it lives
+    TaskId actor
+    Run life
 
 cdef struct ReadyQueue:
     TaskRow* head
@@ -59,6 +64,7 @@ cdef struct LocalScheduler:
     uint32_t worker_cap
     uint32_t n_kept_idle
     uint32_t n_queued             # tasks in workers' queues
+    uint32_t n_dedicated          # workers of actors, which do not count towards the cap
     uint32_t n_failed_spawns      # workers that never came, since the last that did
 
 cdef enum PlaceKind:
@@ -80,6 +86,9 @@ cdef Worker* worker_find(LocalScheduler* s, uint32_t client) noexcept nogil
 cdef Worker* worker_add(LocalScheduler* s, uint32_t client, uint64_t environment) noexcept nogil
 cdef void worker_begin(LocalScheduler* s, Worker* w, TaskRow* row, uint64_t position,
                        uint64_t expected_ns, const vector[uint32_t]* gpus) noexcept nogil
+cdef uint64_t n_shared(const LocalScheduler* s) noexcept nogil
+cdef void worker_dedicate(LocalScheduler* s, Worker* w, TaskId actor) noexcept nogil
+cdef void worker_remove(LocalScheduler* s, Worker* w) noexcept nogil
 cdef Run* worker_run(Worker* w, TaskId task) noexcept nogil
 cdef void worker_end(LocalScheduler* s, Worker* w, TaskId task) noexcept nogil
 cdef bint run_block(LocalScheduler* s, Run* run, uint64_t request) noexcept nogil

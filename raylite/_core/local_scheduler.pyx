@@ -111,7 +111,7 @@ cdef void find_place(LocalScheduler* s, uint32_t shape, uint64_t expected_ns, Pl
                 place.kind = PLACE_IDLE
                 place.client = w.client
                 return
-        if s.workers.size() < s.worker_cap:
+        if n_shared(s) < s.worker_cap:
             place.kind = PLACE_SPAWN
             return
         if not s.idle.empty():
@@ -125,7 +125,7 @@ cdef void find_place(LocalScheduler* s, uint32_t shape, uint64_t expected_ns, Pl
     while it != s.workers.end():
         w = &deref(it).second
         if (w.running.size() == 1 and w.running[0].shape == shape and not w.running[0].lent and not w.recalling
-                and not w.stalled and not w.stopping and w.queue.size() < PREFETCH_TASKS
+                and not w.dedicated and not w.stalled and not w.stopping and w.queue.size() < PREFETCH_TASKS
                 and w.backlog_ns + expected_ns < least):
             least = w.backlog_ns + expected_ns
             place.kind = PLACE_QUEUE
@@ -149,6 +149,36 @@ cdef void worker_begin(LocalScheduler* s, Worker* w, TaskRow* row, uint64_t posi
     w.backlog_ns += expected_ns if expected_ns else PREFETCH_NS
 
 
+cdef uint64_t n_shared(const LocalScheduler* s) noexcept nogil:
+    """How many workers are no actor's."""
+    return s.workers.size() - s.n_dedicated
+
+
+cdef void worker_dedicate(LocalScheduler* s, Worker* w, TaskId actor) noexcept nogil:
+    """The worker is this actor's from now on."""
+    w.dedicated = True
+    w.actor = actor
+    s.n_dedicated += 1
+
+
+cdef void worker_remove(LocalScheduler* s, Worker* w) noexcept nogil:
+    """The worker is gone: what it held is free again."""
+    while not w.running.empty():
+        worker_end(s, w, w.running.back().task)
+    if w.settled:
+        release(s, &w.life)
+    s.n_dedicated -= w.dedicated
+    s.n_queued -= <uint32_t> w.queue.size()
+    idle_remove(s, w.client)
+    s.workers.erase(w.client)
+
+
+cdef void release(LocalScheduler* s, Run* run) noexcept nogil:
+    if run.lent:
+        resources_take_back(&s.resources, run.shape)
+    resources_release(&s.resources, run.shape, &run.gpus)
+
+
 cdef Run* worker_run(Worker* w, TaskId task) noexcept nogil:
     cdef size_t i
     for i in range(w.running.size()):
@@ -166,9 +196,7 @@ cdef void worker_end(LocalScheduler* s, Worker* w, TaskId task) noexcept nogil:
         run = &w.running[i]
         if not same_task(run.task, task):
             continue
-        if run.lent:
-            resources_take_back(&s.resources, run.shape)
-        resources_release(&s.resources, run.shape, &run.gpus)
+        release(s, run)
         work = run.expected_ns if run.expected_ns else PREFETCH_NS
         w.backlog_ns -= work if work < w.backlog_ns else w.backlog_ns
         w.stalled = False

@@ -23,7 +23,7 @@ cdef enum MessageKind:
     EV_LEASE = 14                 # request; payload: u64 bytes wanted in the arena
     EV_RETURN = 15                # payload: Location: a lease that was not used
     EV_FUNCTION = 16              # object: function id; payload: u32 name size, name, padding, envelope
-    EV_CANCEL = 17                # object.task; flags: CANCEL_FORCE
+    EV_CANCEL = 17                # object.task; flags: CANCEL_*; request: 0, or answer with aux 1: it is a call
     EV_RECALLED = 18              # client; request: positions it had started when its queue was taken back
     EV_DECLINED = 19              # object.task, request: position: taken back, and so not begun
     EV_TICK = 20                  # time passed
@@ -33,6 +33,8 @@ cdef enum MessageKind:
     EV_KEEP = 24                  # object: held to the end of the job (it was pickled outside raylite)
     EV_EXPOSE = 25                # request; object: is to leave this node
     EV_COMMITTED = 26             # request: the rows of this commit are acknowledged
+    EV_KILL = 27                  # object.task: the actor; flags: KILL_NO_RESTART
+    EV_AWAIT_READ = 28            # request; object: an item: the generator goes on once its reader has taken it
     EV_DESCRIPTOR = 63            # to the host: send the descriptor of segment object.index
     # commands: what the node tells a client or its host
     CMD_RUN = 64                  # payload: RunHeader ...; request: position in the worker's queue
@@ -50,21 +52,29 @@ cdef enum MessageKind:
     CMD_COMMIT = 76               # request: commit number; payload: TaskId of each row
     CMD_EXPOSED = 77              # request: of the EV_EXPOSE; its lineage is committed
     CMD_INTERRUPT = 78            # host: raise in worker `client` what cancels object.task
+    CMD_CANCEL = 79               # object.task, attempt: a call of this worker's actor that is not wanted any more
 
 cdef enum:
     CLIENT_DRIVER = 1
     CLIENT_WORKER = 2
     SUBMIT_RETRY_EXCEPTIONS = 1
     SUBMIT_ARGS_OBJECT = 2        # the last reference is the argument block itself
-    SUBMIT_CONFIRM = 4            # answer with CMD_READY; aux 1: the id is taken by another task
+    SUBMIT_CONFIRM = 4            # answer with CMD_READY; aux: SUBMIT_TAKEN ...
+    SUBMIT_CALL = 8               # of an actor's method; a CallHeader follows the SubmitHeader
+    SUBMIT_ACTOR = 16             # makes an actor; an ActorHeader follows the SubmitHeader
+    SUBMIT_TAKEN = 1              # the id is another task's
+    SUBMIT_TOO_MANY = 2           # the actor has as many calls pending as its options allow
+    SUBMIT_NAME_TAKEN = 3         # by another actor
     GET_LENDS = 1                 # the asking task's thread blocks: its CPU may run others
     GET_IN_PLACE = 2              # and it can run the awaited task itself
     RUN_IN_PLACE = 1
     RUN_HAS_FUNCTION = 2
     RUN_ARGS_OBJECT = 4
     RUN_RETRY_EXCEPTIONS = 8
+    RUN_CREATES = 16              # the worker is the new actor's from now on
+    RUN_CALL = 32                 # of the worker's actor; aux: concurrency group
     VALUE_IN_ARENA = 1
-    READY_END = 1                 # EV_NEXT: the stream has no such item
+    READY_END = 1                 # EV_NEXT: there is no such item; EV_AWAIT_READ: nor a reader
     STOP_KILL = 1
     CANCEL_FORCE = 1
     CANCEL_RECURSIVE = 2
@@ -72,9 +82,17 @@ cdef enum:
     FINISHED_USER_ERROR = 1
     FINISHED_RETRYABLE = 2
     FINISHED_CANCELLED = 4
+    FINISHED_EXITS = 8            # a call of an actor that ends with it, by its own wish
+    KILL_NO_RESTART = 1
+    ACTOR_PLACED_ON_CPU = 1       # its demand's CPUs are needed to place it, not to run
+    ACTOR_OUT_OF_ORDER = 2        # its calls need not wait for the same caller's earlier ones
+    ACTOR_DETACHED = 4            # lives without handles
     QUERY_RESOURCES = 1
     QUERY_TASKS = 2
     QUERY_STORY = 3
+    QUERY_ACTOR = 4               # payload: a full name; the answer: the TaskId of the actor, now held; or none
+    QUERY_ACTOR_NAME = 6          # payload: TaskId of an actor; the answer: its full name
+    QUERY_NAMES = 5               # the full names of actors, each ended by a line feed
 
 cdef struct Message:
     uint8_t version
@@ -101,6 +119,22 @@ cdef struct SubmitHeader:
     uint32_t demand_size          # resource demand (resources.pyx), follows, padded to 8
     uint32_t name_size            # task name if it is not the function's, follows, padded to 8
     uint64_t args_size            # argument envelope, follows, padded to 8
+    uint32_t backpressure         # items that a generator may be ahead of its reader; 0: any number
+    uint32_t unused
+
+cdef struct CallHeader:
+    TaskId actor
+    uint64_t sequence             # of the caller's calls of this actor, from 0
+    uint32_t group                # concurrency group
+    uint32_t unused
+
+cdef struct ActorHeader:
+    int32_t max_restarts          # -1: without end
+    int32_t max_pending           # calls; -1: any number
+    uint32_t flags                # ACTOR_*
+    uint32_t n_groups             # u32 each: calls at once; follow, padded to 8
+    uint32_t name_size            # full name (namespace, line feed, name), follows, padded to 8; 0: none
+    uint32_t handle_size          # envelope that describes a handle, follows, padded to 8
 
 cdef struct FinishedHeader:
     uint64_t start_ns
@@ -131,6 +165,8 @@ cdef struct RunHeader:
     uint32_t name_size            # follows, padded to 8
     uint64_t function_size        # envelope, follows, padded to 8; 0 if this worker has it
     uint64_t args_size            # envelope, follows, padded to 8
+    uint32_t backpressure         # as in SubmitHeader
+    uint32_t unused
 
 cdef struct Cursor:
     const char* data

@@ -10,15 +10,17 @@ from libcpp.map cimport map as ordered_map
 from libcpp.string cimport string
 from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
+from raylite._core.actor_table cimport actors_find
+from raylite._core.actors cimport actor_by_name, on_kill
 from raylite._core.arena cimport arena_drop_segment, arena_free, ARENA_FULL, arena_lease, arena_new_segment, ARENA_OK, \
     arena_seal, Segment
 from raylite._core.envelope cimport align8, Blob, blob_copy, blob_data, blob_drop, blob_new, envelope_valid, \
     EnvelopeHeader, KIND_FUNCTION, KIND_SYSTEM_ERROR
 from raylite._core.execution cimport announce_arrivals, on_finished, on_submit, on_yielded
-from raylite._core.ids cimport object_bytes, object_from_bytes, object_id, ObjectId, task_bytes
+from raylite._core.ids cimport object_bytes, object_from_bytes, object_id, ObjectId, task_bytes, TaskId
 from raylite._core.invariants cimport invariant_violation
 from raylite._core.lineage cimport on_committed, on_expose, on_lost, rebuild_wanted
-from raylite._core.local_scheduler cimport IDLE_NS, STALL_NS, Worker, worker_find
+from raylite._core.local_scheduler cimport IDLE_NS, n_shared, STALL_NS, Worker, worker_find
 from raylite._core.message cimport *
 from raylite._core.objects cimport object_hold, object_ready, OBJECT_RELEASED, object_unhold, object_unpin, ObjectRow, \
     objects_add, objects_find
@@ -26,10 +28,10 @@ from raylite._core.references cimport client_gone, drop_value, give_back_segment
     settle, store_blob, store_value
 from raylite._core.placement cimport dispatch, start_worker, stop_idle_worker
 from raylite._core.recovery cimport on_cancel, on_declined, on_recalled, on_worker_gone
-from raylite._core.requests cimport forget_client_requests, on_forget, on_get, on_next, on_wait
+from raylite._core.requests cimport forget_client_requests, on_await_read, on_forget, on_get, on_next, on_wait
 from raylite._core.resources cimport resources_name, resources_provide, resources_setup, UNIT
 from raylite._core.state cimport call_back_queue, Client, Command, emit, Function, PendingLease, poison, read_names, \
-    read_sizes, read_workers, Sizes, WorkerReport
+    read_sizes, read_workers, reject, Sizes, WorkerReport
 from raylite._core.story cimport StoryEntry
 from raylite._core.task_table import state_names
 
@@ -226,7 +228,7 @@ cdef void on_tick(NodeState* n) noexcept nogil:
     while it != n.scheduler.workers.end():
         w = &deref(it).second
         preincrement(it)
-        n_staying += not w.stopping
+        n_staying += not w.stopping and not w.dedicated
         if not w.queue.empty() and n.now_ns >= w.progress_ns + STALL_NS:
             w.stalled = True
             call_back_queue(n, w)
@@ -243,17 +245,34 @@ cdef uint64_t node_deadline_ns(const NodeState* n) noexcept nogil:
     """By when the node wants an EV_TICK, or 0 if it does not care."""
     if n.scheduler.n_queued:
         return n.now_ns + STALL_NS
-    if n.scheduler.workers.size() > n.scheduler.n_kept_idle:
+    if n_shared(&n.scheduler) > n.scheduler.n_kept_idle:
         return n.now_ns + IDLE_NS // 2
     return 0
 
 
-cdef void on_query(NodeState* n, const Message* m) noexcept nogil:
-    """Resources: for each its total and available amount (64-bit), name size and name, padded to 8."""
+cdef void on_query(NodeState* n, const Message* m, const char* payload) noexcept nogil:
     cdef string out
+    cdef ObjectId actor
+    if m.object.index == QUERY_ACTOR:
+        actor = actor_by_name(n, m.client, payload, m.size)
+        if actor.index:
+            out.append(<const char*> &actor.task, sizeof(TaskId))
+    elif m.object.index == QUERY_ACTOR_NAME and m.size == sizeof(TaskId):
+        if actors_find(&n.actors, (<const TaskId*> payload)[0]) != NULL:
+            out = actors_find(&n.actors, (<const TaskId*> payload)[0]).name
+    elif m.object.index == QUERY_NAMES:
+        for entry in n.actors.names:
+            out.append(entry.first)
+            out.append(b"\n")
+    else:
+        write_resources(n, &out)
+    emit(n, CMD_READY, m.client, blob_copy(out.data(), out.size())).request = m.request
+
+
+cdef void write_resources(NodeState* n, string* out) noexcept nogil:
+    """For each its total and available amount (64-bit), name size and name, padded to 8."""
     cdef int64_t numbers[3]
     cdef size_t i
-    cdef Message* answer
     for i in range(n.scheduler.resources.names.size()):
         numbers[0] = n.scheduler.resources.total[i]
         numbers[1] = n.scheduler.resources.available[i]
@@ -261,17 +280,9 @@ cdef void on_query(NodeState* n, const Message* m) noexcept nogil:
         out.append(<const char*> numbers, 24)
         out.append(n.scheduler.resources.names[i])
         out.resize(align8(out.size()))
-    answer = emit(n, CMD_READY, m.client, blob_copy(out.data(), out.size()))
-    answer.request = m.request
 
 
 # ---- the one way in --------------------------------------------------------------------------------------------
-
-cdef void reject(NodeState* n, const Message* m) noexcept nogil:
-    cdef Message* refusal = emit(n, CMD_REJECT, m.client, NULL)
-    refusal.request = m.request
-    refusal.aux = m.kind
-
 
 cdef bint asks_well(const Message* m) noexcept nogil:
     """Whether a request is about whole ids, and its number not another client's (see request_key)."""
@@ -324,6 +335,12 @@ cdef bint route(NodeState* n, const Message* m, const char* payload) noexcept no
         on_declined(n, m)
     elif m.kind == EV_CANCEL:
         on_cancel(n, m)
+    elif m.kind == EV_AWAIT_READ:
+        if not asks_well(m):
+            return False
+        on_await_read(n, m)
+    elif m.kind == EV_KILL:
+        on_kill(n, m)
     elif m.kind == EV_TICK:
         on_tick(n)
     elif m.kind == EV_SEGMENT:
@@ -335,7 +352,7 @@ cdef bint route(NodeState* n, const Message* m, const char* payload) noexcept no
     elif m.kind == EV_LOST:
         on_lost(n, m)
     elif m.kind == EV_QUERY:
-        on_query(n, m)
+        on_query(n, m, payload)
     elif m.kind == EV_KEEP:
         on_keep(n, m)
     elif m.kind == EV_EXPOSE:
@@ -460,6 +477,8 @@ cdef class Node:
             blob_drop(task.second.name)
         for function in self.state.functions:
             blob_drop(function.second.name)
+        for actor in self.state.actors.rows:
+            blob_drop(actor.second.death)
         raylite_delete(self.state)
 
     def handle(self, uint64_t now_ns, int kind, uint32_t client=0, *, bytes payload=b"", bytes object=None,

@@ -9,17 +9,21 @@ from libc.string cimport memcpy, memset
 from libcpp.map cimport map as ordered_map
 from libcpp.unordered_set cimport unordered_set
 from libcpp.vector cimport vector
+from raylite._core.actor_calls cimport actor_is_busy
+from raylite._core.actors cimport serve_actors
 from raylite._core.envelope cimport align8, Blob, blob_data, blob_new
 from raylite._core.execution cimport arguments_usable, resolve
 from raylite._core.ids cimport object_id, ObjectId, TaskId
-from raylite._core.local_scheduler cimport find_place, idle_remove, Place, PLACE_IDLE, PLACE_NONE, \
-    PLACE_QUEUE, Queued, ready_remove, Run, Worker, worker_add, worker_begin, worker_find
-from raylite._core.message cimport CMD_RUN, CMD_SPAWN, CMD_STOP, EV_GET, Message, RUN_ARGS_OBJECT, RUN_HAS_FUNCTION, \
-    RUN_IN_PLACE, RUN_RETRY_EXCEPTIONS, RunHeader, SUBMIT_ARGS_OBJECT, SUBMIT_RETRY_EXCEPTIONS, ValueRecord
+from raylite._core.local_scheduler cimport find_place, idle_remove, Place, PLACE_IDLE, PLACE_NONE, PLACE_QUEUE, \
+    Queued, ready_remove, Run, Worker, worker_add, worker_begin, worker_dedicate, worker_find
+from raylite._core.message cimport CMD_RUN, CMD_SPAWN, CMD_STOP, EV_GET, Message, RUN_ARGS_OBJECT, RUN_CALL, \
+    RUN_CREATES, RUN_HAS_FUNCTION, RUN_IN_PLACE, RUN_RETRY_EXCEPTIONS, RunHeader, SUBMIT_ARGS_OBJECT, \
+    SUBMIT_RETRY_EXCEPTIONS, ValueRecord
 from raylite._core.objects cimport OBJECT_IN_ARENA, OBJECT_INLINE, object_pin, object_ready, ObjectRow, objects_find
 from raylite._core.resources cimport resources_acquire, resources_fit
 from raylite._core.state cimport emit, Request, request_key, set_state
-from raylite._core.task_table cimport TASK_PLACED, TASK_READY, TASK_RUNNING, TASK_WAITING, TaskRow, tasks_find
+from raylite._core.task_table cimport is_call, is_creation, TASK_PLACED, TASK_READY, TASK_RUNNING, TASK_WAITING, \
+    TaskRow, tasks_find
 
 
 # ---- placing ---------------------------------------------------------------------------------------------------
@@ -79,6 +83,8 @@ cdef void send_run(NodeState* n, Worker* w, TaskRow* row, uint64_t position, con
     h.name_size = <uint32_t> row.name.size if row.name != NULL else 0
     h.function_size = function.size if ship else 0
     h.args_size = args_size
+    h.backpressure = row.backpressure
+    h.unused = 0
     at = write_padded(<char*> (h + 1), <const char*> gpus.data(), 4 * gpus.size())
     if row.name != NULL:
         at = write_padded(at, blob_data(row.name), row.name.size)
@@ -102,6 +108,11 @@ cdef void send_run(NodeState* n, Worker* w, TaskRow* row, uint64_t position, con
     if in_place_request:
         m.flags |= RUN_IN_PLACE
         m.aux = in_place_request
+    elif is_creation(row):
+        m.flags |= RUN_CREATES
+    elif is_call(row):
+        m.flags |= RUN_CALL
+        m.aux = row.group
     row.worker = w.client
 
 
@@ -185,6 +196,8 @@ cdef void place_task(NodeState* n, TaskRow* row, const Place* place, uint64_t ex
             stop_idle_worker(n, place.stop)
         w = new_worker(n, environment, &gpus)
     idle_remove(&n.scheduler, w.client)
+    if is_creation(row):
+        worker_dedicate(&n.scheduler, w, row.id)
     w.progress_ns = n.now_ns
     w.position += 1
     row.worker = w.client
@@ -222,7 +235,7 @@ cdef TaskRow* ready_ancestor(NodeState* n, const Worker* w, const vector[ObjectI
         todo.pop_back()
         if object == NULL or object_ready(object) or row == NULL or not seen.insert(row.id).second:
             continue
-        if row.state == TASK_READY and fits_in_place(n, w, row):
+        if row.state == TASK_READY and row.actor.hi == 0 and row.actor.lo == 0 and fits_in_place(n, w, row):
             return row
         if row.state == TASK_WAITING:
             for i in range(row.refs.size(), 0, -1):
@@ -240,7 +253,7 @@ cdef bint run_in_place(NodeState* n) noexcept nogil:
     while it != n.scheduler.workers.end():
         w = &deref(it).second
         preincrement(it)
-        if w.running.empty() or not w.running.back().lent or w.stopping:
+        if w.running.empty() or not w.running.back().lent or w.stopping or w.dedicated:
             continue
         r = blocking_request(n, w)
         row = ready_ancestor(n, w, &r.ids) if r != NULL and r.in_place else NULL
@@ -276,6 +289,7 @@ cdef void dispatch(NodeState* n) noexcept nogil:
     cdef uint64_t expected, best_expected = 0
     cdef bint starved
     n.dispatch_wanted = False
+    serve_actors(n)
     while n.scheduler.n_ready and n.fault.empty():
         best = NULL
         starved = False
@@ -308,7 +322,14 @@ cdef bint all_blocked(NodeState* n) noexcept nogil:
     """Whether every worker waits for another: then only one process more lets anything happen."""
     cdef ordered_map[uint32_t, Worker].iterator it = n.scheduler.workers.begin()
     while it != n.scheduler.workers.end():
-        if deref(it).second.running.empty() or not deref(it).second.running.back().lent:
+        if not waits(n, &deref(it).second):
             return False
         preincrement(it)
     return True
+
+
+cdef bint waits(NodeState* n, const Worker* w) noexcept nogil:
+    """Whether the worker waits in a get, or is an actor's that has nothing to do."""
+    if w.settled:
+        return w.life.n_waits != 0 or not actor_is_busy(n, w.actor)
+    return not w.running.empty() and w.running.back().lent

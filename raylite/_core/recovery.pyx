@@ -12,18 +12,20 @@ from libcpp.set cimport set as ordered_set
 from libcpp.string cimport string
 from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
+from raylite._core.actor_table cimport ACTOR_DEAD, ActorRow, actors_find
+from raylite._core.actors cimport actor_lost
 from raylite._core.envelope cimport system_error
-from raylite._core.ids cimport PUT_INDEX, same_task, TaskId
-from raylite._core.local_scheduler cimport idle_remove, Queued, ready_push, ready_remove, Run, Worker, worker_end, \
-    worker_find, worker_run
-from raylite._core.message cimport CANCEL_FORCE, CANCEL_RECURSIVE, DECLINED_NO_FUNCTION
+from raylite._core.ids cimport object_id, PUT_INDEX, same_task, TaskId
+from raylite._core.local_scheduler cimport n_shared, Queued, ready_push, ready_remove, Run, Worker, worker_find, \
+    worker_remove, worker_run
+from raylite._core.message cimport CANCEL_FORCE, CANCEL_RECURSIVE, CMD_CANCEL, CMD_READY, DECLINED_NO_FUNCTION
 from raylite._core.objects cimport OBJECT_IN_ARENA, object_unpin, ObjectRow, objects_find
-from raylite._core.state cimport call_back_queue, ERROR_SPAWN_FAILED, ERROR_TASK_CANCELLED, ERROR_WORKER_CRASHED, \
-    set_state, warn
-from raylite._core.task_table cimport CANCEL_INTERRUPTS, CANCEL_KILLS, TASK_BLOCKED, TASK_CANCELLED, TASK_FAILED, \
-    TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_RUNNING, TaskRow, tasks_find
-from raylite._core.execution cimport fail_task, function_name, release_worker_slot, retry, \
-    stop_running
+from raylite._core.references cimport retire_task
+from raylite._core.state cimport call_back_queue, emit, ERROR_SPAWN_FAILED, ERROR_TASK_CANCELLED, \
+    ERROR_WORKER_CRASHED, set_state, warn
+from raylite._core.task_table cimport CANCEL_INTERRUPTS, CANCEL_KILLS, is_call, is_creation, TASK_BLOCKED, \
+    TASK_CANCELLED, TASK_FAILED, TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_RUNNING, TaskRow, tasks_find
+from raylite._core.execution cimport fail_task, function_name, release_worker_slot, retry, stop_running
 
 cdef enum:
     SPAWNS_MOST = 3               # workers in a row that never came, before their tasks fail
@@ -52,7 +54,9 @@ cdef void task_lost(NodeState* n, TaskRow* row, const char* why, uint64_t why_si
     """A worker died while it ran this task."""
     cdef string text, name
     cdef char attempt[16]
-    if row.cancelled:
+    if is_creation(row):
+        actor_lost(n, actors_find(&n.actors, row.id), 0, why, why_size)
+    elif row.cancelled:
         fail_task(n, row, system_error(ERROR_TASK_CANCELLED, b"cancelled", 9), TASK_CANCELLED)
     elif row.retries_left:
         retry(n, row)
@@ -72,6 +76,7 @@ cdef void on_worker_gone(NodeState* n, const Message* m, const char* payload) no
     cdef vector[Run] running
     cdef deque[Queued] queue
     cdef TaskRow* row
+    cdef ActorRow* actor = NULL
     cdef bint came                # or was ended by us before it could
     cdef size_t i
     if w == NULL:
@@ -79,11 +84,9 @@ cdef void on_worker_gone(NodeState* n, const Message* m, const char* payload) no
     came = w.attached or w.stopping
     running = w.running
     queue = w.queue
-    for i in range(running.size()):
-        worker_end(&n.scheduler, w, running[i].task)
-    n.scheduler.n_queued -= <uint32_t> queue.size()
-    idle_remove(&n.scheduler, m.client)
-    n.scheduler.workers.erase(m.client)
+    if w.settled:
+        actor = actors_find(&n.actors, w.actor)
+    worker_remove(&n.scheduler, w)
     for i in range(queue.size()):
         row = tasks_find(&n.tasks, queue[i].task)
         if row != NULL:
@@ -92,15 +95,28 @@ cdef void on_worker_gone(NodeState* n, const Message* m, const char* payload) no
         row = tasks_find(&n.tasks, running[i].task)
         if row == NULL:
             continue
-        if running[i].position <= m.request:
+        if is_creation(row) and creation_is_over(n, row):
+            retire_task(n, row)
+        elif running[i].position <= m.request:
             task_lost(n, row, payload, m.size)
         elif came or n.scheduler.n_failed_spawns < SPAWNS_MOST - 1:
             back_to_ready(n, row)
         else:
             fail_task(n, row, system_error(ERROR_SPAWN_FAILED, payload, m.size), TASK_FAILED)
+    if actor != NULL and actor.worker == m.client:
+        actor_lost(n, actor, m.request, payload, m.size)
     if not came:
         spawn_failed(n)
     n.dispatch_wanted = True
+
+
+cdef bint creation_is_over(NodeState* n, TaskRow* row) noexcept nogil:
+    """Whether the actor died while this task was still making it; the task then ends with its worker."""
+    cdef ActorRow* actor = actors_find(&n.actors, row.id)
+    if actor != NULL and actor.state != ACTOR_DEAD:
+        return False
+    set_state(n, row, TASK_CANCELLED, 0)
+    return True
 
 
 cdef void spawn_failed(NodeState* n) noexcept nogil:
@@ -108,9 +124,9 @@ cdef void spawn_failed(NodeState* n) noexcept nogil:
     cdef string text = string(b"A worker process could not be started. The number of workers is limited to ")
     cdef char number[16]
     n.scheduler.n_failed_spawns += 1
-    if n.scheduler.workers.empty() or n.scheduler.workers.size() >= n.scheduler.worker_cap:
+    if n_shared(&n.scheduler) == 0 or n_shared(&n.scheduler) >= n.scheduler.worker_cap:
         return
-    n.scheduler.worker_cap = <uint32_t> n.scheduler.workers.size()
+    n.scheduler.worker_cap = <uint32_t> n_shared(&n.scheduler)
     snprintf(number, 16, "%u", n.scheduler.worker_cap)
     text.append(<const char*> number)
     text.append(b" from now on.")
@@ -170,13 +186,24 @@ cdef void cancel_task(NodeState* n, TaskRow* row, unsigned char how) noexcept no
     """A task that has not begun ends here; a running one is interrupted, or its worker killed."""
     if how > row.cancelled:
         row.cancelled = how
-    if row.state == TASK_RUNNING or row.state == TASK_BLOCKED:
+    if is_call(row) and (row.state == TASK_RUNNING or row.state == TASK_PLACED):
+        cancel_sent_call(n, row)
+    elif row.state == TASK_RUNNING or row.state == TASK_BLOCKED:
         stop_running(n, row)
     elif row.state == TASK_PLACED:
         call_back_queue(n, worker_find(&n.scheduler, row.worker))
     else:
-        if row.state == TASK_READY:
+        if row.state == TASK_READY and not is_call(row):
             ready_remove(&n.scheduler, row)
+        fail_task(n, row, system_error(ERROR_TASK_CANCELLED, b"cancelled", 9), TASK_CANCELLED)
+
+
+cdef void cancel_sent_call(NodeState* n, TaskRow* row) noexcept nogil:
+    """The actor's worker is told. A call whose turn has not come ends here; one that runs ends there, if it can."""
+    cdef Message* m = emit(n, CMD_CANCEL, row.worker, NULL)
+    m.object = object_id(row.id, 0)
+    m.attempt = row.attempt
+    if row.state == TASK_PLACED:
         fail_task(n, row, system_error(ERROR_TASK_CANCELLED, b"cancelled", 9), TASK_CANCELLED)
 
 
@@ -203,6 +230,12 @@ cdef void on_cancel(NodeState* n, const Message* m) noexcept nogil:
     cdef vector[TaskId] ids
     cdef TaskRow* row
     cdef size_t i
+    row = tasks_find(&n.tasks, m.object.task)
+    if m.request:                 # who asks for force hears whether that is possible
+        emit(n, CMD_READY, m.client, NULL).request = m.request
+        n.commands.back().message.aux = row != NULL and is_call(row)
+        if row != NULL and is_call(row):
+            return
     if m.object.index & PUT_INDEX:
         return                    # a value that was put is nobody's result; its id has the task that put it
     ids.push_back(m.object.task)
@@ -210,5 +243,5 @@ cdef void on_cancel(NodeState* n, const Message* m) noexcept nogil:
         add_descendants(n, &ids)
     for i in range(ids.size()):
         row = tasks_find(&n.tasks, ids[i])
-        if row != NULL and row.state < TASK_FINISHED:
+        if row != NULL and row.state < TASK_FINISHED and not is_creation(row):
             cancel_task(n, row, CANCEL_KILLS if m.flags & CANCEL_FORCE else CANCEL_INTERRUPTS)

@@ -11,13 +11,16 @@ from libcpp.algorithm cimport sort
 from libcpp.map cimport map as ordered_map
 from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
+from raylite._core.actors cimport actor_unreferenced
 from raylite._core.arena cimport arena_client_gone, arena_drop_segment, arena_free, arena_seal, arena_surplus_segment
 from raylite._core.envelope cimport blob_copy, blob_data, blob_drop, envelope_refs, EnvelopeHeader, KIND_FUNCTION, \
     system_error
+from raylite._core.ids cimport ACTOR_INDEX
 from raylite._core.local_scheduler cimport Worker
-from raylite._core.message cimport CMD_FORGET_FUNCTION, CMD_UNSEGMENT, STREAMING
+from raylite._core.message cimport CMD_FORGET_FUNCTION, CMD_UNSEGMENT, READY_END, STREAMING
 from raylite._core.objects cimport OBJECT_IN_ARENA, object_in_scope, OBJECT_INLINE, OBJECT_PENDING, OBJECT_RELEASED, \
     object_unhold, object_unpin, objects_add, objects_find
+from raylite._core.requests cimport release_generator
 from raylite._core.state cimport emit, ERROR_OBJECT_LOST, Function
 from raylite._core.task_table cimport TASK_FINISHED, tasks_erase, tasks_find
 
@@ -193,6 +196,8 @@ cdef void erase_object(NodeState* n, ObjectRow* row) noexcept nogil:
     drop_value(n, row)
     if row.kind == KIND_FUNCTION:
         forget_function(n, row.id)
+    if row.id.index == ACTOR_INDEX:
+        actor_unreferenced(n, row.id.task)
     n.objects.rows.erase(row.id)
     if was_kept and creator.n_kept:
         creator.n_kept -= 1
@@ -207,6 +212,8 @@ cdef void settle_object(NodeState* n, ObjectRow* row) noexcept nogil:
     creator = tasks_find(&n.tasks, row.id.task)
     if row.state == OBJECT_PENDING:
         drop_value(n, row)        # of a stream nobody reads: the items made so far
+        if creator != NULL and creator.read_request:
+            release_generator(n, creator, READY_END)
         if creator == NULL or creator.state >= TASK_FINISHED or (creator.n_returns == STREAMING and row.id.index):
             erase_object(n, row)
         return

@@ -4,7 +4,7 @@ A get is answered object by object as they become ready, a wait once, when enoug
 lends its CPU until the request has ended, and what was queued behind it is called back.
 """
 from cython.operator cimport dereference as deref, preincrement
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint16_t, uint64_t
 from libc.string cimport memcpy, memset
 from libcpp.algorithm cimport sort
 from libcpp.unordered_map cimport unordered_map
@@ -14,8 +14,8 @@ from raylite._core.ids cimport object_id, ObjectId, PUT_INDEX, same_object, Task
 from raylite._core.local_scheduler cimport Run, run_block, run_unblock, Worker, worker_find, worker_run
 from raylite._core.message cimport CMD_READY, CMD_VALUE, EV_GET, EV_NEXT, EV_WAIT, GET_IN_PLACE, GET_LENDS, Location, \
     READY_END, STREAMING, VALUE_IN_ARENA
-from raylite._core.objects cimport object_hold, OBJECT_INLINE, OBJECT_PENDING, object_pin, object_ready, \
-    OBJECT_RELEASED, objects_add, objects_find
+from raylite._core.objects cimport object_hold, object_in_scope, OBJECT_INLINE, OBJECT_PENDING, object_pin, \
+    object_ready, OBJECT_RELEASED, objects_add, objects_find
 from raylite._core.references cimport store_blob, unknown_object
 from raylite._core.state cimport call_back_queue, emit, Request, request_key, set_state
 from raylite._core.task_table cimport TASK_BLOCKED, TASK_RUNNING, TaskRow, tasks_find
@@ -87,15 +87,24 @@ cdef void block(NodeState* n, Request* r) noexcept nogil:
     if w == NULL:
         return
     run = worker_run(w, r.task)
-    if run == NULL:
+    if run == NULL and not w.settled:
         return
     r.blocks = True
     n.dispatch_wanted = True
-    if run_block(&n.scheduler, run, r.id):
+    if run == NULL:               # a call of an actor: it lends what that has for life
+        run_block(&n.scheduler, &w.life, r.id)
+    elif run_block(&n.scheduler, run, r.id):
         task = tasks_find(&n.tasks, r.task)
         if task != NULL:
             set_state(n, task, TASK_BLOCKED, 0)
     call_back_queue(n, w)
+
+
+cdef void unblock_actor(NodeState* n, Worker* w) noexcept nogil:
+    if w.keeps_cpu:
+        run_unblock(&n.scheduler, &w.life)
+    elif w.life.n_waits:
+        w.life.n_waits -= 1
 
 
 cdef void close_request(NodeState* n, Request* r) noexcept nogil:
@@ -105,6 +114,8 @@ cdef void close_request(NodeState* n, Request* r) noexcept nogil:
     if r.blocks:
         w = worker_find(&n.scheduler, r.client)
         run = worker_run(w, r.task) if w != NULL else NULL
+        if w != NULL and w.settled and run == NULL:
+            unblock_actor(n, w)
         if run != NULL and run_unblock(&n.scheduler, run):
             task = tasks_find(&n.tasks, r.task)
             if task != NULL and task.state == TASK_BLOCKED:
@@ -207,8 +218,42 @@ cdef void answer_next(NodeState* n, uint32_t client, uint64_t request, ObjectRow
     emit(n, CMD_READY, client, NULL).request = request
     if task != NULL and item.id.index > task.n_consumed:
         task.n_consumed = item.id.index
+        if task.read_request and task.n_consumed >= task.read_index:
+            release_generator(n, task, 0)
     if stream != NULL and item.place < stream.contained.size() and same_object(stream.contained[item.place], item.id):
         take_out(n, stream, item)
+
+
+cdef void release_generator(NodeState* n, TaskRow* task, uint16_t flags) noexcept nogil:
+    """A generator that waits for its reader goes on; READY_END: there is none any more."""
+    cdef Message* m = emit(n, CMD_READY, task.worker, NULL)
+    cdef Request* r = find_request(n, task.worker, task.read_request)
+    m.request = task.read_request
+    m.aux = task.n_consumed
+    m.flags = flags
+    task.read_request = 0
+    if r != NULL:
+        close_request(n, r)
+
+
+cdef void on_await_read(NodeState* n, const Message* m) noexcept nogil:
+    """A generator is as far ahead of its reader as its options allow."""
+    cdef TaskRow* task = tasks_find(&n.tasks, m.object.task)
+    cdef ObjectRow* stream = objects_find(&n.objects, object_id(m.object.task, 0))
+    cdef Request* r
+    if task == NULL or task.worker != m.client or stream == NULL or not object_in_scope(stream):
+        end_next(n, m.client, m.request)
+        return
+    if task.n_consumed >= m.object.index:
+        emit(n, CMD_READY, m.client, NULL).request = m.request
+        n.commands.back().message.aux = task.n_consumed
+        return
+    r = open_request(n, m, NULL, 0)
+    r.task = m.object.task
+    task.read_request = m.request
+    task.read_index = m.object.index
+    if m.flags & GET_LENDS:
+        block(n, r)
 
 
 cdef void take_out(NodeState* n, ObjectRow* stream, ObjectRow* item) noexcept nogil:

@@ -3,6 +3,7 @@ from libcpp.map cimport map as ordered_map
 from libcpp.string cimport string
 from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
+from raylite._core.actor_table cimport ActorTable
 from raylite._core.arena cimport Arena
 from raylite._core.envelope cimport Blob
 from raylite._core.ids cimport ObjectId, TaskId
@@ -18,6 +19,9 @@ cdef enum ErrorCode:              # of system errors
     ERROR_TASK_CANCELLED = 3
     ERROR_STORE_FULL = 4
     ERROR_SPAWN_FAILED = 5
+    ERROR_ACTOR_DIED = 6
+    ERROR_ACTOR_UNAVAILABLE = 7
+    ERROR_ACTOR_INIT = 8          # as ERROR_ACTOR_DIED, by what its __init__ raised
 
 cdef struct Command:
     Message message
@@ -74,6 +78,7 @@ cdef struct NodeState:
     string fault                  # what poisoned the node; empty while it is sound
     TaskTable tasks
     Objects objects
+    ActorTable actors
     Arena arena
     LocalScheduler scheduler
     Story story
@@ -100,6 +105,7 @@ cdef struct Sizes:                # of the tables; all zero when everything has 
     uint64_t lineage
     uint64_t commits
     uint64_t leases
+    uint64_t actors
 
 cdef struct WorkerReport:
     uint32_t client
@@ -117,6 +123,7 @@ cdef inline uint64_t request_key(uint32_t client, uint64_t request) noexcept nog
 
 cdef void poison(NodeState* n, const char* what) noexcept nogil
 cdef Message* emit(NodeState* n, uint8_t kind, uint32_t client, Blob* payload) noexcept nogil
+cdef void reject(NodeState* n, const Message* m) noexcept nogil
 cdef void warn(NodeState* n, const string* text) noexcept nogil
 cdef void call_back_queue(NodeState* n, Worker* w) noexcept nogil
 cdef void set_state(NodeState* n, TaskRow* row, uint8_t state, uint64_t duration_ns) noexcept nogil

@@ -7,7 +7,7 @@ from cython.operator cimport dereference as deref, preincrement
 from libc.string cimport memset
 from raylite._core.envelope cimport blob_copy, blob_data
 from raylite._core.local_scheduler cimport Worker
-from raylite._core.message cimport CMD_RECALL, CMD_WARN, MESSAGE_VERSION
+from raylite._core.message cimport CMD_RECALL, CMD_REJECT, CMD_WARN, MESSAGE_VERSION
 from raylite._core.story cimport story_add, StoryEntry
 from raylite._core.task_table cimport transition_allowed
 
@@ -31,6 +31,13 @@ cdef Message* emit(NodeState* n, uint8_t kind, uint32_t client, Blob* payload) n
     command.payload = payload
     n.commands.push_back(command)
     return &n.commands.back().message
+
+
+cdef void reject(NodeState* n, const Message* m) noexcept nogil:
+    """The event was malformed: nothing of it was done."""
+    cdef Message* refusal = emit(n, CMD_REJECT, m.client, NULL)
+    refusal.request = m.request
+    refusal.aux = m.kind
 
 
 cdef void warn(NodeState* n, const string* text) noexcept nogil:
@@ -78,6 +85,7 @@ cdef void read_sizes(NodeState* n, Sizes* out) noexcept nogil:
     out.lineage = n.lineage.size()
     out.commits = n.commits.size()
     out.leases = n.leases.size()
+    out.actors = n.actors.rows.size()
 
 
 cdef void read_workers(NodeState* n, vector[WorkerReport]* out) noexcept nogil:

@@ -2,7 +2,7 @@ from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
 from raylite._core.envelope cimport Blob
-from raylite._core.ids cimport ObjectId, TaskId
+from raylite._core.ids cimport ObjectId, same_task, TaskId
 
 cdef enum TaskState:
     TASK_NONE = 0
@@ -31,8 +31,12 @@ cdef struct TaskRow:
     Blob* arguments               # envelope, or NULL if the last reference is the argument block
     Blob* name                    # if it is not the function's
     vector[ObjectId] refs         # top-level arguments (and the argument block, last)
-    TaskRow* next                 # in its shape's ready queue
+    TaskRow* next                 # in its shape's ready queue, or the list of its actor's that it is in
     TaskRow* previous
+    TaskId actor                  # of a call; its own id if it creates an actor
+    TaskId before                 # the actor's call before this one: the stateful edge
+    uint64_t sequence             # of the caller's calls of this actor
+    uint64_t position             # of the message that brought a call to its actor's worker
     uint64_t committed            # number of the commit its row went out with; 0: not exposed
     uint32_t client               # who submitted it
     uint32_t job
@@ -43,6 +47,9 @@ cdef struct TaskRow:
     uint64_t wait_number          # of this wait for arguments: what waiters with another number say is out of date
     uint32_t n_yielded            # the highest stream item made, by any attempt
     uint32_t n_consumed           # stream items the reader has taken
+    uint32_t backpressure         # as in SubmitHeader
+    uint32_t read_index           # the item whose reading the generator waits for
+    uint64_t read_request         # in which it waits; 0: it does not
     uint32_t n_kept               # results in the arena or freed from it, for which this row is lineage
     uint64_t lineage_number       # its place in the order of finishing, while it is lineage
     int32_t n_returns
@@ -52,10 +59,27 @@ cdef struct TaskRow:
     bint holds_arguments
     bint holds_lineage
     uint8_t cancelled             # Cancelling
+    uint8_t listed                # of a call: Listed
+    uint32_t group                # of a call: concurrency group
     bint acknowledged             # its commit
+
+cdef enum Listed:                 # in which list of its actor's a call is
+    LISTED_NOT = 0
+    LISTED_CALLER = 1             # of its caller's calls, which keep their order
+    LISTED_WAITING = 2            # for arguments, whatever comes before it
+    LISTED_READY = 3              # for its turn
+    LISTED_SENT = 4               # to the actor's worker
 
 cdef struct TaskTable:
     unordered_map[TaskId, TaskRow] rows
+
+cdef inline bint is_call(const TaskRow* row) noexcept nogil:
+    """Whether the task is a call of an actor's method."""
+    return (row.actor.hi or row.actor.lo) and not same_task(row.actor, row.id)
+
+cdef inline bint is_creation(const TaskRow* row) noexcept nogil:
+    """Whether the task creates an actor."""
+    return same_task(row.actor, row.id)
 
 cdef bint transition_allowed(uint8_t old, uint8_t new) noexcept nogil
 cdef TaskRow* tasks_find(TaskTable* t, TaskId id) noexcept nogil

@@ -2,10 +2,13 @@
 
     (new) -> WAITING -> READY -> PLACED -> RUNNING <-> BLOCKED
                                     |         |           |
-              READY <---------------+---------+-----------+   retried, or taken back
+              READY <---------------+---------+-----------+   taken back
+            WAITING <---------------+---------+-----------+   retried
       any of them -> FINISHED | FAILED | CANCELLED
       READY -> WAITING      an argument's bytes were lost
       FINISHED -> WAITING   lineage: its result is needed again
+
+A call of an actor's method that is sent is PLACED until its turn comes; with several at once, it may well run then.
 
 A row is found by its id, so that a repeated submission is the same task. It leaves with its task, unless a result of
 it lies in the arena: then it stays as lineage.
@@ -16,8 +19,10 @@ from raylite._core.envelope cimport blob_drop
 cdef uint32_t allowed[TASK_N_STATES]
 allowed[<int> TASK_NONE] = 1 << TASK_WAITING
 allowed[<int> TASK_WAITING] = (1 << TASK_READY) | (1 << TASK_FAILED) | (1 << TASK_CANCELLED)
-allowed[<int> TASK_READY] = (1 << TASK_PLACED) | (1 << TASK_RUNNING) | (1 << TASK_CANCELLED) | (1 << TASK_WAITING)
-allowed[<int> TASK_PLACED] = (1 << TASK_RUNNING) | (1 << TASK_READY) | (1 << TASK_CANCELLED) | (1 << TASK_FAILED)
+allowed[<int> TASK_READY] = (1 << TASK_PLACED) | (1 << TASK_RUNNING) | (1 << TASK_CANCELLED) | (1 << TASK_WAITING) \
+    | (1 << TASK_FAILED)
+allowed[<int> TASK_PLACED] = (1 << TASK_RUNNING) | (1 << TASK_READY) | (1 << TASK_CANCELLED) | (1 << TASK_FAILED) \
+    | (1 << TASK_FINISHED) | (1 << TASK_WAITING)
 allowed[<int> TASK_RUNNING] = (1 << TASK_BLOCKED) | (1 << TASK_FINISHED) | (1 << TASK_FAILED) | (1 << TASK_CANCELLED) \
     | (1 << TASK_READY) | (1 << TASK_WAITING)
 allowed[<int> TASK_BLOCKED] = (1 << TASK_RUNNING) | (1 << TASK_FINISHED) | (1 << TASK_FAILED) | (1 << TASK_CANCELLED) \

@@ -2,7 +2,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libcpp.unordered_map cimport unordered_map
 from raylite._core.envelope cimport Blob
 from raylite._core.ids cimport ObjectId, TaskId
-from raylite._core.message cimport Location, Message
+from raylite._core.message cimport Location, Message, SubmitHeader
 from raylite.runtime.inbox cimport Call, Inbox, Slot
 from raylite.runtime.pump cimport Pump
 from raylite.serialization cimport Packed
@@ -19,6 +19,7 @@ cdef class TaskContext:           # who submits: the caller of the task's calls 
     cdef TaskId id
     cdef uint64_t n_submitted
     cdef uint32_t n_put
+    cdef unordered_map[TaskId, uint64_t] n_calls     # of each actor's methods
     cdef readonly uint32_t attempt
     cdef readonly str name
     cdef readonly str function    # its name; None if that is `name`
@@ -38,6 +39,7 @@ cdef class Client:
     cdef dict watched             # asynchronous calls: token -> (callback, references)
     cdef uint64_t last_token
     cdef public bint is_worker
+    cdef public object worker     # the Worker whose client this is, or None
     cdef public bint keep_warned
     cdef void post(self, Message* m, const char* payload)
     cdef Call* open_call(self, Message* m, const char* payload, uint32_t n_slots, uint64_t token)
@@ -59,8 +61,11 @@ cdef class Client:
     cdef Call* ask(self, int kind, list refs, uint64_t aux, int flags, uint64_t token)
     cdef list decode_all(self, Call* call)
     cdef ObjectRef store(self, Packed packed, TaskContext context)
+    cdef list submit_any(self, ObjectRef function, tuple args, dict kwargs, SubmitHeader* h, bytes more, bytes demand,
+                         bytes name, bint confirm)
     cdef TaskId submit_confirmed(self, Message* m, const char* payload, TaskContext context, uint64_t index) except *
     cdef bint begin(self, Message* m)
+    cdef void ask_read(self, Message* m, Run run, uint32_t index)
     cdef void report(self, Run run, int kind, ObjectId object, bytes payload, int flags)
 
 cdef class ObjectRef:
@@ -85,6 +90,10 @@ cdef class Run:                   # a task to run: what CMD_RUN says
     cdef readonly uint64_t position
     cdef readonly bint retries_exceptions
     cdef readonly bint in_place
+    cdef readonly bint creates    # an actor
+    cdef readonly bint is_call    # of this worker's actor
+    cdef readonly uint32_t backpressure     # items that a generator may be ahead of its reader; 0: any number
+    cdef readonly uint32_t group  # concurrency group of the call
     cdef readonly bint declined   # taken back before it began
     cdef const char* function_data
     cdef uint64_t function_size

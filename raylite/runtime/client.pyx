@@ -15,13 +15,13 @@ from libcpp.deque cimport deque
 from libcpp.vector cimport vector
 from raylite._core.envelope cimport align8, blob_data, blob_drop, blob_keep, envelope_pickle, envelope_valid, \
     EnvelopeHeader, KIND_ARGUMENTS, KIND_FUNCTION, KIND_SYSTEM_ERROR, KIND_USER_ERROR
-from raylite._core.ids cimport derive_task, FUNCTION_INDEX, hash_bytes, object_bytes, object_from_bytes, object_id, \
-    PUT_INDEX, task_bytes, task_from_bytes
+from raylite._core.ids cimport ACTOR_INDEX, derive_task, FUNCTION_INDEX, hash_bytes, object_bytes, object_from_bytes, \
+    object_id, PUT_INDEX, task_bytes, task_from_bytes
 from raylite._core.message cimport *
 from raylite.runtime.inbox cimport inbox_call, inbox_detach, inbox_free_call, inbox_lock, inbox_release_later, \
     inbox_send, inbox_take_arrived, inbox_unlock
-from raylite.runtime.native cimport close, event_clear, getpid, map_shared, monotonic_ns, pthread_mutex_lock, \
-    pthread_mutex_trylock, pthread_mutex_unlock, unmap
+from raylite.runtime.native cimport close, event_clear, event_set, getpid, map_shared, monotonic_ns, \
+    pthread_mutex_lock, pthread_mutex_trylock, pthread_mutex_unlock, unmap
 from raylite.runtime.pump cimport pump_wait
 from raylite.serialization cimport BlobBuffer, unpack_blob, unpack_memory
 
@@ -34,6 +34,7 @@ cdef enum:
     SIGNAL_CHECK_NS = 1000000000  # a signal that comes just before a wait begins does not end it, so look again
 
 cdef object _task = ContextVar("raylite_task")
+cdef bytes NO_DEMAND = bytes(16)  # of resources, by a task that another's are for
 cdef Client _current = None
 
 
@@ -627,6 +628,8 @@ cdef class Client:
             try:
                 self.usable()
                 values = self.decode_all(calls[i])
+                if calls[i].slots.empty():
+                    values = -1 if calls[i].flags & READY_END else calls[i].aux
             except BaseException as e:
                 error = e
             self.free_call(calls[i])
@@ -645,7 +648,7 @@ cdef class Client:
         """This client's number at its node."""
         return self.inbox.client
 
-    def query(self, uint32_t what):
+    def query(self, uint32_t what, bytes payload not None=b""):
         """Ask the node about itself (QUERY_*); the answer's bytes."""
         cdef Message m
         cdef Call* call
@@ -654,22 +657,33 @@ cdef class Client:
         memset(&m, 0, sizeof(Message))
         m.kind = EV_QUERY
         m.object.index = what
-        call = self.await_answer(self.open_call(&m, NULL, 0, 0), -1, &arrived)
+        m.size = <uint32_t> PyBytes_GET_SIZE(payload)
+        call = self.await_answer(self.open_call(&m, PyBytes_AS_STRING(payload), 0, 0), -1, &arrived)
         try:
             return blob_data(call.answer)[:call.answer.size]
         finally:
             self.free_call(call)
 
     def cancel(self, ObjectRef ref not None, bint force, bint recursive):
-        """Ask for the task behind a reference to be cancelled."""
+        """Ask for the task behind a reference to be cancelled. Raises ValueError for a call of an actor, by force."""
         cdef Message m
+        cdef Call* call
+        cdef int arrived = 0
+        cdef bint is_call
         self.usable()
         require_alive(ref)
         memset(&m, 0, sizeof(Message))
         m.kind = EV_CANCEL
         m.object = ref.id
         m.flags = (CANCEL_FORCE if force else 0) | (CANCEL_RECURSIVE if recursive else 0)
-        self.post(&m, NULL)
+        if not force:
+            self.post(&m, NULL)
+            return
+        call = self.await_answer(self.open_call(&m, NULL, 0, 0), -1, &arrived)
+        is_call = call.aux != 0
+        self.free_call(call)
+        if is_call:
+            raise ValueError("force=True is not supported for calls of actors: kill() ends the actor")
 
     # ---- values ------------------------------------------------------------------------------------------------
 
@@ -827,17 +841,78 @@ cdef class Client:
         return ref
 
     def submit(self, ObjectRef function not None, tuple args, dict kwargs, int32_t n_returns, int32_t max_retries,
-               bint retry_exceptions, bytes demand not None, bytes name not None):
+               bint retry_exceptions, bytes demand not None, bytes name not None, uint32_t backpressure=0):
         """Submit a task; returns the list of its references (for a stream: the one that stands for it).
 
         Args: function: from register_function of this client; args, kwargs: checked against its signature;
-        n_returns: -1 for a generator; demand: see resources.pyx; name: empty for the function's own.
+        n_returns: -1 for a generator; demand: see resources.pyx; name: empty for the function's own; backpressure:
+        items that a generator may be ahead of its reader, 0: any number.
         """
+        cdef SubmitHeader h
+        memset(&h, 0, sizeof(SubmitHeader))
+        h.n_returns = n_returns
+        h.max_retries = max_retries
+        h.flags = SUBMIT_RETRY_EXCEPTIONS if retry_exceptions else 0
+        h.backpressure = backpressure
+        return self.submit_any(function, args, kwargs, &h, b"", demand, name, False)
+
+    def submit_call(self, ObjectRef actor not None, ObjectRef function not None, tuple args, dict kwargs,
+                    int32_t n_returns, int32_t max_retries, bint retry_exceptions, bytes name not None, uint32_t group,
+                    bint confirm, uint32_t backpressure=0):
+        """Call a method of an actor; returns as submit().
+
+        Args: actor: its object; function: the method, registered; group: concurrency group; confirm: the actor limits
+        its pending calls. Raises PendingCallsLimitExceeded.
+        """
+        cdef SubmitHeader h
+        cdef CallHeader call
+        cdef TaskContext context = current_context(self)
+        require_alive(actor)
+        memset(&h, 0, sizeof(SubmitHeader))
+        h.n_returns = n_returns
+        h.max_retries = max_retries
+        h.backpressure = backpressure
+        h.flags = SUBMIT_CALL | (SUBMIT_RETRY_EXCEPTIONS if retry_exceptions else 0)
+        call.actor = actor.id.task
+        call.sequence = context.n_calls[call.actor]
+        call.group = group
+        call.unused = 0
+        context.n_calls[call.actor] += 1
+        more = (<const char*> &call)[:sizeof(CallHeader)]
+        return self.submit_any(function, args, kwargs, &h, more, NO_DEMAND, name, confirm)
+
+    def create_actor(self, ObjectRef function not None, tuple args, dict kwargs, bytes demand not None,
+                     bytes name not None, int32_t max_restarts, int32_t max_pending, uint32_t flags,
+                     list groups not None, bytes full_name not None, handle):
+        """Make an actor; returns the reference of its object.
+
+        Args: function: its class, registered; name: of the task that creates it; groups: calls at once, for each
+        concurrency group; full_name: namespace, line feed, name, or empty; handle: what describes a handle of it.
+        Raises ActorAlreadyExistsError if another actor has that name.
+        """
+        cdef SubmitHeader h
+        cdef ActorHeader actor
+        cdef bytes description = pack(handle).to_bytes()
+        memset(&h, 0, sizeof(SubmitHeader))
+        h.flags = SUBMIT_ACTOR
+        actor.max_restarts = max_restarts
+        actor.max_pending = max_pending
+        actor.flags = flags
+        actor.n_groups = <uint32_t> len(groups)
+        actor.name_size = <uint32_t> len(full_name)
+        actor.handle_size = <uint32_t> len(description)
+        more = [(<const char*> &actor)[:sizeof(ActorHeader)]]
+        for part in (b"".join([limit.to_bytes(4, "little") for limit in groups]), full_name, description):
+            more.append(part + bytes((8 - len(part) % 8) % 8))
+        return self.submit_any(function, args, kwargs, &h, b"".join(more), demand, name, bool(full_name))[0]
+
+    cdef list submit_any(self, ObjectRef function, tuple args, dict kwargs, SubmitHeader* h, bytes more, bytes demand,
+                         bytes name, bint confirm):
+        """Submit what the header says. more: the header that follows it; confirm: ask whether it is accepted."""
         cdef TaskContext context = current_context(self)
         cdef list refs = []
         cdef Packed packed = None
         cdef Message m
-        cdef SubmitHeader h
         cdef Py_ssize_t i
         cdef uint64_t args_size = 0, total
         cdef uint64_t index
@@ -845,7 +920,6 @@ cdef class Client:
         cdef list out
         cdef TaskId task
         self.usable()
-        memset(&h, 0, sizeof(SubmitHeader))
         if args or kwargs:
             packed = pack_arguments(args, kwargs, refs)
             if packed.size > INLINE_MOST:
@@ -856,17 +930,15 @@ cdef class Client:
                 args_size = packed.size
         h.function = function.id
         h.parent = context.id
-        h.n_returns = n_returns
-        h.max_retries = max_retries
-        h.flags |= SUBMIT_RETRY_EXCEPTIONS if retry_exceptions else 0
         h.n_refs = <uint32_t> len(refs)
         h.demand_size = <uint32_t> PyBytes_GET_SIZE(demand)
         h.name_size = <uint32_t> PyBytes_GET_SIZE(name)
         h.args_size = args_size
-        total = sizeof(SubmitHeader) + sizeof(ObjectId) * <uint64_t> len(refs) + align8(h.demand_size) \
-            + align8(h.name_size) + align8(args_size)
+        total = sizeof(SubmitHeader) + <uint64_t> PyBytes_GET_SIZE(more) + sizeof(ObjectId) * <uint64_t> len(refs) \
+            + align8(h.demand_size) + align8(h.name_size) + align8(args_size)
         cdef bytes buffer = PyBytes_FromStringAndSize(NULL, total)
         at = PyBytes_AS_STRING(buffer) + sizeof(SubmitHeader)
+        at = put_padded(at, PyBytes_AS_STRING(more), <uint64_t> PyBytes_GET_SIZE(more))
         for i in range(len(refs)):
             (<ObjectId*> at)[0] = (<ObjectRef> refs[i]).id
             at += sizeof(ObjectId)
@@ -875,9 +947,9 @@ cdef class Client:
         if args_size:
             packed.write(at)
             memset(at + args_size, 0, align8(args_size) - args_size)
-        memcpy(PyBytes_AS_STRING(buffer), &h, sizeof(SubmitHeader))
+        memcpy(PyBytes_AS_STRING(buffer), h, sizeof(SubmitHeader))
         h.digest = hash_bytes(PyBytes_AS_STRING(buffer), total, 0).lo
-        memcpy(PyBytes_AS_STRING(buffer), &h, sizeof(SubmitHeader))
+        memcpy(PyBytes_AS_STRING(buffer), h, sizeof(SubmitHeader))
         index = context.n_submitted
         context.n_submitted += 1
         task = derive_task(context.id, index, 0)
@@ -886,32 +958,59 @@ cdef class Client:
         m.size = <uint32_t> total
         m.attempt = 0
         m.object = object_id(task, 0)
-        if context.attempt:
+        confirm |= context.attempt != 0
+        if confirm:
             task = self.submit_confirmed(&m, PyBytes_AS_STRING(buffer), context, index)
         out = []
-        for i in range(1 if n_returns < 0 else n_returns):
+        if h.flags & SUBMIT_ACTOR:
+            out.append(self.ref(object_id(task, ACTOR_INDEX), False))
+        for i in range(1 if h.n_returns < 0 else h.n_returns):
             out.append(self.ref(object_id(task, <uint32_t> i), False))
-        if not context.attempt:
+        if not confirm:
             self.post(&m, PyBytes_AS_STRING(buffer))
         return out
 
     cdef TaskId submit_confirmed(self, Message* m, const char* payload, TaskContext context, uint64_t index) except *:
-        """Submit from a task that runs again: if it diverged from its first run, the id may be another task's."""
+        """Submit, and hear whether it was accepted: from a task that runs again, which may have diverged from its first
+        run, so that the id is another task's; or where an actor limits what it takes."""
         cdef Call* call
         cdef TaskId task = m.object.task
-        cdef uint64_t salt = 0
+        cdef uint64_t salt = 0, answer
         cdef int arrived = 0
-        cdef bint taken
         while True:
             m.flags = SUBMIT_CONFIRM
             call = self.await_answer(self.open_call(m, payload, 0, 0), -1, &arrived)
-            taken = call.aux != 0
+            answer = call.aux
             self.free_call(call)
-            if not taken:
-                return task
-            salt += context.attempt
+            if answer != SUBMIT_TAKEN:
+                break
+            salt += context.attempt if context.attempt else 1
             task = derive_task(context.id, index, salt)
             m.object = object_id(task, 0)
+        if answer:
+            from raylite.system_errors import submission_refused
+            raise submission_refused(answer)
+        return task
+
+    def kill(self, ObjectRef actor not None, bint no_restart):
+        """Kill an actor's process."""
+        cdef Message m
+        self.usable()
+        require_alive(actor)
+        memset(&m, 0, sizeof(Message))
+        m.kind = EV_KILL
+        m.object = actor.id
+        m.flags = KILL_NO_RESTART if no_restart else 0
+        self.post(&m, NULL)
+
+    def actor_ref(self, bytes actor not None):
+        """A new reference of an actor's object, by the actor's id of 16 bytes."""
+        return self.ref(object_id(task_from_bytes(actor), ACTOR_INDEX), True)
+
+    def find_actor(self, bytes full_name not None):
+        """The object of the actor of this name (namespace, line feed, name), or None."""
+        cdef bytes found = self.query(QUERY_ACTOR, full_name)
+        return self.ref(object_id(task_from_bytes(found), ACTOR_INDEX), True) if found else None
 
     # ---- running (workers) -------------------------------------------------------------------------------------
 
@@ -948,6 +1047,35 @@ cdef class Client:
             if not run.declined or run.function_size:
                 return run
 
+    def take_runs(self):
+        """The tasks that have come and were not taken back, without waiting for any; None when the node is gone."""
+        cdef deque[Blob*] taken
+        cdef Run run
+        cdef bint closed
+        cdef size_t i
+        cdef list out = []
+        with nogil:
+            inbox_lock(self.inbox)
+            closed = self.inbox.closed
+            taken.swap(self.inbox.runs)
+            inbox_unlock(self.inbox)
+        for i in range(taken.size()):
+            run = Run.__new__(Run)
+            run.client = self
+            run.blob = taken[i]
+            run.parse()
+            self.begin(run.message())
+            out.append(run)
+        return None if closed else out
+
+    def announce_runs(self):
+        """From now on the notice event is set for tasks too: this process waits for them elsewhere."""
+        with nogil:
+            inbox_lock(self.inbox)
+            self.inbox.announces_runs = True
+            event_set(self.inbox.notice_event)
+            inbox_unlock(self.inbox)
+
     cdef bint begin(self, Message* m):
         """Mark the message as begun. False if it was taken back; overridden where that can happen."""
         return True
@@ -962,6 +1090,35 @@ cdef class Client:
         m.request = run.message().request
         m.flags = DECLINED_NO_FUNCTION
         self.post(&m, NULL)
+
+    def await_read(self, Run run not None, uint32_t index):
+        """Wait until the reader of a stream has taken item `index` (from 1). How many it has taken; -1: there is no
+        reader any more."""
+        cdef Message m
+        cdef Call* call
+        cdef int arrived = 0
+        self.ask_read(&m, run, index)
+        call = self.await_answer(self.open_call(&m, NULL, 0, 0), -1, &arrived)
+        try:
+            return -1 if call.flags & READY_END else <int64_t> call.aux
+        finally:
+            self.free_call(call)
+
+    def watch_read(self, Run run not None, uint32_t index, callback):
+        """As await_read(), without waiting: collect_arrived() gives the number."""
+        cdef Message m
+        self.usable()
+        self.last_token += 1
+        self.watched[self.last_token] = (callback, [])
+        self.ask_read(&m, run, index)
+        self.open_call(&m, NULL, 0, self.last_token)
+
+    cdef void ask_read(self, Message* m, Run run, uint32_t index):
+        memset(m, 0, sizeof(Message))
+        m.kind = EV_AWAIT_READ
+        m.object = object_id(run.message().object.task, index)
+        m.attempt = run.message().attempt
+        m.flags = GET_LENDS
 
     def finish(self, Run run not None, list records not None, uint64_t start_ns, uint64_t end_ns, int flags,
                uint32_t n_yielded=0):
@@ -1061,6 +1218,10 @@ cdef class Run:
         self.position = m.request
         self.retries_exceptions = m.flags & RUN_RETRY_EXCEPTIONS != 0
         self.in_place = m.flags & RUN_IN_PLACE != 0
+        self.creates = m.flags & RUN_CREATES != 0
+        self.is_call = m.flags & RUN_CALL != 0
+        self.backpressure = h.backpressure
+        self.group = <uint32_t> m.aux if self.is_call else 0
         return 0
 
     def __dealloc__(self):

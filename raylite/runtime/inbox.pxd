@@ -50,6 +50,7 @@ cdef struct Inbox:                # a client's end of the interface; guarded by 
     Release* unsaid               # taken from there, oldest first
     Release* unsaid_last
     int notice_event              # set when notices or arrived have something new
+    bint announces_runs           # the notice event is for tasks too
     bint closed                   # the node is gone
     wake_function wake            # without a pump: have inbox_flush called soon
 

@@ -78,6 +78,8 @@ cdef void inbox_deliver(Inbox* b, const Message* m, const char* payload, Blob* s
             decline_later(b, m)
         else:
             b.runs.push_back(whole(m, payload))
+            if b.announces_runs:
+                notify(b)
         if b.pump != NULL:
             pump_nudge(b.pump)
         return

@@ -203,8 +203,9 @@ cdef class RingClient(Client):
 
     def ensure_watched(self):
         """As in Client; by a thread that the first call starts."""
-        from raylite.runtime.watcher import ensure_watcher
-        ensure_watcher(self)
+        if not self.inbox.announces_runs:     # who waits for runs there collects this as well
+            from raylite.runtime.watcher import ensure_watcher
+            ensure_watcher(self)
 
     def poll(self):
         """Take in what has come, now."""

@@ -1,8 +1,8 @@
 """A worker process: takes tasks from its ring, runs them, reports what they made.
 
-It runs one task at a time on its main thread; a task that it is asked to run while another waits in a get runs on top
-of that one. Whatever user code raises becomes the task's result; only SystemExit, a signal, or the node's word end the
-process.
+It runs one task at a time on its main thread, or is an actor's for good (actor_process); a task that it is asked to run
+while another waits in a get runs on top of that one. Whatever user code raises becomes the task's result; only
+SystemExit, a signal, or the node's word end the process.
 """
 
 import _signal
@@ -20,8 +20,8 @@ from raylite.serialization import pack
 
 GeneratorType = type(_ for _ in ())  # `types` and `weakref` take longer to import than their parts used here
 KIND_USER_ERROR = 1
-FINISHED_USER_ERROR, FINISHED_RETRYABLE, FINISHED_CANCELLED = 1, 2, 4
-CMD_UNSEGMENT, CMD_FORGET_FUNCTION, CMD_INTERRUPT = 72, 75, 78
+FINISHED_USER_ERROR, FINISHED_RETRYABLE, FINISHED_CANCELLED, FINISHED_EXITS = 1, 2, 4, 8
+CMD_UNSEGMENT, CMD_FORGET_FUNCTION, CMD_INTERRUPT, CMD_CANCEL = 72, 75, 78, 79
 ENVELOPE_RETRYABLE = 1
 STREAMING = -1
 RECURSION_ALLOWANCE = 200  # frames for each task run in place
@@ -43,6 +43,8 @@ class Worker:
         self.output_name = None
         self.running = []  # task ids, outermost first
         self.n_in_place_most = 0  # not known yet
+        self.actor = None  # the actor_process.Actor that lives here
+        client.worker = self
         self.interrupted = set()  # task ids
 
     # What of the process it uses; a virtual one has its own.
@@ -91,6 +93,12 @@ class Worker:
 
     def perform(self, run):
         """Run one task and report it."""
+        if run.is_call:
+            self.actor.take(run)
+            return
+        if run.creates:
+            self.create_actor(run)
+            return
         start_ns = self.now_ns()
         function = self.function_of(run)
         if function is None:
@@ -110,6 +118,13 @@ class Worker:
             records, n_yielded = [self.client.record(failed)] * n_records(run), 0
         self.flush_output()
         self.client.finish(run, records, start_ns, self.now_ns(), flags, n_yielded)
+
+    def create_actor(self, run):
+        """This process becomes an actor's."""
+        from raylite.runtime.actor_process import make_actor
+
+        self.actor = make_actor(self, run)
+        self.actor.create(run)
 
     def attempt(self, run, function, name, packed):
         """Call the function and pack what it returns. Returns flags and the number of items yielded."""
@@ -144,10 +159,15 @@ class Worker:
 
     def stream(self, run, function, name, generator, packed):
         """Report each item as it is made. An exception is the last item, as in Ray, and the stream ends."""
-        index = flags = 0
+        index = flags = n_read = 0
         if not hasattr(generator, "__next__"):
             raise TypeError(f'{name} has num_returns="streaming", and it returned one {type(generator).__name__}')
         while not flags:
+            if run.backpressure and index - n_read >= run.backpressure:
+                n_read = self.client.await_read(run, index - run.backpressure + 1)
+                if n_read < 0:
+                    getattr(generator, "close", bool)()
+                    break
             try:
                 item = pack_part(next(generator), f"item {index} of {name}")
                 self.end_if_forked()
@@ -215,6 +235,8 @@ class Worker:
                 self.client.drop_mapping(int.from_bytes(object_id[16:20], "little"))
             elif kind == CMD_INTERRUPT:
                 self.interrupted.add(object_id[:16])
+            elif kind == CMD_CANCEL and self.actor is not None:
+                self.actor.cancel(object_id[:16])
 
     def forget_function(self, function_id):
         """Let go of a function, and of what it captures, be they in a circle (as of one that calls itself)."""
@@ -359,4 +381,6 @@ def main(client_number, fds, gpus, settings):
             sys.stderr.write(f"{code}\n")
             code = 1
         return (code or 0) & 0xFF
+    if worker.actor is not None:
+        worker.actor.end()
     return 0

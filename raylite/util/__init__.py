@@ -2,6 +2,7 @@
 
 _NAMES = {
     "raylite.util.debug": ("disable_log_once_globally", "enable_periodic_logging", "log_once"),
+    "raylite.util.named_actors": ("list_named_actors",),
     "raylite.util.serialization": ("deregister_serializer", "register_serializer"),
     "raylite.util.this_node": ("get_node_instance_id", "get_node_ip_address"),
 }
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from raylite.util.debug import disable_log_once_globally as disable_log_once_globally
     from raylite.util.debug import enable_periodic_logging as enable_periodic_logging
     from raylite.util.debug import log_once as log_once
+    from raylite.util.named_actors import list_named_actors as list_named_actors
     from raylite.util.serialization import deregister_serializer as deregister_serializer
     from raylite.util.serialization import register_serializer as register_serializer
     from raylite.util.this_node import get_node_instance_id as get_node_instance_id

@@ -13,22 +13,28 @@ from raylite._core.ids import child_task, content_hash
 # Events
 EV_ATTACH, EV_DETACH, EV_SUBMIT, EV_FINISHED, EV_YIELDED, EV_GET, EV_WAIT, EV_NEXT, EV_FORGET = range(1, 10)
 EV_PUT, EV_HOLD, EV_RELEASE, EV_UNPIN, EV_LEASE, EV_RETURN, EV_FUNCTION, EV_CANCEL, EV_RECALLED = range(10, 19)
-EV_DECLINED, EV_TICK, EV_SEGMENT, EV_LOST, EV_QUERY, EV_KEEP, EV_EXPOSE, EV_COMMITTED = range(19, 27)
+EV_DECLINED, EV_TICK, EV_SEGMENT, EV_LOST, EV_QUERY, EV_KEEP, EV_EXPOSE, EV_COMMITTED, EV_KILL, EV_AWAIT_READ = range(
+    19, 29
+)
 # Commands
 CMD_RUN, CMD_VALUE, CMD_READY, CMD_LEASED, CMD_SPAWN, CMD_STOP, CMD_RECALL, CMD_SEGMENT = range(64, 72)
-CMD_UNSEGMENT, CMD_WARN, CMD_REJECT, CMD_FORGET_FUNCTION, CMD_COMMIT, CMD_EXPOSED, CMD_INTERRUPT = range(72, 79)
+CMD_UNSEGMENT, CMD_WARN, CMD_REJECT, CMD_FORGET_FUNCTION, CMD_COMMIT, CMD_EXPOSED = range(72, 78)
+CMD_INTERRUPT, CMD_CANCEL = range(78, 80)
 # Flags
 CLIENT_DRIVER, CLIENT_WORKER = 1, 2
-SUBMIT_RETRY_EXCEPTIONS, SUBMIT_ARGS_OBJECT, SUBMIT_CONFIRM = 1, 2, 4
+SUBMIT_RETRY_EXCEPTIONS, SUBMIT_ARGS_OBJECT, SUBMIT_CONFIRM, SUBMIT_CALL, SUBMIT_ACTOR = 1, 2, 4, 8, 16
+SUBMIT_TAKEN, SUBMIT_TOO_MANY, SUBMIT_NAME_TAKEN = 1, 2, 3
+ACTOR_PLACED_ON_CPU, ACTOR_OUT_OF_ORDER, ACTOR_DETACHED = 1, 2, 4
+KILL_NO_RESTART = 1
 GET_LENDS, GET_IN_PLACE = 1, 2
-RUN_IN_PLACE, RUN_HAS_FUNCTION, RUN_ARGS_OBJECT, RUN_RETRY_EXCEPTIONS = 1, 2, 4, 8
+RUN_IN_PLACE, RUN_HAS_FUNCTION, RUN_ARGS_OBJECT, RUN_RETRY_EXCEPTIONS, RUN_CREATES, RUN_CALL = 1, 2, 4, 8, 16, 32
 VALUE_IN_ARENA = 1
 READY_END = 1
 STOP_KILL = 1
 CANCEL_FORCE, CANCEL_RECURSIVE = 1, 2
 DECLINED_NO_FUNCTION = 1
-FINISHED_USER_ERROR, FINISHED_RETRYABLE, FINISHED_CANCELLED = 1, 2, 4
-QUERY_RESOURCES = 1
+FINISHED_USER_ERROR, FINISHED_RETRYABLE, FINISHED_CANCELLED, FINISHED_EXITS = 1, 2, 4, 8
+QUERY_RESOURCES, QUERY_ACTOR, QUERY_NAMES, QUERY_ACTOR_NAME = 1, 4, 5, 6
 
 MESSAGE_VERSION = 1
 STREAMING = -1
@@ -36,7 +42,9 @@ ENVELOPE_VERSION = 1
 ENVELOPE_RETRYABLE = 1
 KIND_VALUE, KIND_USER_ERROR, KIND_SYSTEM_ERROR, KIND_ARGUMENTS, KIND_FUNCTION, KIND_CHECKPOINT = range(6)
 ERROR_WORKER_CRASHED, ERROR_OBJECT_LOST, ERROR_TASK_CANCELLED, ERROR_STORE_FULL, ERROR_SPAWN_FAILED = range(1, 6)
+ERROR_ACTOR_DIED, ERROR_ACTOR_UNAVAILABLE, ERROR_ACTOR_INIT = range(6, 9)
 PUT_INDEX = 0x80000000
+ACTOR_INDEX = 0xFFFFFFFE
 FUNCTION_INDEX = 0xFFFFFFFF
 UNIT = 10000
 BUFFER_ALIGNMENT = 64
@@ -48,10 +56,10 @@ IDLE_NS = 2_000_000_000
 
 OBJECT_ID = struct.Struct("<16sII")
 LOCATION = struct.Struct("<IIQQ")
-SUBMIT_HEADER = struct.Struct("<24s16sQiiIIIIQ")
+SUBMIT_HEADER = struct.Struct("<24s16sQiiIIIIQII")
 FINISHED_HEADER = struct.Struct("<QQII")
 VALUE_RECORD = struct.Struct("<BBBBI24s")
-RUN_HEADER = struct.Struct("<24s16siIIIQQ")
+RUN_HEADER = struct.Struct("<24s16siIIIQQII")
 ENVELOPE_HEADER = struct.Struct("<BBBBIIIQQ")
 BUFFER_SPAN = struct.Struct("<QQ")
 DEMAND_HEADER = struct.Struct("<QII")
@@ -123,10 +131,22 @@ def submit(
     demand: bytes = ONE_CPU,
     name: str = "",
     args: bytes = b"",
+    backpressure: int = 0,
 ) -> bytes:
     """The payload of EV_SUBMIT."""
     header = SUBMIT_HEADER.pack(
-        on_wire(function), parent, digest, n_returns, max_retries, flags, len(refs), len(demand), len(name), len(args)
+        on_wire(function),
+        parent,
+        digest,
+        n_returns,
+        max_retries,
+        flags,
+        len(refs),
+        len(demand),
+        len(name),
+        len(args),
+        backpressure,
+        0,
     )
     return header + on_wire(*refs) + padded(demand) + padded(name.encode()) + padded(args)
 
@@ -251,7 +271,7 @@ def read_envelope(data: bytes) -> Envelope:
 
 def read_run(payload: bytes) -> Run:
     reader = Reader(payload)
-    function, parent, n_returns, n_values, n_gpus, name_size, function_size, args_size = reader.unpack(RUN_HEADER)
+    function, parent, n_returns, n_values, n_gpus, name_size, function_size, args_size, _, _ = reader.unpack(RUN_HEADER)
     gpus = struct.unpack(f"<{n_gpus}I", reader.take_padded(4 * n_gpus))
     name = reader.take_padded(name_size).decode()
     body = reader.take_padded(function_size)

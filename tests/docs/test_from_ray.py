@@ -3,10 +3,12 @@ and each behaviour is as it says."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import subprocess
 import sys
+import time
 from operator import attrgetter
 
 import numpy as np
@@ -14,9 +16,9 @@ import pytest
 
 import raylite
 from raylite import absent, exceptions
-from raylite.options import TASK_OPTIONS
+from raylite.options import ACTOR_OPTIONS, TASK_OPTIONS
 from tests.api.test_ray_names import ABSENT_MEMBERS, MEMBERS, NAMES
-from tests.docs.pages import ROOT, code_spans, section, table_with
+from tests.docs.pages import ROOT, section, table_with
 
 GUIDE = "docs/from-ray.md"
 REASONS = {**absent.MODULES, **absent.NAMES, **absent.CALLS}
@@ -84,10 +86,12 @@ def test_a_line_is_true(name, status, why):
 
 
 def test_the_options_without_effect():
-    rows = table_with(section(GUIDE, "Options of tasks"), "option", "why")
+    rows = table_with(section(GUIDE, "Options of tasks and actors"), "option", "why")
     listed = {row["option"].strip("`"): row["why"] for row in rows}
-    assert listed == {name: option.no_effect for name, option in TASK_OPTIONS.items() if option.no_effect}
-    assert code_spans(section(GUIDE, "Options of tasks")) <= {*listed, "runtime_env", "env_vars", "init"}
+    options = {**TASK_OPTIONS, **ACTOR_OPTIONS}
+    assert listed == {name: option.no_effect for name, option in options.items() if option.no_effect}
+    with pytest.raises(ValueError, match="runtime_env for single tasks is not there yet"):
+        same.options(runtime_env={"env_vars": {"A": "b"}})
 
 
 # ---- behaviour: a check for each line ----
@@ -234,6 +238,130 @@ def _():
         raylite.get(waiting, timeout=0)
     assert type(caught.value) is exceptions.GetTimeoutError
     raylite.cancel(waiting)
+
+
+@raylite.remote
+class State:
+    def __init__(self, start=0):
+        self.seen = [start]
+        self.going = 0
+
+    def note(self, x):
+        self.seen.append(x)
+        return self.seen
+
+    def leave(self):
+        raylite.actor.exit_actor()
+
+    @property
+    def size(self):
+        return len(self.seen)
+
+
+class Waiting:
+    def __init__(self):
+        self.n = 0
+
+    async def meet(self, n):
+        self.n += 1
+        while self.n < n:
+            await asyncio.sleep(0)
+        return self.n
+
+
+class Unmade:
+    def __init__(self):
+        raise Mine(1, 2)
+
+    def note(self, x):
+        pass
+
+
+@line("an actor's calls of one caller")
+def _():
+    state = State.remote(0)
+    assert raylite.get([state.note.remote(i) for i in range(1, 50)])[-1] == list(range(50))
+
+
+@line("an actor ends with its last handle")
+def _():
+    for end in (raylite.kill, lambda state: raylite.wait([state.leave.remote()])):
+        state = State.remote()
+        raylite.get(state.note.remote(1))
+        end(state)
+        with pytest.raises(exceptions.ActorDiedError):
+            raylite.get(state.note.remote(2))
+    name, kept = "ends with its handle", State.options(name="ends with its handle").remote()
+    raylite.get(kept.note.remote(1))
+    del kept
+    deadline = time.monotonic() + 10
+    while name in raylite.util.list_named_actors():
+        assert time.monotonic() < deadline
+
+
+@line("an actor whose `__init__` raises")
+def _():
+    with pytest.raises(exceptions.ActorDiedError, match="Mine"):
+        raylite.get(raylite.remote(Unmade).remote().note.remote(1))
+
+
+@line("the name of an actor that is taken")
+def _():
+    kept = State.options(name="taken").remote()
+    with pytest.raises(ValueError) as caught:
+        State.options(name="taken").remote()
+    assert type(caught.value) is exceptions.ActorAlreadyExistsError
+    assert raylite.get_actor("taken") == kept
+
+
+@line("`async def` methods")
+def _():
+    waiting = raylite.remote(Waiting).remote()
+    assert raylite.get([waiting.meet.remote(5) for _ in range(5)], timeout=20) == [5] * 5
+
+
+@line("a class derived from an actor class")
+def _():
+    with pytest.raises(TypeError):
+
+        class Derived(State):
+            pass
+
+
+@line("`@method` without options")
+def _():
+    with pytest.raises(TypeError):
+        raylite.method(lambda self: 1)
+
+
+@line("`max_concurrency=0`")
+def _():
+    with pytest.raises(ValueError):
+        State.options(max_concurrency=0)
+
+
+@line("a property, or an attribute")
+def _():
+    state = State.remote()
+    with pytest.raises(AttributeError, match="add a method that returns it"):
+        state.size  # noqa: B018
+    with pytest.raises(AttributeError, match="have no method 'seen'; they have"):
+        state.seen  # noqa: B018
+
+
+@line("detached actors")
+def _(folder):
+    text = """
+@ray.remote
+class A:
+    def f(self): return 1
+ray.get(A.options(name="a", lifetime="detached").remote().f.remote())
+print(ray.util.list_named_actors())
+ray.shutdown()
+ray.init()
+print(ray.util.list_named_actors())
+"""
+    assert program(folder, text)[0] == "['a']\n[]\n"
 
 
 @line("large arrays are views")
@@ -416,6 +544,8 @@ def _():
 def _():
     with pytest.raises(AttributeError, match="references make the graph"):
         same.bind(1)
+    with pytest.raises(NotImplementedError):
+        State.bind()
 
 
 @line("`init(local_mode=True)`")

@@ -7,6 +7,7 @@ import random
 import struct
 
 import pytest
+
 from raylite.runtime.channel import Loopback
 
 RING = 1 << 20

@@ -1,0 +1,365 @@
+"""The life of an actor: made by a task that takes a worker for good, restarted, ended.
+
+    PENDING -> ALIVE -> DEAD        its creation failed, it was killed, it left, its last handle went
+               ALIVE -> RESTARTING -> ALIVE      its process died, and a restart was left
+
+The task that creates it keeps its row while it could have to run again. The actor's object (ACTOR_INDEX) is there from
+the start: its value describes a handle, whoever has a handle holds it, and when nobody does the actor ends, after the
+calls that were sent. Ray's meaning throughout: a call that ran when the process died fails unless it may be tried
+again; one that had not begun goes to the next process.
+"""
+from libc.stdio cimport snprintf
+from libc.stdint cimport uint32_t, uint64_t
+from libcpp.algorithm cimport sort
+from libcpp.pair cimport pair
+from libcpp.string cimport string
+from libcpp.vector cimport vector
+from raylite._core.actor_calls cimport call_comes_back, send_calls, want_service
+from raylite._core.actor_table cimport ACTOR_ALIVE, ACTOR_DEAD, ACTOR_RESTARTING, ActorRow, actors_add, actors_erase, \
+    actors_find, add_all, CallGroup, CallList
+from raylite._core.envelope cimport Blob, blob_copy, blob_data, blob_drop, blob_keep, envelope_pickle, envelope_valid, \
+    EnvelopeHeader, system_error
+from raylite._core.execution cimport fail_task, resolve, retry
+from raylite._core.ids cimport ACTOR_INDEX, object_id, ObjectId, TaskId
+from raylite._core.local_scheduler cimport ready_remove, Run, Worker, worker_find, worker_run
+from raylite._core.message cimport ACTOR_DETACHED, ACTOR_PLACED_ON_CPU, ActorHeader, CMD_STOP, Cursor, \
+    KILL_NO_RESTART, STOP_KILL, take, take_padded
+from raylite._core.objects cimport object_hold, ObjectRow, objects_add, objects_find
+from raylite._core.references cimport retire_task, store_blob
+from raylite._core.resources cimport resources_lend, resources_take_back
+from raylite._core.state cimport emit, ERROR_ACTOR_DIED, ERROR_ACTOR_INIT, ERROR_ACTOR_UNAVAILABLE, \
+    ERROR_TASK_CANCELLED, set_state
+from raylite._core.task_table cimport CANCEL_KILLS, TASK_BLOCKED, TASK_CANCELLED, TASK_FAILED, TASK_FINISHED, \
+    TASK_READY, TASK_RUNNING, TASK_WAITING, tasks_find
+
+cdef enum:
+    GROUPS_MOST = 1024
+
+
+# ---- making ----------------------------------------------------------------------------------------------------
+
+cdef bint take_actor(Cursor* c, ActorRequest* out) noexcept nogil:
+    """Read what a submission says of an actor. False if it is malformed."""
+    cdef uint32_t i
+    out.header = <const ActorHeader*> take(c, sizeof(ActorHeader))
+    if out.header == NULL or out.header.max_restarts < -1 or out.header.n_groups == 0 \
+            or out.header.n_groups > GROUPS_MOST:
+        return False
+    out.groups = <const uint32_t*> take_padded(c, 4 * <uint64_t> out.header.n_groups)
+    out.name = take_padded(c, out.header.name_size)
+    out.handle = take_padded(c, out.header.handle_size)
+    if c.failed or not envelope_valid(out.handle, out.header.handle_size):
+        return False
+    for i in range(out.header.n_groups):
+        if out.groups[i] == 0:
+            return False
+    return True
+
+
+cdef bint actor_is_known(NodeState* n, TaskId id) noexcept nogil:
+    """Whether the id is of an actor that was made, and may have ended: it is made once only."""
+    return actors_find(&n.actors, id) != NULL
+
+
+cdef bint name_is_taken(NodeState* n, const ActorRequest* request) noexcept nogil:
+    return request.header.name_size != 0 and n.actors.names.count(string(request.name, request.header.name_size)) != 0
+
+
+cdef void add_actor(NodeState* n, TaskRow* row, const ActorRequest* request, uint32_t client) noexcept nogil:
+    cdef ActorRow* actor = actors_add(&n.actors, row.id)
+    cdef ObjectRow* object = objects_add(&n.objects, object_id(row.id, ACTOR_INDEX))
+    cdef CallGroup group = CallGroup(0, 0, CallList(NULL, NULL, 0), CallList(NULL, NULL, 0), NULL)
+    cdef uint32_t i
+    row.actor = row.id
+    actor.function = row.function
+    actor.flags = <unsigned char> request.header.flags
+    actor.restarts_left = request.header.max_restarts
+    actor.max_pending = request.header.max_pending
+    for i in range(request.header.n_groups):
+        group.limit = request.groups[i]
+        actor.groups.push_back(group)
+    if request.header.name_size:
+        actor.name = string(request.name, request.header.name_size)
+        n.actors.names[actor.name] = actor.id
+    object_hold(object, client)
+    object.kept = actor.flags & ACTOR_DETACHED != 0
+    store_blob(n, object, blob_copy(request.handle, request.header.handle_size))
+
+
+cdef ObjectId actor_by_name(NodeState* n, uint32_t client, const char* name, uint64_t size) noexcept nogil:
+    """The object of the actor of this full name, held by the client from now on; index 0 if there is none."""
+    cdef ObjectId none = object_id(TaskId(0, 0), 0), id
+    cdef ObjectRow* object
+    it = n.actors.names.find(string(name, size))
+    if it == n.actors.names.end():
+        return none
+    id = object_id(n.actors.names[string(name, size)], ACTOR_INDEX)
+    object = objects_find(&n.objects, id)
+    if object == NULL:            # it ends with its last call
+        return none
+    object_hold(object, client)
+    return id
+
+
+# ---- what went wrong -------------------------------------------------------------------------------------------
+
+cdef void describe(NodeState* n, const ActorRow* actor, string* out) noexcept nogil:
+    """Class, actor id in hexadecimal, full name, process: each ended by 0x1f."""
+    cdef char text[64]
+    cdef const unsigned char* id = <const unsigned char*> &actor.id
+    cdef size_t i
+    it = n.functions.find(actor.function)
+    if it != n.functions.end() and n.functions[actor.function].name != NULL:
+        out.append(blob_data(n.functions[actor.function].name), n.functions[actor.function].name.size)
+    out.append(b"\x1f")
+    for i in range(sizeof(TaskId)):
+        snprintf(text, 64, "%02x", id[i])
+        out.append(<const char*> text)
+    out.append(b"\x1f")
+    out.append(actor.name)
+    snprintf(text, 64, "\x1f%u\x1f", actor.process)
+    out.append(<const char*> text)
+
+
+cdef Blob* actor_error(NodeState* n, const ActorRow* actor, uint32_t code, const char* why, uint64_t size) \
+        noexcept nogil:
+    cdef string text
+    describe(n, actor, &text)
+    text.append(string(why, size))
+    return system_error(code, text.data(), text.size())
+
+
+cdef Blob* died(NodeState* n, const ActorRow* actor, const char* why) noexcept nogil:
+    cdef string text = string(why)
+    return actor_error(n, actor, ERROR_ACTOR_DIED, text.data(), text.size())
+
+
+cdef Blob* death_of(NodeState* n, TaskId id) noexcept nogil:
+    """What a call of this actor gets if it is dead or not known; NULL if it is neither."""
+    cdef ActorRow* actor = actors_find(&n.actors, id)
+    cdef ActorRow unknown
+    if actor == NULL:
+        unknown.id = id
+        unknown.process = 0
+        unknown.function = object_id(id, 0)
+        return died(n, &unknown, b"it is not known here: its last handle was released before")
+    if actor.state == ACTOR_DEAD:
+        return blob_keep(actor.death)
+    return NULL
+
+
+# ---- ending ----------------------------------------------------------------------------------------------------
+
+cdef void fail_calls(NodeState* n, ActorRow* actor) noexcept nogil:
+    """Every call that has not ended gets the actor's death, in the order of the ids."""
+    cdef vector[TaskId] calls
+    cdef TaskRow* row
+    cdef size_t i
+    for caller in actor.callers:
+        add_all(&caller.second, &calls)
+    add_all(&actor.waiting, &calls)
+    for i in range(actor.groups.size()):
+        add_all(&actor.groups[i].ready, &calls)
+        add_all(&actor.groups[i].sent, &calls)
+    sort(calls.begin(), calls.end())
+    for i in range(calls.size()):
+        row = tasks_find(&n.tasks, calls[i])
+        if row.cancelled:
+            fail_task(n, row, system_error(ERROR_TASK_CANCELLED, b"cancelled", 9), TASK_CANCELLED)
+        else:
+            fail_task(n, row, blob_keep(actor.death), TASK_FAILED)
+
+
+cdef void end_creation(NodeState* n, ActorRow* actor) noexcept nogil:
+    """The task that creates the actor is needed no more. One that runs ends with its worker."""
+    cdef TaskRow* row = tasks_find(&n.tasks, actor.id)
+    if row == NULL:
+        return
+    if (row.state == TASK_RUNNING or row.state == TASK_BLOCKED) and worker_find(&n.scheduler, row.worker) != NULL:
+        row.cancelled = CANCEL_KILLS
+        stop_worker(n, row.worker, STOP_KILL)
+        return
+    if row.state == TASK_READY:
+        ready_remove(&n.scheduler, row)
+    if row.state != TASK_FINISHED:
+        set_state(n, row, TASK_CANCELLED, 0)
+    retire_task(n, row)
+
+
+cdef void stop_worker(NodeState* n, uint32_t client, uint32_t flags) noexcept nogil:
+    cdef Worker* w = worker_find(&n.scheduler, client)
+    if w == NULL:
+        return
+    w.stopping = True
+    emit(n, CMD_STOP, client, NULL).flags = <unsigned short> flags
+
+
+cdef void actor_dies(NodeState* n, ActorRow* actor, Blob* death, uint32_t stop_flags) noexcept nogil:
+    """The actor is no more. Takes over the hold of `death`. A row that nobody has a handle of goes at once."""
+    cdef uint32_t worker = actor.worker
+    if actor.state == ACTOR_DEAD:
+        blob_drop(death)
+        return
+    actor.state = ACTOR_DEAD
+    actor.death = death
+    actor.worker = 0
+    if not actor.name.empty():
+        n.actors.names.erase(actor.name)
+    end_creation(n, actor)
+    fail_calls(n, actor)
+    stop_worker(n, worker, stop_flags)
+    if actor.ending:
+        want_service(n, actor)
+
+
+cdef void on_kill(NodeState* n, const Message* m) noexcept nogil:
+    """Kill an actor; with a restart left, unless that is not wanted, it comes back."""
+    cdef ActorRow* actor = actors_find(&n.actors, m.object.task)
+    if actor == NULL or actor.state == ACTOR_DEAD:
+        return
+    if m.flags & KILL_NO_RESTART or actor.restarts_left == 0:
+        actor_dies(n, actor, died(n, actor, b"it was killed by kill()"), STOP_KILL)
+    elif actor.state == ACTOR_ALIVE:
+        stop_worker(n, actor.worker, STOP_KILL)
+
+
+cdef void actor_exits(NodeState* n, TaskId id) noexcept nogil:
+    """One of its calls asked for it. Its process ends in its own time."""
+    cdef ActorRow* actor = actors_find(&n.actors, id)
+    if actor != NULL:
+        actor_dies(n, actor, died(n, actor, b"it left by exit_actor()"), 0)
+
+
+cdef void actor_unreferenced(NodeState* n, TaskId id) noexcept nogil:
+    """Its last handle is gone."""
+    cdef ActorRow* actor = actors_find(&n.actors, id)
+    if actor != NULL:
+        actor.ending = True
+        want_service(n, actor)
+
+
+cdef void end_if_done(NodeState* n, ActorRow* actor) noexcept nogil:
+    cdef TaskRow* creation
+    if not actor.ending or actor.n_unfinished:
+        return
+    if actor.state != ACTOR_DEAD:
+        creation = tasks_find(&n.tasks, actor.id)
+        if creation != NULL and (creation.state == TASK_RUNNING or creation.state == TASK_BLOCKED):
+            return                # it will have begun for a purpose
+        actor_dies(n, actor, died(n, actor, b"all handles of it are gone"), 0)
+    actors_erase(&n.actors, actor)
+
+
+cdef void serve_actors(NodeState* n) noexcept nogil:
+    """Send calls that can be sent; end actors that nobody can call and that have no call left."""
+    cdef ActorRow* actor
+    cdef size_t i = 0
+    while i < n.actors.to_serve.size():       # it may grow
+        actor = actors_find(&n.actors, n.actors.to_serve[i])
+        i += 1
+        if actor != NULL:
+            actor.wanted = False
+            send_calls(n, actor)
+            end_if_done(n, actor)
+    n.actors.to_serve.clear()
+
+
+# ---- the task that creates it ----------------------------------------------------------------------------------
+
+cdef void settle_in(NodeState* n, ActorRow* actor, TaskRow* row, Worker* w) noexcept nogil:
+    """The worker is the actor's: what it runs on is held for life, but for a CPU that was needed to place it only."""
+    cdef Run* run = worker_run(w, row.id)
+    w.life = run[0]
+    w.life.n_waits = 0
+    w.keeps_cpu = actor.flags & ACTOR_PLACED_ON_CPU == 0
+    if w.keeps_cpu and w.life.lent:           # another thread of its waits
+        resources_take_back(&n.scheduler.resources, w.life.shape)
+    elif not w.keeps_cpu and not w.life.lent:
+        resources_lend(&n.scheduler.resources, w.life.shape)
+    w.life.lent = not w.keeps_cpu
+    w.settled = True
+    w.running.clear()
+    w.backlog_ns = 0
+
+
+cdef void creation_ended(NodeState* n, TaskRow* row, Worker* w, const char* error) noexcept nogil:
+    """`__init__` has returned, or raised: then `error` is an envelope of the words that say what."""
+    cdef ActorRow* actor = actors_find(&n.actors, row.id)
+    n.dispatch_wanted = True
+    if row.cancelled or actor == NULL:        # it was killed meanwhile: its worker is on its way out
+        return
+    settle_in(n, actor, row, w)
+    if error != NULL:
+        set_state(n, row, TASK_FAILED, 0)
+        retire_task(n, row)
+        actor.worker = w.client
+        actor_dies(n, actor, actor_error(n, actor, ERROR_ACTOR_INIT, envelope_pickle(error),
+                                         (<const EnvelopeHeader*> error).pickle_size), 0)
+        return
+    set_state(n, row, TASK_FINISHED, 0)
+    if actor.restarts_left == 0:
+        retire_task(n, row)
+    actor.state = ACTOR_ALIVE
+    actor.worker = w.client
+    actor.process = w.process
+    want_service(n, actor)
+
+
+cdef void creation_failed(NodeState* n, TaskRow* row, Blob* error) noexcept nogil:
+    """It never ran: an argument is an error, or no process could be started. Takes over the hold of `error`."""
+    cdef ActorRow* actor = actors_find(&n.actors, row.id)
+    cdef const char* why = \
+        b"it could not be created: an argument of its creation is an error, or no process could be started"
+    set_state(n, row, TASK_FAILED, 0)
+    retire_task(n, row)
+    if actor != NULL:
+        actor_dies(n, actor, died(n, actor, why), 0)
+    blob_drop(error)
+
+
+cdef void restart(NodeState* n, ActorRow* actor) noexcept nogil:
+    cdef TaskRow* row = tasks_find(&n.tasks, actor.id)
+    if actor.restarts_left > 0:
+        actor.restarts_left -= 1
+    actor.n_restarts += 1
+    actor.state = ACTOR_RESTARTING
+    actor.worker = 0
+    row.attempt += 1
+    row.worker = 0
+    set_state(n, row, TASK_WAITING, 0)
+    resolve(n, row)
+
+
+cdef void lose_call(NodeState* n, ActorRow* actor, TaskRow* row, const char* why, uint64_t size) noexcept nogil:
+    """The call ran when the process died, and the actor comes back."""
+    if row.cancelled:
+        fail_task(n, row, system_error(ERROR_TASK_CANCELLED, b"cancelled", 9), TASK_CANCELLED)
+    elif row.retries_left:
+        retry(n, row)
+    else:
+        fail_task(n, row, actor_error(n, actor, ERROR_ACTOR_UNAVAILABLE, why, size), TASK_FAILED)
+
+
+cdef void actor_lost(NodeState* n, ActorRow* actor, uint64_t started, const char* why, uint64_t why_size) \
+        noexcept nogil:
+    """Its process died; messages up to position `started` had been begun."""
+    cdef vector[pair[uint64_t, TaskId]] lost
+    cdef TaskRow* row
+    cdef TaskRow* previous
+    cdef size_t i
+    for i in range(actor.groups.size()):
+        row = actor.groups[i].sent.tail
+        while row != NULL:
+            previous = row.previous
+            if row.position > started:
+                call_comes_back(n, actor, row)
+            else:
+                lost.push_back(pair[uint64_t, TaskId](row.position, row.id))
+            row = previous
+    if actor.restarts_left == 0:
+        actor_dies(n, actor, actor_error(n, actor, ERROR_ACTOR_DIED, why, why_size), 0)
+        return
+    sort(lost.begin(), lost.end())
+    for i in range(lost.size()):
+        lose_call(n, actor, tasks_find(&n.tasks, lost[i].second), why, why_size)
+    restart(n, actor)

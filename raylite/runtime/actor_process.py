@@ -1,0 +1,239 @@
+"""An actor in its process: the instance, and the calls of its methods, one by one or in threads.
+
+The process is the actor's for good. The node sends calls in the order in which they are to begin, and more than are to
+run at once: here each concurrency group begins as many as its limit allows. What a method raises is its call's result;
+SystemExit ends the actor, by its own wish if the status is 0, else as a crash.
+"""
+
+import sys
+from _thread import start_new_thread
+from collections import deque
+
+from raylite.runtime import client as clients
+from raylite.runtime.worker import (
+    FINISHED_CANCELLED,
+    FINISHED_EXITS,
+    FINISHED_USER_ERROR,
+    KIND_USER_ERROR,
+    STREAMING,
+    n_records,
+    pack_returns,
+)
+from raylite.serialization import pack_raw
+
+
+def make_actor(worker, run):
+    """The actor that `run` asks for, still without its instance."""
+    function = worker.function_of(run)
+    settings = function.retry_on or {"is_async": False, "limits": [1]}
+    if settings["is_async"]:
+        from raylite.runtime.async_actor import AsyncActor
+
+        return AsyncActor(worker, function, settings)
+    if settings["limits"] == [1]:
+        return SerialActor(worker, function, settings)
+    return ThreadedActor(worker, function, settings)
+
+
+class Actor:
+    """What all kinds of actors do. Args: worker: the process's Worker; function: the class, as functions.Loaded;
+    settings: see actor.Creation."""
+
+    def __init__(self, worker, function, settings):
+        self.worker = worker
+        self.client = worker.client
+        self.function = function
+        self.limits = settings["limits"]
+        self.class_name = function.name
+        self.instance = None
+        self.id = None  # 16 bytes
+        self.n_restarts = 0
+        self.gpus = ()
+
+    # ---- making it ----
+
+    def create(self, run):
+        """Make the instance and report that. False if that failed."""
+        start_ns = self.worker.now_ns()
+        self.id, self.n_restarts, self.gpus = run.task_id, run.attempt, run.gpus
+        records, flags = [], 0
+        context = self.context(run, run.name, run.name)
+        token = context.enter()
+        try:
+            self.worker.name_output(self.class_name)
+            args, kwargs = run.arguments()
+            self.instance = self.function.call(*args, **kwargs)
+        except SystemExit:
+            raise
+        except BaseException as error:
+            self.worker.end_if_forked(error)
+            records, flags = [self.client.record(self.creation_error(error, run))], FINISHED_USER_ERROR
+        finally:
+            context.leave(token)
+        self.worker.end_if_forked()
+        self.worker.flush_output()
+        self.client.finish(run, records, start_ns, self.worker.now_ns(), flags)
+        return not flags
+
+    def creation_error(self, error, run):
+        """What `__init__` raised, in words."""
+        from raylite.runtime.worker import clear_frames
+        from raylite.task_failure import capture
+
+        failed = capture(error, run.name, self.worker.process_id(), run.attempt, task_id=run.task_id.hex())
+        text = str(failed)
+        clear_frames(error)
+        return pack_raw(text.encode("utf-8", "replace"), KIND_USER_ERROR, [])
+
+    # ---- calls ----
+
+    def context(self, run, name, function_name):
+        return clients.TaskContext.of(run.task_id, name, run.attempt, self.gpus, False, function_name)
+
+    def method(self, name):
+        """The instance's method of this name, or one that every actor has."""
+        if name == "__ray_ready__":
+            return lambda: True
+        if name == "__ray_terminate__":
+            return sys.exit
+        if name == "__ray_call__":
+            return lambda function, *args, **kwargs: function(self.instance, *args, **kwargs)
+        return getattr(self.instance, name)
+
+    def perform(self, run, function):
+        """Run one call and report it."""
+        worker = self.worker
+        start_ns = worker.now_ns()
+        name = run.name or function.name
+        packed = []  # what is sent, kept until it is: we hold the references inside it until the node does
+        try:
+            flags, n_yielded = self.attempt(run, function, name, packed)
+            worker.end_if_forked()
+            records = [self.client.record(value) for value in packed]
+        except SystemExit as error:
+            if error.code:
+                raise
+            self.exit(run, start_ns)
+            return
+        except BaseException as error:
+            worker.end_if_forked(error)
+            failed, flags = worker.failure(error, run, function, name)
+            flags &= ~FINISHED_CANCELLED  # nobody interrupts a call: the KeyboardInterrupt is the method's own
+            records, n_yielded = [self.client.record(failed)] * n_records(run), 0
+        worker.flush_output()
+        self.client.finish(run, records, start_ns, worker.now_ns(), flags, n_yielded)
+
+    def attempt(self, run, function, name, packed):
+        """Call the method and pack what it returns. Returns flags and the number of items yielded."""
+        context = self.context(run, name, function.name)
+        token = context.enter()
+        try:
+            args, kwargs = run.arguments()
+            result = self.method(function.call)(*args, **kwargs)
+            del args, kwargs
+            if run.n_returns == STREAMING:
+                return self.worker.stream(run, function, name, result, packed)
+            pack_returns(result, run.n_returns, name, packed)
+            return 0, 0
+        finally:
+            context.leave(token)
+
+    def exit(self, run, start_ns):
+        """The actor leaves by its own wish: the node ends it, and every call that has not ended."""
+        self.worker.flush_output()
+        self.client.finish(run, [], start_ns, self.worker.now_ns(), FINISHED_EXITS)
+
+    def refuse(self, run):
+        """A call that was cancelled before it began."""
+        now_ns = self.worker.now_ns()
+        self.client.finish(run, [], now_ns, now_ns, FINISHED_CANCELLED)
+
+    def end(self):
+        """The node has ended the actor, or is gone: what it registered with atexit still runs."""
+        import atexit
+
+        self.instance = None
+        atexit._run_exitfuncs()
+        self.worker.flush_output()
+
+
+class SerialActor(Actor):
+    """Calls run one by one, on the process's main thread."""
+
+    def __init__(self, worker, function, settings):
+        super().__init__(worker, function, settings)
+        self.cancelled = set()
+
+    def take(self, run):
+        """A call has come, and it is its turn."""
+        if self.client.has_notices():
+            self.worker.take_notices()
+        function = self.worker.function_of(run)
+        if run.task_id in self.cancelled:
+            self.cancelled.discard(run.task_id)
+            self.refuse(run)
+        else:
+            self.perform(run, function)
+
+    def cancel(self, task_id):
+        """The node does not want this call any more. One that runs goes on to its end, as in Ray."""
+        self.cancelled.add(task_id)
+
+
+class ThreadedActor(Actor):
+    """Calls of each concurrency group run in its threads, which are started as they are needed."""
+
+    def __init__(self, worker, function, settings):
+        super().__init__(worker, function, settings)
+        from threading import Condition
+
+        self.changed = Condition()  # guards what follows
+        self.waiting = [deque() for _ in self.limits]  # (run, function) of each group
+        self.n_threads = [0] * len(self.limits)
+        self.n_idle = [0] * len(self.limits)
+        self.cancelled = set()
+
+    def take(self, run):
+        """A call has come: its group's threads run it."""
+        function = self.worker.function_of(run)
+        group = run.group
+        with self.changed:
+            self.waiting[group].append((run, function))
+            if self.n_idle[group] >= len(self.waiting[group]) or self.n_threads[group] == self.limits[group]:
+                self.changed.notify_all()
+                return
+            self.n_threads[group] += 1
+        start_new_thread(self.serve, (group,))
+
+    def serve(self, group):
+        """A thread: run calls of one group."""
+        while True:
+            with self.changed:
+                self.n_idle[group] += 1
+                while not self.waiting[group]:
+                    self.changed.wait()
+                self.n_idle[group] -= 1
+                run, function = self.waiting[group].popleft()
+                is_cancelled = run.task_id in self.cancelled
+                self.cancelled.discard(run.task_id)
+            try:
+                if is_cancelled:
+                    self.refuse(run)
+                else:
+                    self.perform(run, function)
+            except SystemExit as error:
+                self.leave_process(error)
+            del run, function
+
+    def leave_process(self, error):
+        """sys.exit() with a status in a thread: of the actor, and so of the process."""
+        from os import _exit
+
+        self.worker.flush_output()
+        _exit(error.code & 0xFF if isinstance(error.code, int) else 1)
+
+    def cancel(self, task_id):
+        """As SerialActor.cancel."""
+        with self.changed:
+            if any(run.task_id == task_id for group in self.waiting for run, _ in group):
+                self.cancelled.add(task_id)

@@ -1,0 +1,1 @@
+"""Actors: calls, life, concurrency, names, bad input."""
