@@ -107,4 +107,8 @@ def report(process: int) -> None:
     if found:
         lines = [f"  {what} ({where}): {why}" for what, (where, why) in found.items()]
         text = "\n".join(["raylite run: this program asked for what is not there, or has no effect:", *lines])
-        print(text, file=sys.stderr, flush=True)
+        try:
+            sys.stderr.write(f"{text}\n")
+            sys.stderr.flush()
+        except (AttributeError, OSError, ValueError):
+            pass  # the program has closed it

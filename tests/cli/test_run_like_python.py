@@ -79,7 +79,7 @@ def both(folder, *what, options=(), **rest):
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_script(tmp_path, name):
     write(tmp_path, {"folder/program.py": PROGRAMS[name], "folder/neighbour.py": ""})
-    plain, ours = both(tmp_path, "folder/program.py", "one", "--help", "-m", "-x=3", stdin="words")
+    plain, ours = both(tmp_path, "folder/program.py", "one", "--help", "-m", "--", "-x=3", "", stdin="words")
     assert ours == plain
 
 
