@@ -277,3 +277,19 @@ def test_a_file_of_the_program_s_is_no_place_for_notes(tmp_path):
         """,
     )
     assert (lines, errors) == (["0"], "")
+
+
+def test_without_a_stderr_nothing_is_said(tmp_path):
+    lines, errors = ray_program(
+        tmp_path,
+        """
+        import sys
+        import ray
+        try:
+            ray.data
+        except AttributeError:
+            print("told")
+        sys.stderr = None
+        """,
+    )
+    assert (lines, errors) == (["told"], "")

@@ -9,6 +9,7 @@ from operator import attrgetter
 import pytest
 
 import raylite
+from raylite.cli import COMMANDS
 from raylite.config import SETTINGS
 from raylite.options import TASK_OPTIONS
 from raylite.runtime_context import RuntimeContext
@@ -84,6 +85,11 @@ def test_the_exceptions_of_the_reference_exist():
     assert [
         name for name in names if not issubclass(getattr(raylite.exceptions, name), raylite.exceptions.RayError)
     ] == []
+
+
+def test_the_commands_are_those_of_the_table():
+    rows = table_with(section(API, "The command line"), "command", "does")
+    assert {row["command"].strip("`").split()[1] for row in rows} == set(COMMANDS)
 
 
 # ---- the map ----
