@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from raylite.actor import ActorClass
     from raylite.generator import ObjectRefGenerator
     from raylite.remote_function import RemoteFunction
-    from raylite.runtime_context import RuntimeContext
 
     T = TypeVar("T")
     Waitable = TypeVar("Waitable", clients.ObjectRef, ObjectRefGenerator)
@@ -254,13 +253,6 @@ def get_gpu_ids() -> list[int | str]:
         return []
     ids = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
     return [int(i) if i.isdigit() else i for i in ids if i]
-
-
-def get_runtime_context() -> RuntimeContext:
-    """Where this code runs (raylite.runtime_context.RuntimeContext)."""
-    from raylite.runtime_context import RuntimeContext
-
-    return RuntimeContext()
 
 
 def timeline(filename: str | None = None) -> list[dict[str, Any]] | None:

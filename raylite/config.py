@@ -41,7 +41,9 @@ SIM_NUM_CPUS = 4
 SIM_MEMORY_BYTES = 8 << 30
 
 GPU_MASK_VARIABLE = "CUDA_VISIBLE_DEVICES"
-OTHER_VARIABLES = ("RAYLITE_BUILD",)  # read when the library is built
+MODULE_PATH_VARIABLE = "PYTHONPATH"
+NOTES_VARIABLE = "RAYLITE_RUN_NOTES"  # set by raylite itself: see as_ray.notes
+OTHER_VARIABLES = ("RAYLITE_BUILD", NOTES_VARIABLE)  # the first is read when the library is built
 
 
 class Setting:
@@ -49,10 +51,17 @@ class Setting:
 
     __slots__ = ("option", "read_text", "variable")
 
-    def __init__(self, variable: str, read_text: Callable[[str], Any], takes: str, check: Callable[[Any], Any]) -> None:
+    def __init__(
+        self,
+        variable: str,
+        read_text: Callable[[str], Any],
+        takes: str,
+        check: Callable[[Any], Any],
+        no_effect: str = "",
+    ) -> None:
         self.variable = variable
         self.read_text = read_text
-        self.option = Option(takes, check)
+        self.option = Option(takes, check, no_effect=no_effect)
 
 
 class Config:
@@ -212,7 +221,12 @@ def _without_rays_own(arguments: dict[str, Any]) -> dict[str, Any]:
         elif name in REFUSED:
             if value:
                 raise ValueError(f"The argument {name} of Ray's init is not supported: {REFUSED[name]}.")
-        elif name not in IGNORED:
+        elif name in IGNORED:
+            if value:
+                from raylite.absent import note
+
+                note(f"argument {name} of init", f"no effect: {IGNORED[name]}")
+        else:
             valid = ", ".join([*SETTINGS, *ALIASES, *IGNORED, *REFUSED])
             raise TypeError(f"init() got an unexpected keyword argument {name!r}. Valid ones are {valid}.")
     return ours
@@ -240,6 +254,27 @@ def _refuse_address(address: str | None) -> None:
 
 def _first(value: Any, default: Any) -> Any:
     return default if value is None else value
+
+
+# ---- programs that `raylite run` has started ----
+
+
+def notes_path() -> str:
+    """The file in which this program notes what it asked for in vain; empty if it does not."""
+    return os.environ.get(NOTES_VARIABLE, "")
+
+
+def set_notes_path(path: str) -> None:
+    """Have this process, and those that it starts, note in this file what the program asks for in vain."""
+    os.environ[NOTES_VARIABLE] = path
+
+
+def with_module_path(folder: str) -> dict[str, str]:
+    """The environment of this process, with a folder in front of those in which Python looks for modules."""
+    folders = [folder, *filter(folder.__ne__, os.environ.get(MODULE_PATH_VARIABLE, "").split(os.pathsep))]
+    if folders[1:] == [""]:
+        folders.pop()  # there was none: an empty one would be the working folder
+    return {**os.environ, MODULE_PATH_VARIABLE: os.pathsep.join(folders)}
 
 
 # ---- what is found ----
@@ -405,6 +440,7 @@ def _folder(value: Any) -> str:
 
 _COUNT = "a whole number from 0 up"
 _FLAG = "True or False"
+_NOT_PLACED_BY = "nodes() shows them, and nothing is placed by them yet"
 
 SETTINGS = {
     "address": Setting("RAYLITE_ADDRESS", str, "'local'", of_type(str)),
@@ -412,7 +448,7 @@ SETTINGS = {
     "num_cpus": Setting("RAYLITE_NUM_CPUS", _whole_from_text, _COUNT, count(0)),
     "num_gpus": Setting("RAYLITE_NUM_GPUS", _whole_from_text, _COUNT, count(0)),
     "resources": Setting("RAYLITE_RESOURCES", _from_json, "a dict of names to numbers", check_resources),
-    "labels": Setting("RAYLITE_LABELS", _from_json, "a dict of strings to strings", _labels),
+    "labels": Setting("RAYLITE_LABELS", _from_json, "a dict of strings to strings", _labels, _NOT_PLACED_BY),
     "memory": Setting("RAYLITE_MEMORY", _bytes_from_text, "a number of bytes from 0 up", _bytes(0)),
     "object_store_memory": Setting(
         "RAYLITE_OBJECT_STORE_MEMORY",
@@ -425,7 +461,7 @@ SETTINGS = {
     "log_to_driver": Setting("RAYLITE_LOG_TO_DRIVER", _flag_from_text, _FLAG, of_type(bool)),
     "ignore_reinit_error": Setting("RAYLITE_IGNORE_REINIT_ERROR", _flag_from_text, _FLAG, of_type(bool)),
     "seed": Setting("RAYLITE_SIM_SEED", _whole_from_text, _COUNT, count(0, (1 << 64) - 1)),
-    "spill_dir": Setting("RAYLITE_SPILL_DIR", str, "the path of a folder", _folder),
+    "spill_dir": Setting("RAYLITE_SPILL_DIR", str, "the path of a folder", _folder, "nothing spills yet"),
     "worker_cap": Setting("RAYLITE_WORKER_CAP", _whole_from_text, "a whole number from 1 up", count(1)),
 }
 

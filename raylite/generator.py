@@ -91,6 +91,18 @@ class ObjectRefGenerator:
     def close(self):
         raise NotImplementedError("`gen.close` is not supported.")
 
+    async def asend(self, value):
+        """As anext(). Raises NotImplementedError unless value is None."""
+        if value is not None:
+            raise NotImplementedError("`gen.asend` is not supported.")
+        return await self.__anext__()
+
+    async def athrow(self, value):
+        raise NotImplementedError("`gen.athrow` is not supported.")
+
+    async def aclose(self):
+        raise NotImplementedError("`gen.aclose` is not supported.")
+
     def __reduce__(self):
         raise TypeError("a generator of references cannot be sent to tasks; send the references that it yields")
 

@@ -24,6 +24,11 @@ class BaseID:
         return cls(bytes.fromhex(text))
 
     @classmethod
+    def from_binary(cls, data: bytes) -> Self:
+        """The identifier with these bytes. Raises ValueError if it cannot have them."""
+        return cls(data)
+
+    @classmethod
     def nil(cls) -> Self:
         """The identifier that belongs to nothing."""
         return cls(b"\xff" * cls.SIZE)
@@ -58,32 +63,79 @@ class BaseID:
         return type(self), (self._bytes,)
 
 
+def job_of_this_process() -> JobID:
+    """The job that this process works for. Raises RaySystemError without a runtime."""
+    from raylite.api import connected_client
+
+    return JobID.from_int(connected_client().job_number())
+
+
+class RandomID(BaseID):
+    """An identifier that a program may also draw."""
+
+    __slots__ = ()
+
+    @classmethod
+    def from_random(cls) -> Self:
+        """An identifier that nothing else has."""
+        from os import urandom
+
+        return cls(urandom(cls.SIZE))
+
+
 class TaskID(BaseID):
     """Of a task: derived from its parent's and its place among the parent's submissions."""
 
     __slots__ = ()
 
-
-class ActorID(BaseID):
-    """Of an actor: that of the task that creates it."""
-
-    __slots__ = ()
+    def job_id(self) -> JobID:
+        """The id of the job that the task belongs to: this process's own."""
+        return job_of_this_process()
 
 
-class WorkerID(BaseID):
-    """Of a process that talks to a node."""
+class ActorID(RandomID):
+    """Of an actor: that of the task which created it."""
 
     __slots__ = ()
 
+    @property
+    def job_id(self) -> JobID:
+        """The id of the job that the actor belongs to: this process's own."""
+        return job_of_this_process()
 
-class PlacementGroupID(BaseID):
+
+class PlacementGroupID(RandomID):
     """Of a placement group."""
 
     __slots__ = ()
 
 
-class NodeID(BaseID):
+class UniqueID(RandomID):
+    """Of anything else."""
+
+    __slots__ = ()
+
+
+class WorkerID(UniqueID):
+    """Of a process that talks to a node."""
+
+    __slots__ = ()
+
+
+class NodeID(UniqueID):
     """Of a node."""
+
+    __slots__ = ()
+
+
+class FunctionID(UniqueID):
+    """Of a remote function."""
+
+    __slots__ = ()
+
+
+class ActorClassID(UniqueID):
+    """Of the class of actors."""
 
     __slots__ = ()
 

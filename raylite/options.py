@@ -30,15 +30,24 @@ class Option:
         check: returns the normal form of a value, or raises TypeError or ValueError with what is wrong with it.
         default: what holds where it is not given.
         allows_none: whether None may be given, for the default.
+        no_effect: why it makes no difference what is given, where that is so.
     """
 
-    __slots__ = ("allows_none", "check", "default", "takes")
+    __slots__ = ("allows_none", "check", "default", "no_effect", "takes")
 
-    def __init__(self, takes: str, check: Callable[[Any], Any], default: Any = None, allows_none: bool = True) -> None:
+    def __init__(
+        self,
+        takes: str,
+        check: Callable[[Any], Any],
+        default: Any = None,
+        allows_none: bool = True,
+        no_effect: str = "",
+    ) -> None:
         self.takes = takes
         self.check = check
         self.default = default
         self.allows_none = allows_none
+        self.no_effect = no_effect
 
     def validate(self, what: str, value: Any) -> Any:
         """Return the normal form of `value`, given for `what` ("option num_cpus").
@@ -49,11 +58,16 @@ class Option:
         if value is None and self.allows_none:
             return None
         try:
-            return self.check(value)
+            checked = self.check(value)
         except (TypeError, ValueError, OverflowError) as error:
             cls = TypeError if isinstance(error, TypeError) else ValueError
             none = "None, or " if self.allows_none else ""
             raise cls(f"The {what} is {shown(value)}: {error}. It takes {none}{self.takes}.") from None
+        if self.no_effect and checked != self.default:
+            from raylite.absent import note
+
+            note(f"{what}={shown(value)}", f"no effect: {self.no_effect}")
+        return checked
 
 
 def validate_task_options(
@@ -488,36 +502,42 @@ def _check_label_selector_value(selector: Any) -> None:
 
 _NUMBER = "a number from 0 up, in steps of 0.0001"
 _RETRIES = "a whole number from 0 up, or -1 for no limit"
+_ONE_NODE = "there is one node"
+_NO_GROUPS = "there are no placement groups yet"
 _BACKPRESSURE = Option("a whole number from 1 up, or -1 for no limit", _count_but_zero)
 _RETRY_EXCEPTIONS = Option("True, False, or a list of exception types", _retry_exceptions, False, allows_none=False)
 _NUM_RETURNS = Option("a whole number from 0 up, 'streaming' or 'dynamic'", _num_returns)
-_PER_YIELD = Option("a whole number from 1 up", count(1), 1)
-_TASK_EVENTS = Option("True or False", of_type(bool), True, allows_none=False)
+_PER_YIELD = Option("a whole number from 1 up", count(1), 1, no_effect="items travel one by one")
+_TASK_EVENTS = Option("True or False", of_type(bool), True, allows_none=False, no_effect="they cost nothing")
 
 _COMMON_OPTIONS = {
-    "label_selector": Option("a dict of label keys to selectors", _label_selector),
-    "fallback_strategy": Option("a list of dicts of 'label_selector'", _fallback_strategy),
+    "label_selector": Option("a dict of label keys to selectors", _label_selector, no_effect=_ONE_NODE),
+    "fallback_strategy": Option("a list of dicts of 'label_selector'", _fallback_strategy, no_effect=_ONE_NODE),
     "accelerator_type": Option("a string", of_type(str)),
     "memory": Option("a number of bytes from 0 up", _memory),
     "name": Option("a string", of_type(str)),
     "num_cpus": Option(_NUMBER, _quantity),
     "num_gpus": Option(f"{_NUMBER} to 1, whole above", _gpus),
     "object_store_memory": Option("a whole number of bytes from 0 up", count(0, MAX_UNITS)),
-    "placement_group": Option("'default' or a placement group", _placement_group, "default"),
-    "placement_group_bundle_index": Option("a whole number from 0 up, or -1 for any", count(-1), -1, allows_none=False),
-    "placement_group_capture_child_tasks": Option("True or False", of_type(bool)),
+    "placement_group": Option("'default' or a placement group", _placement_group, "default", no_effect=_NO_GROUPS),
+    "placement_group_bundle_index": Option(
+        "a whole number from 0 up, or -1 for any", count(-1), -1, allows_none=False, no_effect=_NO_GROUPS
+    ),
+    "placement_group_capture_child_tasks": Option("True or False", of_type(bool), no_effect=_NO_GROUPS),
     "resources": Option("a dict of names to numbers from 0 up, in steps of 0.0001", check_resources),
     "runtime_env": Option("a dict", check_runtime_env),
-    "scheduling_strategy": Option("'DEFAULT', 'SPREAD', or an object of a strategy class", _scheduling_strategy),
+    "scheduling_strategy": Option(
+        "'DEFAULT', 'SPREAD', or an object of a strategy class", _scheduling_strategy, no_effect=_ONE_NODE
+    ),
     "enable_task_events": _TASK_EVENTS,
-    "_labels": Option("a dict", of_type(dict)),
+    "_labels": Option("a dict", of_type(dict), no_effect="Ray keeps them for itself"),
 }
 
 TASK_OPTIONS = {
     **_COMMON_OPTIONS,
     "num_cpus": Option(_NUMBER, _quantity, 1),
     "object_store_memory": Option("nothing else for tasks", _refused("setting it is not implemented for tasks")),
-    "max_calls": Option("a whole number from 0 up", count(0), 0),
+    "max_calls": Option("a whole number from 0 up", count(0), 0, no_effect="not there yet"),
     "max_retries": Option(_RETRIES, count(-1), DEFAULT_MAX_RETRIES),
     "num_returns": _NUM_RETURNS,
     "retry_exceptions": _RETRY_EXCEPTIONS,
@@ -538,7 +558,7 @@ ACTOR_OPTIONS = {
     "get_if_exists": Option("True or False", of_type(bool), False, allows_none=False),
     "allow_out_of_order_execution": Option("True or False", of_type(bool)),
     "_actor_generator_backpressure_num_objects": _BACKPRESSURE,
-    "recovery": Option("'restart' or 'replay'", one_of("restart", "replay"), "restart"),
+    "recovery": Option("'restart' or 'replay'", one_of("restart", "replay"), "restart", no_effect="not there yet"),
 }
 
 METHOD_OPTIONS = {

@@ -6,7 +6,7 @@ What a value is made of is asked of the value itself, as pickle does; so a part 
 from types import FunctionType
 
 from raylite.exception_state import short_repr
-from raylite.serialization import pack
+from raylite.serialization import pack, reducer
 
 DEPTH = 5
 FEW = 32
@@ -87,7 +87,8 @@ def names_used(code, namespace):
 def parts_of_object(value):
     """What pickle would take of it: nothing if it refuses as a whole."""
     try:
-        reduced = value.__reduce_ex__(5)
+        reduce = reducer(type(value))
+        reduced = reduce(value) if reduce else value.__reduce_ex__(5)
     except Exception:
         return []
     if not isinstance(reduced, tuple):

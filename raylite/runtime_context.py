@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from raylite import lifecycle
 from raylite.actor import current_actor, rebuild_handle
-from raylite.ids import ActorID, JobID, NodeID, TaskID
+from raylite.ids import ActorID, JobID, NodeID, PlacementGroupID, TaskID
 from raylite.runtime import client as clients
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from raylite.actor import ActorHandle
 
 QUERY_ACTOR_NAME = 6
@@ -90,6 +92,63 @@ class RuntimeContext:
     def get_resource_ids(self) -> dict[str, list[str]]:
         return self.get_accelerator_ids()
 
+    def get_node_labels(self) -> dict[str, str]:
+        """The labels of the node, as given to `init`."""
+        return dict(lifecycle.setting("labels") or {})
+
+    def get_placement_group_id(self) -> None:
+        """The id of the placement group that this runs in: None, as there are none yet."""
+        return None
+
+    @property
+    def current_placement_group_id(self) -> PlacementGroupID:
+        return PlacementGroupID.nil()
+
+    @property
+    def should_capture_child_tasks_in_placement_group(self) -> bool:
+        """Whether tasks submitted here go to the placement group that this runs in: False, as it is in none."""
+        return False
+
+    @property
+    def runtime_env(self) -> dict[str, Any]:
+        """The runtime environment of the job, as given to `init`."""
+        return dict(lifecycle.setting("runtime_env") or {})
+
+    def get_runtime_env_string(self) -> str:
+        """The runtime environment as JSON."""
+        from json import dumps
+
+        return dumps(self.runtime_env)
+
+    def get_session_name(self) -> str:
+        """A name that no other runtime has."""
+        return f"session_{self.get_node_id()}"
+
+    def get_temp_dir(self) -> str:
+        """The folder for temporary files: the system's, as raylite has none of its own."""
+        from tempfile import gettempdir
+
+        return gettempdir()
+
+    @property
+    def gcs_address(self) -> str:
+        """The address of the runtime: 'local', as `init` returns it."""
+        return "local"
+
+    def get(self) -> dict[str, Any]:
+        """Ids and namespace: "job_id", "node_id", "namespace", in a task "task_id", in an actor "actor_id"."""
+        found = {"job_id": self.job_id, "node_id": self.node_id, "namespace": self.namespace}
+        if self.get_task_id():
+            found["task_id"] = self.task_id
+        if self.get_actor_id():
+            found["actor_id"] = self.actor_id
+        return found
+
+    def __getattr__(self, name: str) -> Any:
+        from raylite.absent import missing
+
+        raise missing("raylite.runtime_context.RuntimeContext", name)
+
     @property
     def namespace(self) -> str:
         """The job's namespace."""
@@ -112,3 +171,8 @@ class RuntimeContext:
         """Whether this is an actor that was restarted."""
         actor = current_actor()
         return actor is not None and actor.n_restarts > 0
+
+
+def get_runtime_context() -> RuntimeContext:
+    """Where this code runs (raylite.runtime_context.RuntimeContext)."""
+    return RuntimeContext()

@@ -19,6 +19,7 @@ cdef object _dumps = _pickle.dumps
 cdef object _loads = _pickle.loads
 cdef dict _packing = {}           # thread -> the Packed that it is filling
 cdef object _cloud = None
+cdef dict _reducers = {}          # class -> how the program wants its objects reduced (util.serialization)
 
 cdef enum:
     PLAIN_ITEMS = 1000            # larger containers are not searched for what needs cloudpickle
@@ -33,6 +34,22 @@ cdef object cloud():
         import cloudpickle
         _cloud = cloudpickle
     return _cloud
+
+
+def set_reducer(type cls not None, reduce):
+    """Have objects of exactly this class pickled as `reduce(object)` says, in this process; None: as without it."""
+    if reduce is None:
+        _reducers.pop(cls, None)
+        return
+    pickler = cloud().CloudPickler
+    if pickler.dispatch_table.maps[0] is not _reducers:
+        pickler.dispatch_table = pickler.dispatch_table.new_child(_reducers)
+    _reducers[cls] = reduce
+
+
+def reducer(type cls not None):
+    """What set_reducer was told for this class, or None."""
+    return _reducers.get(cls)
 
 
 cdef int is_plain(object value, int left, bint rich) except -1:
@@ -60,7 +77,7 @@ cdef int is_plain(object value, int left, bint rich) except -1:
             if left <= 0:
                 return 0
         return left
-    if not rich:
+    if not rich or t in _reducers:
         return 0
     if t.__name__ == "ndarray" and t.__module__ == "numpy":
         return left if not value.dtype.hasobject else 0

@@ -169,6 +169,23 @@ cdef class ObjectRef:
         """Whether the reference refers to nothing: never."""
         return False
 
+    @staticmethod
+    def size():
+        """The number of bytes of an id."""
+        return 20
+
+    def call_site(self):
+        """Where the reference was made: empty, as that is not kept; what Ray says unless told to keep it."""
+        return ""
+
+    def owner_address(self):
+        """The address of the process that the object belongs to: empty, as it belongs to its node."""
+        return b""
+
+    def tensor_transport(self):
+        """How tensors in the object travel: None, as all do through the object store."""
+        return None
+
     def future(self):
         """A concurrent.futures.Future that gets the object's value."""
         from raylite.futures import concurrent_future

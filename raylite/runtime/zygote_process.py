@@ -141,6 +141,7 @@ def settings(config, root, packages):
         "log_to_driver": config.log_to_driver,
         "packages": packages,
         "environment": job_environment(config, packages),
+        "runtime_env": dict(config.runtime_env),
     }
 
 

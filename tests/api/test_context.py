@@ -8,6 +8,7 @@ import re
 import socket
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -55,6 +56,42 @@ def test_the_context_of_the_driver(running):
     assert context.get_actor_id() is None
     assert context.get_accelerator_ids() == {"GPU": []}
     assert context.was_current_actor_reconstructed is False
+
+
+REST = """
+    get_node_labels get_placement_group_id current_placement_group_id should_capture_child_tasks_in_placement_group
+    runtime_env get_runtime_env_string get_session_name get_temp_dir gcs_address
+""".split()
+
+
+def rest_of_context():
+    context = raylite.get_runtime_context()
+    values = {name: getattr(context, name) for name in REST}
+    return {name: value() if callable(value) else value for name, value in values.items()}, context.get()
+
+
+def test_the_rest_of_the_context_is_that_of_the_runtime_in_every_process(leaves_nothing, tmp_path):
+    variables = {"env_vars": {"COLOUR": "red"}}
+    with raylite.init(num_cpus=1, namespace="space", labels={"rack": "a"}, runtime_env=variables):
+        rest, ids = rest_of_context()
+        assert rest == {
+            "get_node_labels": {"rack": "a"},
+            "get_placement_group_id": None,
+            "current_placement_group_id": raylite.PlacementGroupID.nil(),
+            "should_capture_child_tasks_in_placement_group": False,
+            "runtime_env": variables,
+            "get_runtime_env_string": json.dumps(variables),
+            "get_session_name": f"session_{raylite.get_runtime_context().get_node_id()}",
+            "get_temp_dir": tempfile.gettempdir(),
+            "gcs_address": "local",
+        }
+        context = raylite.get_runtime_context()
+        assert ids == {"job_id": context.job_id, "node_id": context.node_id, "namespace": "space"}
+
+        ref = raylite.remote(rest_of_context).remote()
+        rest_of_task, ids_of_task = raylite.get(ref)
+        assert rest_of_task == rest
+        assert ids_of_task == {**ids, "task_id": ref.task_id()}
 
 
 def test_the_context_of_a_task(running):

@@ -12,6 +12,7 @@ import sys
 import pytest
 
 import raylite
+from raylite.cli import COMMANDS
 from raylite.config import SETTINGS
 from raylite.options import TASK_OPTIONS
 from raylite.runtime_context import RuntimeContext
@@ -21,11 +22,14 @@ from tests.source.tree import sources
 API = "docs/api.md"
 ARCHITECTURE = "docs/architecture.md"
 FUNCTIONS = [name for name in raylite.__all__ if inspect.isfunction(getattr(raylite, name))]
+FUNCTIONS += [f"util.{name}" for name in raylite.util.__all__ if inspect.isfunction(getattr(raylite.util, name))]
 CLASSES = [name for name in raylite.__all__ if inspect.isclass(getattr(raylite, name))]
 PARTS = {
     "raylite/_core": "raylite._core",
     "raylite/runtime": "raylite.runtime",
     "raylite/util": "raylite.util",
+    "raylite/cli": "raylite.cli",
+    "raylite/as_ray": "raylite.as_ray",
     "raylite": "raylite",
 }
 
@@ -43,13 +47,14 @@ def members(cls):
 
 
 def test_every_public_name_has_its_place_in_the_reference():
-    assert {heading.partition("(")[0] for heading in headings(text_of(API))} >= set(raylite.__all__)
+    names = {*raylite.__all__, *(f"util.{name}" for name in raylite.util.__all__)}
+    assert {heading.partition("(")[0] for heading in headings(text_of(API))} >= names
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_the_signature_in_the_reference_is_the_function_s(name):
     [heading] = [heading for heading in headings(text_of(API)) if heading.partition("(")[0] == name]
-    assert heading == f"{name}{without_types(inspect.signature(getattr(raylite, name)))}"
+    assert heading == f"{name}{without_types(inspect.signature(attrgetter(name)(raylite)))}"
 
 
 def without_types(signature):
@@ -103,6 +108,13 @@ def test_the_options_of_tasks_are_those_of_the_table():
     assert listed == {name: (option.takes, repr(option.default)) for name, option in TASK_OPTIONS.items()}
 
 
+def test_what_has_no_effect_is_said_to_have_none():
+    rows = {row["option"].strip("`"): row["means"] for row in table_with(text_of(API), "option", "takes")}
+    assert {name for name, means in rows.items() if "no effect" in means} == {
+        name for name, option in TASK_OPTIONS.items() if option.no_effect
+    } | {"runtime_env"}  # which is refused
+
+
 def test_the_options_of_init_are_those_of_the_table():
     rows = table_with(text_of(API), "option", "variable")
     listed = {row["option"].strip("`"): (row["variable"].strip("`"), row["takes"]) for row in rows}
@@ -114,6 +126,11 @@ def test_the_exceptions_of_the_reference_exist():
     assert [
         name for name in names if not issubclass(getattr(raylite.exceptions, name), raylite.exceptions.RayError)
     ] == []
+
+
+def test_the_commands_are_those_of_the_table():
+    rows = table_with(section(API, "The command line"), "command", "does")
+    assert {row["command"].strip("`").split()[1] for row in rows} == set(COMMANDS)
 
 
 # ---- the map ----
