@@ -787,7 +787,7 @@ class World:
                 self.acknowledge()
                 moved = True
             self.tick(p.STALL_NS)
-            idle_rounds = 0 if moved or idle_rounds == 2 and self.unblock_an_actor() else idle_rounds + 1
+            idle_rounds = 0 if moved or (idle_rounds == 2 and self.unblock_an_actor()) else idle_rounds + 1
 
     def check_drained(self) -> None:
         """Every task has ended, every call has been answered."""

@@ -8,7 +8,6 @@ submits it, changed by its own `runtime_env`: variables are added, the rest take
 from __future__ import annotations
 
 import os
-import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -181,7 +181,9 @@ def checked_bundles(bundles: Any) -> list[dict[str, int]]:
     from raylite.options import to_memory_units, to_units
 
     if not isinstance(bundles, list) or not bundles:
-        raise ValueError(f'Bundles must be a non-empty list of dicts, as in [{{"CPU": 1}}, {{"GPU": 1}}], not {bundles!r}.')
+        raise ValueError(
+            f'Bundles must be a non-empty list of dicts, as in [{{"CPU": 1}}, {{"GPU": 1}}], not {bundles!r}.'
+        )
     out = []
     for bundle in bundles:
         if not isinstance(bundle, dict) or not all(isinstance(name, str) and name for name in bundle):
@@ -191,7 +193,9 @@ def checked_bundles(bundles: Any) -> list[dict[str, int]]:
             raise ValueError("The resource 'bundle' is every bundle's own: give it another name.")
         for name, quantity in bundle.items():
             try:
-                units[name] = to_memory_units(quantity) if name in ("memory", "object_store_memory") else to_units(quantity)
+                units[name] = (
+                    to_memory_units(quantity) if name in ("memory", "object_store_memory") else to_units(quantity)
+                )
                 if name == "GPU" and units[name] > UNITS_PER_ONE and units[name] % UNITS_PER_ONE:
                     raise ValueError("GPU quantities greater than 1 must be whole numbers")
             except (TypeError, ValueError) as error:
@@ -294,7 +298,7 @@ def row_of(group: str, name: str, bundles: list[dict[str, float]], strategy: str
         "name": name.rpartition("\x1f")[2],
         "full_name": name,
         "bundles": dict(enumerate(bundles)),
-        "bundles_to_node_id": {i: node for i in range(len(bundles))},
+        "bundles_to_node_id": dict.fromkeys(range(len(bundles)), node),
         "strategy": strategy,
         "state": state,
         "stats": {},

@@ -100,7 +100,7 @@ def test_an_argument_of_init_that_is_an_error():
         def get(self):
             return self.value
 
-    with pytest.raises(ActorDiedError, match="an argument of its creation"):
+    with pytest.raises(ActorDiedError, match="an argument of its __init__"):
         raylite.get(Takes.remote(fail.remote()).get.remote())
 
 

@@ -254,14 +254,16 @@ def test_files_that_can_be_run_still_can(one_cpu, tmp_path):
 
 def test_packages_files_and_imported_modules(one_cpu, tmp_path, monkeypatch):
     package = tmp_path / "some_package"
-    folder(package, **{"__init____py": "from some_package.part import VALUE", "part__py": "VALUE = 'package'"})
+    folder(package, __init____py="from some_package.part import VALUE", part__py="VALUE = 'package'")
     (tmp_path / "single_file.py").write_text("VALUE = 'file'")
     folder(tmp_path / "of_driver", imported_one__py="VALUE = 'imported'")
     monkeypatch.syspath_prepend(str(tmp_path / "of_driver"))
     imported = importlib.import_module("imported_one")
     monkeypatch.undo()
     given = {"py_modules": [str(package), tmp_path / "single_file.py", imported]}
-    asked = [value_of.options(runtime_env=given).remote(name) for name in ("some_package", "single_file", "imported_one")]
+    asked = [
+        value_of.options(runtime_env=given).remote(name) for name in ("some_package", "single_file", "imported_one")
+    ]
     assert raylite.get(asked) == ["package", "file", "imported"]
     with pytest.raises(ModuleNotFoundError):
         raylite.get(value_of.remote("some_package"))

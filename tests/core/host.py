@@ -140,7 +140,9 @@ class Host:
         """The actor's `__init__` has returned."""
         return self.finish(actor, count=0)
 
-    def call(self, task: str, actor: str, client: int = DRIVER, *, group: int = 0, flags: int = 0, **options) -> list[str]:
+    def call(
+        self, task: str, actor: str, client: int = DRIVER, *, group: int = 0, flags: int = 0, **options
+    ) -> list[str]:
         """A call of a method; the rest goes to submit()."""
         more = p.call(self.task(actor), group=group)
         return self.submit(task, client, needs={}, more=more, flags=flags | p.SUBMIT_CALL, **options)

@@ -54,7 +54,7 @@ def test_every_public_name_has_its_place_in_the_reference():
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_the_signature_in_the_reference_is_the_function_s(name):
     [heading] = [heading for heading in headings(text_of(API)) if heading.partition("(")[0] == name]
-    assert heading == f"{name}{without_types(inspect.signature(attrgetter(name)(raylite)))}"
+    assert heading == f"{name}{without_types(inspect.signature(operator.attrgetter(name)(raylite)))}"
 
 
 def without_types(signature):

@@ -124,9 +124,7 @@ def test_with_few_of_them_a_call_is_made_or_says_why_not():
 
 
 def test_a_run_is_repeated_event_for_event():
-    first, second = (
-        sim.run(run_random, 7, 3, 3, seed=7, worker_crash=0.05, num_cpus=2, record=True) for _ in range(2)
-    )
+    first, second = (sim.run(run_random, 7, 3, 3, seed=7, worker_crash=0.05, num_cpus=2, record=True) for _ in range(2))
     assert first.events == second.events and len(first.events) > 50
     assert (first.trace_hash, first.virtual_s) == (second.trace_hash, second.virtual_s)
     assert sim.run(run_random, 7, 3, 3, seed=8, worker_crash=0.05, num_cpus=2).trace_hash != first.trace_hash
