@@ -137,7 +137,17 @@ class Host:
         """The actor's `__init__` has returned."""
         return self.finish(actor, count=0)
 
-    def call(self, task: str, actor: str, client: int = DRIVER, *, group: int = 0, flags: int = 0, **options) -> list[str]:
+    def make(self, actor: str, **options) -> Host:
+        """Create an actor and its process, whose process id is 1000 more than its number; `__init__` returns."""
+        self.create(actor, **options)
+        worker = self.runs[actor].client
+        self.attach(worker, process=1000 + worker)
+        self.made(actor)
+        return self
+
+    def call(
+        self, task: str, actor: str, client: int = DRIVER, *, group: int = 0, flags: int = 0, **options
+    ) -> list[str]:
         """A call of a method; the rest goes to submit()."""
         more = p.call(self.task(actor), group=group)
         return self.submit(task, client, needs={}, more=more, flags=flags | p.SUBMIT_CALL, **options)
@@ -317,6 +327,12 @@ class Host:
         """The command of this kind that the last event led to."""
         [found] = [command for command in self.commands if command.kind == kind]
         return found
+
+    def error_of(self, task: str) -> tuple[int, list[str]]:
+        """The code and the fields of the text of a system error that is the result of this task."""
+        self.get(task)
+        code, text = p.read_envelope(self.last(p.CMD_VALUE).payload).error
+        return code, text.split("\x1f")
 
     def run_of(self, task: str) -> p.Run:
         """What the last event's message to run this task says."""

@@ -48,7 +48,7 @@ def run_random(seed, max_restarts, max_task_retries):
     make = Log.options(max_restarts=max_restarts, max_task_retries=max_task_retries)
     logs = [make.remote(name) for name in "xy"]
 
-    def call(caller, number):
+    def call(logs, caller, number):
         first, second = rng.sample(logs, 2)
         kind = rng.choice(("plain", "plain", "waits", "asks", "streams"))
         if kind == "waits":
@@ -68,7 +68,7 @@ def run_random(seed, max_restarts, max_task_retries):
     refs = [caller.remote(logs, name) for name in "ab"]
     if rng.random() < 0.3:
         raylite.kill(rng.choice(logs), no_restart=False)
-    refs += [call("driver", i) for i in range(12)]
+    refs += [call(logs, "driver", i) for i in range(12)]
     del logs
     outcomes = [outcome(ref) for ref in refs]
     return [each for group in outcomes[:2] for each in (group if isinstance(group, list) else [group])] + outcomes[2:]
@@ -124,9 +124,7 @@ def test_with_few_of_them_a_call_is_made_or_says_why_not():
 
 
 def test_a_run_is_repeated_event_for_event():
-    first, second = (
-        sim.run(run_random, 7, 3, 3, seed=7, worker_crash=0.05, num_cpus=2, record=True) for _ in range(2)
-    )
+    first, second = (sim.run(run_random, 7, 3, 3, seed=7, worker_crash=0.05, num_cpus=2, record=True) for _ in range(2))
     assert first.events == second.events and len(first.events) > 50
     assert (first.trace_hash, first.virtual_s) == (second.trace_hash, second.virtual_s)
     assert sim.run(run_random, 7, 3, 3, seed=8, worker_crash=0.05, num_cpus=2).trace_hash != first.trace_hash
