@@ -478,8 +478,8 @@ class World:
         new.name = f"{frame.task.name}-{frame.n_submitted}"
         frame.n_submitted += 1
         child = self.tasks.get(new.name, new)
-        if child.makes is not None or child.actor not in ("", *frame.references):
-            new.name += f"~{frame.attempt}" if frame.attempt else ""  # an actor is made once only
+        if child.makes is not None or child.actor:  # which happen again when their parent runs again
+            new.name += f"~{frame.attempt}" if frame.attempt else ""
             child = self.tasks.get(new.name, new)
         self.submit(worker, child, confirm=frame.attempt > 0)
         frame.references += child.results()

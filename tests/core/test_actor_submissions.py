@@ -35,6 +35,16 @@ def test_the_id_of_an_actor_is_no_other_tasks(alive):
     assert alive.sizes() == sizes
 
 
+def test_a_call_that_has_ended_is_made_again_by_a_parent_that_runs_again(alive):
+    """Its actor may have been made anew under the same id, and have forgotten the call."""
+    alive.call("c", "A", confirm=True)
+    assert alive.call("c", "A", confirm=True) == ["ready for 1 []"]  # it is under way
+    alive.finish("c")
+    assert alive.call("c", "A", confirm=True) == ["ready for 1! []"]
+    assert alive.commands[0].aux == p.SUBMIT_TAKEN
+    assert alive.call("c'", "A", confirm=True) == ["ready for 1 []", "call c' on 2"]
+
+
 def test_the_id_of_a_task_is_no_actors(wide):
     wide.submit("a")
     assert wide.create("a", confirm=True, digest=1) == ["ready for 1! []"]
