@@ -137,14 +137,6 @@ class Host:
         """The actor's `__init__` has returned."""
         return self.finish(actor, count=0)
 
-    def make(self, actor: str, **options) -> Host:
-        """Create an actor and its process, whose process id is 1000 more than its number; `__init__` returns."""
-        self.create(actor, **options)
-        worker = self.runs[actor].client
-        self.attach(worker, process=1000 + worker)
-        self.made(actor)
-        return self
-
     def call(
         self, task: str, actor: str, client: int = DRIVER, *, group: int = 0, flags: int = 0, **options
     ) -> list[str]:
@@ -155,6 +147,14 @@ class Host:
     def leave(self, task: str) -> list[str]:
         """A call ends its actor, by the actor's own wish."""
         return self.finish(task, count=0, flags=p.FINISHED_EXITS)
+
+    def make(self, actor: str, **options) -> Host:
+        """Create an actor and its process, whose process id is 1000 more than its number; `__init__` returns."""
+        self.create(actor, **options)
+        worker = self.runs[actor].client
+        self.attach(worker, process=1000 + worker)
+        self.made(actor)
+        return self
 
     def kill(self, actor: str, *, no_restart: bool = True, client: int = DRIVER) -> list[str]:
         flags = p.KILL_NO_RESTART if no_restart else 0
