@@ -45,6 +45,14 @@ def test_a_call_that_has_ended_is_made_again_by_a_parent_that_runs_again(alive):
     assert alive.call("c'", "A", confirm=True) == ["ready for 1 []", "call c' on 2"]
 
 
+def test_a_creation_that_is_declined_is_given_out_again(wide):
+    wide.create("A")
+    assert wide.declined("A", flags=p.DECLINED_NO_FUNCTION) == ["make A on 2"]
+    assert wide.run_of("A").function_body
+    wide.call("c", "A")
+    assert wide.made("A") == ["call c on 2"]
+
+
 def test_the_id_of_a_task_is_no_actors(wide):
     wide.submit("a")
     assert wide.create("a", confirm=True, digest=1) == ["ready for 1! []"]
