@@ -9,7 +9,8 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from property_tests.world import Actor, Task, World, creator_of, object_of
+from property_tests.parts import Actor, Task, creator_of, object_of
+from property_tests.world import World
 from tests.core import protocol as p
 
 RESOURCES = {"CPU": 3, "GPU": 2, "x": 1}

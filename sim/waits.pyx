@@ -12,7 +12,8 @@ from raylite._core.node cimport Node
 from raylite._core.objects cimport object_ready, objects_find
 from raylite._core.resources cimport UNIT
 from raylite._core.state cimport NodeState, Request
-from raylite._core.task_table cimport is_call, LISTED_CALLER, TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_WAITING, TaskRow, tasks_find
+from raylite._core.task_table cimport is_call, LISTED_CALLER, TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_WAITING, \
+    TaskRow, tasks_find
 
 cdef enum:
     LINES_MOST = 50

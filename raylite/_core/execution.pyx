@@ -89,6 +89,9 @@ cdef bint accept_again(NodeState* n, const Message* m, const SubmitHeader* h) no
     if row == NULL:
         if h.n_returns == STREAMING or not results_exist(n, m.object.task, <uint32_t> h.n_returns):
             return False
+        if m.flags & SUBMIT_CONFIRM and h.flags & SUBMIT_CALL:
+            confirm(n, m, SUBMIT_TAKEN)   # a parent that runs again calls again: its actor may be a new one
+            return True
         count = <uint32_t> h.n_returns
     elif row.digest != h.digest:
         confirm(n, m, SUBMIT_TAKEN)

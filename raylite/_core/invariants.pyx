@@ -11,7 +11,8 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t, uint8_t
 from libcpp.unordered_map cimport unordered_map
 from libcpp.map cimport map as ordered_map
 from libcpp.vector cimport vector
-from raylite._core.actor_table cimport ACTOR_ALIVE, ACTOR_DEAD, ActorRow, actors_find, CallGroup, CallList
+from raylite._core.actor_table cimport ACTOR_ALIVE, ACTOR_DEAD, ActorRow, actors_find, CallGroup, CallList, \
+    CALLS_AHEAD
 from raylite._core.arena cimport arena_block, Block, Segment
 from raylite._core.envelope cimport blob_data, envelope_refs, EnvelopeHeader
 from raylite._core.ids cimport ACTOR_INDEX, object_id, ObjectId, same_task, TaskId
@@ -268,11 +269,14 @@ cdef const char* check_queues(NodeState* n) noexcept nogil:
 
 
 cdef bint list_holds(const CallList* list, uint8_t listed, const ActorRow* actor, uint64_t* n_calls) noexcept nogil:
-    """Whether the calls in a list are the actor's, and think that they are in it."""
+    """Whether the calls in a list are the actor's, think that they are in it, and are in a state for it."""
     cdef const TaskRow* row = list.head
     cdef uint64_t n_listed = 0
     while row != NULL:
         if row.listed != listed or not same_task(row.actor, actor.id) or (row.next == NULL and list.tail != row):
+            return False
+        if row.state == TASK_WAITING and (listed == LISTED_READY or listed == LISTED_SENT) \
+                or row.state == TASK_READY and (listed == LISTED_WAITING or listed == LISTED_SENT):
             return False
         n_listed += 1
         row = row.next
@@ -293,6 +297,28 @@ cdef const char* check_group(const CallGroup* group) noexcept nogil:
         row = row.next
     if n_running != group.n_running or n_running > group.limit or first_placed != group.next_to_run:
         return b"a concurrency group miscounts the calls that run"
+    return NULL
+
+
+cdef bint sends_all(const ActorRow* actor, const Worker* w) noexcept nogil:
+    """Whether no call waits that could be sent."""
+    cdef size_t i
+    for i in range(actor.groups.size()):
+        if actor.groups[i].ready.head != NULL and not w.stopping \
+                and actor.groups[i].sent.size < <uint64_t> actor.groups[i].limit + CALLS_AHEAD:
+            return False
+    return True
+
+
+cdef const char* check_dedicated(NodeState* n, const Worker* w) noexcept nogil:
+    """A worker taken by an actor serves it, makes it, or is on its way out."""
+    cdef ActorRow* actor = actors_find(&n.actors, w.actor)
+    cdef TaskRow* creation = tasks_find(&n.tasks, w.actor)
+    if not w.dedicated or w.stopping or actor != NULL and actor.worker == w.client:
+        return NULL
+    if w.settled or creation == NULL or creation.worker != w.client \
+            or creation.state != TASK_RUNNING and creation.state != TASK_BLOCKED:
+        return b"an actor's worker is left over"
     return NULL
 
 
@@ -328,6 +354,10 @@ cdef const char* check_actor(NodeState* n, ActorRow* actor) noexcept nogil:
             return found
     if n_calls != actor.n_unfinished:
         return b"an actor miscounts its calls"
+    if w != NULL and not sends_all(actor, w):
+        return b"a call that could be sent to its actor is not"
+    if actor.ending and n_calls == 0 and (creation == NULL or creation.worker == 0):
+        return b"an actor that nobody can call is not ended"
     return NULL
 
 
@@ -335,6 +365,10 @@ cdef const char* check_actors(NodeState* n) noexcept nogil:
     cdef unordered_map[TaskId, TaskRow].iterator t = n.tasks.rows.begin()
     cdef const char* found
     cdef ActorRow* actor
+    for worker in n.scheduler.workers:
+        found = check_dedicated(n, &worker.second)
+        if found != NULL:
+            return found
     for entry in n.actors.rows:
         found = check_actor(n, actors_find(&n.actors, entry.first))
         if found != NULL:

@@ -25,3 +25,15 @@ def make_host():
 def host(make_host):
     """A host with one CPU."""
     return make_host()
+
+
+@pytest.fixture
+def wide(make_host):
+    """A host with eight CPUs."""
+    return make_host({"CPU": 8})
+
+
+@pytest.fixture
+def alive(wide):
+    """The same, with an actor "A" on worker 2."""
+    return wide.make("A")

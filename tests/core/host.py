@@ -151,6 +151,14 @@ class Host:
         """A call ends its actor, by the actor's own wish."""
         return self.finish(task, count=0, flags=p.FINISHED_EXITS)
 
+    def make(self, actor: str, **options) -> Host:
+        """Create an actor and its process, whose process id is 1000 more than its number; `__init__` returns."""
+        self.create(actor, **options)
+        worker = self.runs[actor].client
+        self.attach(worker, process=1000 + worker)
+        self.made(actor)
+        return self
+
     def kill(self, actor: str, *, no_restart: bool = True, client: int = DRIVER) -> list[str]:
         flags = p.KILL_NO_RESTART if no_restart else 0
         return self.send(p.EV_KILL, client, object=self.object(f"{actor}@"), flags=flags)
@@ -336,6 +344,12 @@ class Host:
         """The command of this kind that the last event led to."""
         [found] = [command for command in self.commands if command.kind == kind]
         return found
+
+    def error_of(self, task: str) -> tuple[int, list[str]]:
+        """The code and the fields of the text of a system error that is the result of this task."""
+        self.get(task)
+        code, text = p.read_envelope(self.last(p.CMD_VALUE).payload).error
+        return code, text.split("\x1f")
 
     def run_of(self, task: str) -> p.Run:
         """What the last event's message to run this task says."""

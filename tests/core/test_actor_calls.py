@@ -12,25 +12,6 @@ from tests.core.host import DRIVER, MS, OTHER
 FUNCTION_ONLY = {"objects": 1, "functions": 1, "inline_bytes": 43}
 
 
-@pytest.fixture
-def wide(make_host):
-    """A host with eight CPUs."""
-    return make_host({"CPU": 8})
-
-
-@pytest.fixture
-def alive(wide):
-    """The same, with an actor "A" on worker 2."""
-    return make(wide, "A")
-
-
-def make(host, actor, **options):
-    host.create(actor, **options)
-    host.attach(host.runs[actor].client)
-    host.made(actor)
-    return host
-
-
 def sent(said):
     """The calls that were sent, in order."""
     return [line.split()[1] for line in said if line.startswith("call ")]
@@ -103,7 +84,7 @@ def test_the_caller_is_the_task_and_not_the_process(alive):
 
 
 def test_another_actors_calls_pass_by(alive):
-    make(alive, "B")
+    alive.make("B")
     alive.submit("a")
     alive.call("c1", "A", refs=["a"])
     assert alive.call("d1", "B") == ["call d1 on 3"]
@@ -134,7 +115,7 @@ def test_a_call_with_a_failed_argument_fails_at_once_whatever_comes_before_it(al
 
 
 def test_out_of_order_a_call_waits_for_its_own_arguments_only(wide):
-    make(wide, "A", actor_flags=p.ACTOR_OUT_OF_ORDER)
+    wide.make("A", actor_flags=p.ACTOR_OUT_OF_ORDER)
     wide.submit("a")
     wide.call("c1", "A", refs=["a"])
     assert wide.call("c2", "A") == ["call c2 on 2"]
@@ -172,7 +153,7 @@ def test_calls_that_have_ended_can_be_repeated_once_nobody_holds_their_result(al
 
 
 def test_a_group_runs_as_many_as_its_limit(wide):
-    make(wide, "A", groups=(2,))
+    wide.make("A", groups=(2,))
     for i in range(4):
         assert wide.call(f"c{i}", "A") == [f"call c{i} on 2"]
     assert states(wide, "c0", "c1", "c2", "c3") == ["RUNNING", "RUNNING", "PLACED", "PLACED"]
@@ -182,7 +163,7 @@ def test_a_group_runs_as_many_as_its_limit(wide):
 
 def test_calls_may_end_in_any_order(wide):
     """The worker knows better which of them it has begun."""
-    make(wide, "A", groups=(1,))
+    wide.make("A", groups=(1,))
     for i in range(4):
         wide.call(f"c{i}", "A")
     wide.get("c2")
@@ -195,7 +176,7 @@ def test_calls_may_end_in_any_order(wide):
 
 
 def test_groups_do_not_wait_for_each_other(wide):
-    make(wide, "A", groups=(1, 1))
+    wide.make("A", groups=(1, 1))
     wide.call("c1", "A")
     wide.call("c2", "A")
     assert wide.call("d1", "A", group=1) == ["call d1 on 2 in group 1"]
@@ -204,7 +185,7 @@ def test_groups_do_not_wait_for_each_other(wide):
 
 @pytest.mark.parametrize("limit", [1, 3])
 def test_so_many_are_sent_ahead_and_no_more(wide, limit):
-    make(wide, "A", groups=(limit,))
+    wide.make("A", groups=(limit,))
     most = limit + p.CALLS_AHEAD
     said = [wide.call(f"c{i}", "A") for i in range(most + 2)]
     assert all(said[:most])
@@ -216,7 +197,7 @@ def test_so_many_are_sent_ahead_and_no_more(wide, limit):
 
 
 def test_a_full_group_holds_up_no_other(wide):
-    make(wide, "A", groups=(1, 1))
+    wide.make("A", groups=(1, 1))
     for i in range(2 + p.CALLS_AHEAD):
         wide.call(f"c{i}", "A")
     assert wide.call("d", "A", group=1) == ["call d on 2 in group 1"]
@@ -365,7 +346,7 @@ def test_a_call_that_waits_for_one_before_it_is_cancelled(alive):
 
 
 def test_out_of_order_a_waiting_call_is_cancelled(wide):
-    make(wide, "A", actor_flags=p.ACTOR_OUT_OF_ORDER)
+    wide.make("A", actor_flags=p.ACTOR_OUT_OF_ORDER)
     wide.submit("a")
     wide.call("c", "A", refs=["a"])
     wide.get("c")
@@ -421,7 +402,7 @@ def test_a_cancelled_call_is_not_tried_again(alive):
 
 @pytest.mark.parametrize("started", [1, 2])
 def test_a_cancelled_call_does_not_go_to_the_next_process_whether_it_was_begun_or_not(wide, started):
-    make(wide, "A", max_restarts=1)
+    wide.make("A", max_restarts=1)
     wide.call("c", "A", max_retries=1)
     wide.cancel("c")
     wide.get("c")
@@ -446,7 +427,7 @@ def test_calls_are_cancelled_with_the_task_that_made_them(alive):
 
 
 def test_an_actor_takes_so_many_pending_calls_and_no_more(wide):
-    make(wide, "A", max_pending=2)
+    wide.make("A", max_pending=2)
     for task in ("c1", "c2"):
         assert wide.call(task, "A", confirm=True) == ["ready for 1 []", f"call {task} on 2"]
     sizes = wide.sizes()
@@ -465,7 +446,7 @@ def test_calls_that_wait_count_as_pending(wide):
 
 def test_a_dead_actor_takes_any_number(wide):
     """Each hears that it is dead."""
-    make(wide, "A", max_pending=0)
+    wide.make("A", max_pending=0)
     assert wide.call("c1", "A", confirm=True) == ["ready for 1! []"]
     wide.kill("A")
     assert wide.call("c1", "A", confirm=True) == ["ready for 1 []"]
@@ -481,7 +462,7 @@ def cpus(host):
 
 def test_a_call_that_blocks_lends_the_actors_cpu(make_host):
     host = make_host({"CPU": 1})
-    make(host, "A", needs={"CPU": 1})
+    host.make("A", needs={"CPU": 1})
     host.call("c", "A")
     assert cpus(host) == 0
     assert host.submit("a", 2, parent="c") == []
@@ -494,7 +475,7 @@ def test_a_call_that_blocks_lends_the_actors_cpu(make_host):
 
 def test_two_calls_that_block_lend_it_once(make_host):
     host = make_host({"CPU": 1})
-    make(host, "A", needs={"CPU": 1}, groups=(2,))
+    host.make("A", needs={"CPU": 1}, groups=(2,))
     for task in ("c1", "c2"):
         host.call(task, "A")
     host.submit("a")
@@ -525,7 +506,7 @@ def test_a_get_begun_by_init_that_outlives_it_lends_until_it_ends(make_host):
 
 def test_an_actor_that_blocks_runs_nothing_in_place(make_host):
     host = make_host({"CPU": 4}, worker_cap=1)
-    make(host, "A")
+    host.make("A")
     host.call("c", "A")
     host.submit("a", 2, parent="c")
     host.submit("b", 2, parent="c")

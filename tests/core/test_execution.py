@@ -11,12 +11,6 @@ LONG = 10 * MS
 FUNCTION_ONLY = {"objects": 1, "functions": 1, "inline_bytes": 43}
 
 
-@pytest.fixture
-def wide(make_host):
-    """A host with eight CPUs."""
-    return make_host({"CPU": 8})
-
-
 # ---- arguments -------------------------------------------------------------------------------------------------
 
 

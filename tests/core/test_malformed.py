@@ -14,7 +14,7 @@ DAMAGES = 400
 
 
 def busy_host() -> Host:
-    """A node in the middle of things: tasks in each state, a stream, values in the arena, requests, a lease."""
+    """A node in the middle of things: tasks and actors in each state, a stream, values in the arena, requests, a lease."""
     host = Host({"CPU": 2, "GPU": 1}, object_store_bytes=1 << 24, segment_bytes=1 << 20)
     host.attach(OTHER, p.CLIENT_DRIVER)
     host.submit("a", n_returns=2, max_retries=1)
@@ -29,6 +29,12 @@ def busy_host() -> Host:
     host.wait("a", "b", count=2)
     host.next("s.2")
     host.lease(100)
+    host.make("A", max_restarts=1, groups=(1, 2))
+    host.create("B", needs={"GPU": 3})
+    for task, refs, group in (("c1", [], 0), ("c2", [], 0), ("d1", [], 1), ("c3", ["b"], 0), ("c4", [], 0)):
+        host.call(task, "A", refs=refs, group=group, max_retries=1)
+    host.call("e", "B")
+    host.get("c4", "e")
     return host
 
 
@@ -114,6 +120,7 @@ def test_random_bytes_do_not_crash_it(kind):
     random = Random(kind)
     host = busy_host()
     ids = host.objects(["a", "a.1", "s", "s.1", "s.9", "b", "ready", "root!1", "root!2", "f()", "unknown"])
+    ids += host.objects(["A@", "B@", "c1", "c2", "d1", "c3", "c4", "e"])
     for _ in range(DAMAGES):
         payload = b"".join(random.next().to_bytes(8, "little") for _ in range(random.below(40)))
         host.node.handle(

@@ -148,8 +148,7 @@ def dies(raylite):
     raylite.get([killed.work.remote(), crasher.work.remote(), leaver.work.remote()])
     raylite.kill(killed)
     shown = [type_of(raylite, each.work.remote()) for each in (unborn, killed, refused)]
-    for ref in (leaver.leave.remote(), crasher.crash.remote()):
-        shown.append(type_of(raylite, ref))
+    shown += [type_of(raylite, ref) for ref in (leaver.leave.remote(), crasher.crash.remote())]
     return shown, [type_of(raylite, each.work.remote()) for each in (unborn, leaver, crasher)]
 
 

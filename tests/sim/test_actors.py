@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 
 import pytest
 
@@ -48,7 +49,7 @@ def run_random(seed, max_restarts, max_task_retries):
     make = Log.options(max_restarts=max_restarts, max_task_retries=max_task_retries)
     logs = [make.remote(name) for name in "xy"]
 
-    def call(caller, number):
+    def call(logs, caller, number):
         first, second = rng.sample(logs, 2)
         kind = rng.choice(("plain", "plain", "waits", "asks", "streams"))
         if kind == "waits":
@@ -68,7 +69,7 @@ def run_random(seed, max_restarts, max_task_retries):
     refs = [caller.remote(logs, name) for name in "ab"]
     if rng.random() < 0.3:
         raylite.kill(rng.choice(logs), no_restart=False)
-    refs += [call("driver", i) for i in range(12)]
+    refs += [call(logs, "driver", i) for i in range(12)]
     del logs
     outcomes = [outcome(ref) for ref in refs]
     return [each for group in outcomes[:2] for each in (group if isinstance(group, list) else [group])] + outcomes[2:]
@@ -207,6 +208,40 @@ def test_what_is_behind_an_exit_is_not_made(log):
 
     assert sim.run(program).value == [None, "ActorDiedError", "ActorDiedError", "ActorDiedError"]
     assert log == ["worked"]
+
+
+def test_a_parent_that_runs_again_makes_its_actor_and_calls_it_again():
+    """Also where the result of a call of its first attempt is still held."""
+
+    def program():
+        @raylite.remote
+        class Counter:
+            def __init__(self, n=0):
+                self.n = n
+
+            def next(self):
+                self.n += 1
+                return self.n
+
+        @raylite.remote
+        class Keeper:
+            def keep(self, refs):
+                self.refs = refs
+
+        @raylite.remote(max_retries=1)
+        def parent(keeper):
+            counter = Counter.remote()
+            first = counter.next.remote()
+            raylite.get(keeper.keep.remote([first]))
+            value = raylite.get(counter.next.remote())
+            if raylite.get_runtime_context().get_attempt_number() == 0:
+                sim.cost(1.0)
+                sys.exit(1)
+            return value
+
+        return raylite.get(parent.remote(Keeper.remote()))
+
+    assert sim.run(program).value == 2
 
 
 CONCURRENT = "runs actors whose calls run one by one"
