@@ -31,10 +31,10 @@ _NAMES = {
     "raylite.actor": ("get_actor", "kill", "method"),
     "raylite.runtime.client": ("ObjectRef",),
     "raylite.generator": ("ObjectRefGenerator",),
-    "raylite.ids": ("ActorID", "JobID", "NodeID", "TaskID", "WorkerID"),
+    "raylite.ids": ("ActorID", "JobID", "NodeID", "PlacementGroupID", "TaskID", "WorkerID"),
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
-_MODULES = ("actor", "exceptions", "sim")
+_MODULES = ("actor", "exceptions", "runtime_env", "sim", "util")
 
 __all__ = ["__version__", "exceptions", *_HOME]  # noqa: PLE0604
 
@@ -82,6 +82,7 @@ if TYPE_CHECKING:
     from raylite.ids import ActorID as ActorID
     from raylite.ids import JobID as JobID
     from raylite.ids import NodeID as NodeID
+    from raylite.ids import PlacementGroupID as PlacementGroupID
     from raylite.ids import TaskID as TaskID
     from raylite.ids import WorkerID as WorkerID
     from raylite.lifecycle import init as init

@@ -8,7 +8,6 @@ submits it, changed by its own `runtime_env`: variables are added, the rest take
 from __future__ import annotations
 
 import os
-import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,11 +59,9 @@ def describe(fields: Mapping[str, Any], base: Mapping[str, Any], store: str) -> 
     return description
 
 
-def number_for(client: Client, fields: Mapping[str, Any] | None) -> int:
+def number_for(client: Client, fields: Mapping[str, Any]) -> int:
     """The number of the environment of what `client` submits with this runtime_env. Errors as describe."""
     own = client.environment
-    if not fields:
-        return own.number if own is not None else 0
     if own is None:
         from raylite.exceptions import RuntimeEnvSetupError
 

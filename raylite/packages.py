@@ -148,7 +148,9 @@ class Copy:
             while chunk := file.read(CHUNK_BYTES):
                 self.n_bytes += len(chunk)
                 if self.n_bytes > MOST_BYTES:
-                    raise OSError(f"it has more than {MOST_BYTES >> 20} MiB; name in `excludes` what workers do not need")
+                    raise OSError(
+                        f"it has more than {MOST_BYTES >> 20} MiB; name in `excludes` what workers do not need"
+                    )
                 self.digest.update(chunk)
                 out.write(chunk)
             os.fchmod(out.fileno(), mode)

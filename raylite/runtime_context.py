@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from raylite import lifecycle
 from raylite.actor import current_actor, rebuild_handle
-from raylite.ids import ActorID, JobID, NodeID, TaskID
+from raylite.ids import ActorID, JobID, NodeID, PlacementGroupID, TaskID
 from raylite.runtime import client as clients
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from raylite.actor import ActorHandle
+    from raylite.runtime_env import RuntimeEnv
 
 QUERY_ACTOR_NAME = 6
 
@@ -89,6 +90,37 @@ class RuntimeContext:
 
     def get_resource_ids(self) -> dict[str, list[str]]:
         return self.get_accelerator_ids()
+
+    def get_placement_group_id(self) -> str | None:
+        """The id of the placement group that the running task or actor is in, in hexadecimal; None outside of any."""
+        task = clients.current_task()
+        return None if task is None or task.group is None else task.group.hex()
+
+    @property
+    def current_placement_group_id(self) -> PlacementGroupID:
+        """That id; of nothing outside of any group."""
+        group = self.get_placement_group_id()
+        return PlacementGroupID.nil() if group is None else PlacementGroupID.from_hex(group)
+
+    @property
+    def should_capture_child_tasks_in_placement_group(self) -> bool:
+        """Whether what the running task or actor submits goes into its placement group."""
+        task = clients.current_task()
+        return task is not None and task.captures
+
+    @property
+    def runtime_env(self) -> RuntimeEnv:
+        """The environment that this process is in; of copied folders the names of the copies."""
+        from raylite.runtime_env import RuntimeEnv
+
+        environment = self._client().environment
+        return RuntimeEnv(**(environment.description if environment is not None else {}))
+
+    def get_runtime_env_string(self) -> str:
+        """That environment as JSON."""
+        from json import dumps
+
+        return dumps(self.runtime_env, sort_keys=True)
 
     @property
     def namespace(self) -> str:

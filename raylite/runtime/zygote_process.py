@@ -128,6 +128,7 @@ class ZygoteProcess:
 def settings(config, root, packages):
     """What the zygote and its workers are told (see worker.main). Errors as environments.describe."""
     from raylite._core.ids import content_hash
+
     cwd = working_folder()
     return {
         "path": [f"{path or cwd}" for path in sys.path if isinstance(path, str) and (path or cwd)],

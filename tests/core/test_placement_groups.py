@@ -108,14 +108,25 @@ def test_one_that_asks_for_more_than_there_is_waits_and_says_so(host):
 def test_a_repetition_is_the_same_group(host):
     assert host.group("g", {"CPU": 1}) == host.group("g", {"CPU": 1}) == CREATED
     assert plain(host)["CPU"] == 3
+
+
+def test_an_id_is_one_groups_for_good(host):
+    host.group("g", {"CPU": 1})
+    assert host.group("g", {"CPU": 2}) == ["ready for 1! []"]
+    assert host.last(p.CMD_READY).aux == p.GROUP_ID_TAKEN
+    for other in ({"strategy": p.GROUP_SPREAD}, {"name": "a name"}):
+        assert host.group("g", {"CPU": 1}, **other) == ["ready for 1! []"]
+    assert host.group("g", {"CPU": 1}, {"CPU": 1}) == ["ready for 1! []"]
+    assert plain(host)["CPU"] == 3
     host.ungroup("g")
-    assert host.group("g", {"CPU": 1}) == CREATED
+    assert host.group("g", {"CPU": 1}) == ["ready for 1! []"]
     assert states(host) == {"g": p.GROUP_GONE}
 
 
 def test_a_name_is_one_groups_while_that_is_there(host):
     assert host.group("g", {"CPU": 1}, name="space\x1fname") == CREATED
     assert host.group("h", {"CPU": 1}, name="space\x1fname") == ["ready for 1! []"]
+    assert host.last(p.CMD_READY).aux == p.GROUP_NAME_TAKEN
     assert host.group("i", {"CPU": 1}, name="other\x1fname") == CREATED
     assert host.group("g", {"CPU": 1}, name="space\x1fname") == CREATED
     host.ungroup("g")
