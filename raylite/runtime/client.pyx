@@ -671,7 +671,7 @@ cdef class Client:
             self.free_call(call)
 
     def new_ids(self):
-        """Ids for one thing that the running task makes, derived as those of tasks: another if one is taken, and so on."""
+        """Ids for one thing that the running task makes, derived as those of tasks: the next if one is taken."""
         cdef TaskContext context = current_context(self)
         cdef uint64_t index = context.n_submitted, salt = 0
         context.n_submitted += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from raylite._core.rng import Random
 from tests.core import protocol as p
 from tests.core.host import DRIVER, OTHER
 from tests.core.test_resources import available
@@ -237,6 +238,15 @@ def test_bundles_of_whole_gpus_do_not_share_one(host):
     assert host.submit("c", group="g", needs={"GPU": 2})[-1] == "run c on 4 gpus 0,1"
 
 
+def test_any_bundles_gpu_is_its_bundles_no_more(host):
+    host.group("g", {"GPU": 1}, {"GPU": 1})
+    assert host.submit("a", group="g", needs={"GPU": 1})[-1] == "run a on 2 gpus 0"
+    assert host.submit("b", group="g", bundle=0, needs={"GPU": 1}) == []
+    assert host.submit("c", group="g", bundle=1, needs={"GPU": 0.5})[-1] == "run c on 3 gpus 1"
+    assert host.submit("d", group="g", needs={"GPU": 1}) == []
+    assert host.finish("a") == ["run b on 2 gpus 0"]
+
+
 def test_gpus_come_back_with_the_group(host):
     host.group("g", {"GPU": 1}, {"GPU": 0.5})
     assert host.submit("a", needs={"GPU": 2}) == []
@@ -398,6 +408,58 @@ def test_shapes_in_use_are_not_used_again(host):
         host.ungroup(f"g{i}")
     host.get("waits")
     assert host.finish("argument") == ["1 gets waits: ungrouped!"]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_happens_the_tables_agree_and_everything_comes_back(make_host, seed):
+    """The node checks its tables against each other after every event."""
+    random = Random(seed)
+    host = make_host({"CPU": 4, "GPU": 2, "x": 1}, worker_cap=8)
+    groups, n_tasks = [], 0
+    amounts = [{"CPU": 1}, {"CPU": 2}, {"GPU": 1}, {"GPU": 0.5, "CPU": 1}, {"x": 1}, {"CPU": 1, "x": 0.25}, {}]
+    for _ in range(300):
+        act = random.below(10)
+        if act == 0 or not groups:
+            groups.append(f"g{len(groups)}")
+            bundles = [amounts[random.below(6)] for _ in range(1 + random.below(3))]
+            host.group(groups[-1], *bundles, strategy=random.below(4))
+        elif act == 1:
+            host.ungroup(groups[random.below(len(groups))])
+        elif act < 6:
+            group = groups[max(len(groups) - 1 - random.below(4), 0)] if random.below(4) else ""
+            refs = [f"t{random.below(n_tasks)}"] if n_tasks and random.below(3) == 0 else []
+            host.submit(f"t{n_tasks}", group=group, bundle=random.below(3) - 1, needs=amounts[random.below(7)], refs=refs,
+                        max_retries=random.below(2))  # fmt: skip
+            n_tasks += 1
+        elif act < 9:
+            finish_any(host, random)
+        else:
+            workers = host.node.workers()
+            if workers:
+                worker = workers[random.below(len(workers))]["client"]
+                host.attach(worker)
+                host.detach(worker, started=1 << 30)
+    for group in groups:
+        host.ungroup(group)
+    for worker in host.node.workers():
+        host.attach(worker["client"])
+        host.detach(worker["client"], started=1 << 30)
+    while finish_any(host, random):
+        pass
+    assert plain(host) == {"CPU": 4, "GPU": 2, "memory": 0, "x": 1}
+    assert names_of_groups(host) == []
+
+
+def finish_any(host, random):
+    """End one of the tasks that run, if any does."""
+    running = [task for task, run in host.runs.items() if host.story_of(task)[-1:] == ["RUNNING"] and alive(host, run)]
+    if running:
+        host.finish(running[random.below(len(running))], count=1)
+    return running
+
+
+def alive(host, run):
+    return any(worker["client"] == run.client for worker in host.node.workers())
 
 
 # ---- what is malformed; strategies ----
