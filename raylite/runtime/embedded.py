@@ -77,6 +77,7 @@ class EmbeddedRuntime:
             with self.zygote_changes:
                 self.host.hang_up()
                 self.zygote.end()
+                self.host.hear_zygote()  # else what a worker wrote that was just started would be nobody's
         self.monitor.stop()
         self.client.drop_mappings()
         self.host.stop()

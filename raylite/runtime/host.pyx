@@ -20,7 +20,7 @@ from raylite.runtime.client cimport TaskContext
 from raylite.runtime.inbox cimport inbox_close, inbox_deliver, inbox_flush, inbox_free
 from raylite.runtime.native cimport append_to, close, current_cpu_count, dup, epoll_unwatch, epoll_watch, errno, \
     event_new, event_set, full_fence, getpid, hang_up, kill, killpg, load_seq, map_shared, memory_file, monotonic_ns, \
-    not_in_forks, open_pidfd, pthread_mutex_lock, pthread_mutex_unlock, receive, send_with_fds, SIGKILL, \
+    not_in_forks, open_pidfd, pthread_mutex_lock, pthread_mutex_unlock, receive, say_no_more, send_with_fds, SIGKILL, \
     store_release, store_seq, unmap
 from raylite.runtime.peers cimport append_stderr, close_fd, FD_BELL, FD_ERR, FD_MEMORY, FD_NODE_THREAD, \
     FD_NODE_WAITER, FD_OUT, FD_SOCKET, FD_SPACE, FD_THREAD, FD_WAITER, flush_outbox, free_peer, GPUS_MOST, new_peer, \
@@ -757,11 +757,20 @@ cdef class EmbeddedHost:
         return bool(idle)
 
     def hang_up(self):
-        """Tell the zygote to end, with all that is below it; no order is given to it any more."""
+        """Tell the zygote to end, with all that is below it; no order is given to it any more. What it has still
+        to say is heard."""
         with nogil:
             pthread_mutex_lock(&self.host.pump.lock)
             if self.host.zygote >= 0:
-                hang_up(self.host.zygote)
+                say_no_more(self.host.zygote)
+            pthread_mutex_unlock(&self.host.pump.lock)
+
+    def hear_zygote(self):
+        """Take in what the zygote has said, though nobody may have read it yet: which workers there were."""
+        with nogil:
+            pthread_mutex_lock(&self.host.pump.lock)
+            if self.host.zygote >= 0:
+                read_zygote(self.host)
             pthread_mutex_unlock(&self.host.pump.lock)
 
     def wake_monitor(self):

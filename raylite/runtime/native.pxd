@@ -125,6 +125,7 @@ cdef extern from *:
         struct ucred c; socklen_t n = sizeof c;
         return getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &c, &n) ? 0 : (int)c.pid; }
     static inline void hang_up(int sock) { shutdown(sock, SHUT_RDWR); }
+    static inline void say_no_more(int sock) { shutdown(sock, SHUT_WR); }
     static inline int open_pidfd(int pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
     static inline uint64_t file_size(int fd) { struct stat s; return fstat(fd, &s) ? 0 : (uint64_t)s.st_size; }
     static inline int read_at(int fd, char *data, uint64_t size, uint64_t offset) {
@@ -201,6 +202,7 @@ cdef extern from *:
     int receive(int sock, void* data, size_t size) noexcept nogil
     int peer_process(int sock) noexcept nogil
     void hang_up(int sock) noexcept nogil
+    void say_no_more(int sock) noexcept nogil
     int open_pidfd(int pid) noexcept nogil
     uint64_t file_size(int fd) noexcept nogil
     int read_at(int fd, char* data, uint64_t size, uint64_t offset) noexcept nogil

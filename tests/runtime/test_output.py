@@ -164,6 +164,31 @@ raylite.get(say_cafe.remote())
     assert texts(driver.lines) == ["caf\\xe9"]
 
 
+def test_the_output_of_the_shortest_programs_is_there(start):
+    """On busy CPUs, so that a program ends before everything about its worker has been heard."""
+    spinners = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(4)]
+    try:
+        for _ in range(8):
+            drivers = [
+                start("""
+@raylite.remote
+def say():
+    print("said")
+
+raylite.init(num_cpus=1)
+raylite.get(say.remote())
+""")
+                for _ in range(3)
+            ]
+            for driver in drivers:
+                driver.succeed()
+                assert texts(driver.lines) == ["said"]
+    finally:
+        for spinner in spinners:
+            spinner.kill()
+            spinner.wait()
+
+
 def test_output_follows_what_the_driver_makes_of_its_streams(start):
     driver = start("""
 import contextlib, io
