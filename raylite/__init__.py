@@ -47,7 +47,7 @@ _NAMES = {
 _REFUSED = ("ClientBuilder", "LoggingConfig", "client", "cpp_function", "java_actor_class", "java_function")
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 _RENAMED = {"ObjectID": "ObjectRef", "DynamicObjectRefGenerator": "ObjectRefGenerator"}  # Ray's other names
-_MODULES = ("actor", "cloudpickle", "exceptions", "runtime_context", "sim", "util")
+_MODULES = ("actor", "cloudpickle", "exceptions", "runtime_context", "runtime_env", "sim", "util")
 
 __all__ = ["__version__", "exceptions", "util", *_HOME]  # noqa: PLE0604
 

@@ -14,8 +14,6 @@ _INNER = "it is an inner part of Ray"
 _CLIENT = "there is no Ray Client: a program runs its own runtime, raylite.init() starts it"
 _LANGUAGES = "raylite runs Python only"
 _DEBUGGER = "workers have no terminal; under raylite.init(mode='sim') tasks run in the driver's process"
-_YET = "it is not there yet"
-_GROUPS = "placement groups are not there yet"
 
 MODULES = {
     "raylite.air": _LIBRARY,
@@ -35,7 +33,6 @@ MODULES = {
     "raylite.client_builder": _CLIENT,
     "raylite.cross_language": _LANGUAGES,
     "raylite.job_config": "give runtime_env and namespace to init",
-    "raylite.runtime_env": "give runtime_env as a dict",
     "raylite.experimental": _INNER,
     "raylite.internal": _INNER,
     "raylite._private": _INNER,
@@ -48,7 +45,6 @@ MODULES = {
     "raylite.util.pdb": _DEBUGGER,
     "raylite.util.ray_debugpy": _DEBUGGER,
     "raylite.util.rpdb": _DEBUGGER,
-    "raylite.util.scheduling_strategies": _GROUPS,
     "raylite.util.spark": _LIBRARY,
     "raylite.util.state": "the state API is not there yet",
     "raylite.util.tracing": "there is no OpenTelemetry; raylite.timeline() says what ran when",
@@ -57,15 +53,6 @@ MODULES = {
 NAMES = {
     "raylite.LOCAL_MODE": "Ray no longer has it; raylite.init(mode='sim') runs tasks in the driver's process",
     "raylite._config": _INNER,
-    "raylite.util.get_current_placement_group": _GROUPS,
-    "raylite.util.get_placement_group": _GROUPS,
-    "raylite.util.placement_group": _GROUPS,
-    "raylite.util.placement_group_table": _GROUPS,
-    "raylite.util.remove_placement_group": _GROUPS,
-    "raylite.util.ActorPool": _YET,
-    "raylite.util.as_completed": _YET,
-    "raylite.util.inspect_serializability": _YET,
-    "raylite.util.map_unordered": _YET,
     "raylite.runtime_context.RuntimeContext.get_assigned_resources": "a worker is not told what its task was given, "
     "GPUs excepted, which get_accelerator_ids() returns",
     "raylite.runtime_context.RuntimeContext.is_canceled": "a task that is cancelled gets KeyboardInterrupt",

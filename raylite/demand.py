@@ -25,7 +25,7 @@ class Demand:
     Args: options: its options, valid; amounts: the resources that it takes, in 1/10000; what: its name, for errors.
     """
 
-    __slots__ = ("amounts", "captured", "client", "data", "inherits", "runtime_env", "strategy", "what")
+    __slots__ = ("amounts", "captured", "client", "data", "environment", "inherits", "runtime_env", "strategy", "what")
 
     def __init__(self, options: Mapping[str, Any], amounts: Mapping[str, int], what: str) -> None:
         self.amounts = dict(amounts)
@@ -33,7 +33,8 @@ class Demand:
         self.what = what
         self.client: Client | None = None
         self.data = b""
-        self.captured: dict[bytes, bytes] = {}
+        self.environment = 0  # its number, of what `client` submits
+        self.captured = (NO_GROUP, b"")  # the latest group, and the bytes for it
         asked = [name for name in PLACING if options.get(name) is not None or name == "placement_group"]
         self.strategy = {name: options[name] for name in asked if name in options}
         self.inherits = self.strategy.keys() <= {"placement_group_capture_child_tasks", "placement_group"} and (
@@ -46,14 +47,15 @@ class Demand:
         Raises ValueError if it does not fit the placement group, or as environments.describe; RuntimeEnvSetupError.
         """
         if self.client is not client:
+            self.environment = self.environment_for(client)
             self.data = self.pack(client)
-            self.captured = {}
+            self.captured = (NO_GROUP, b"")
             self.client = client
         if self.inherits and client.is_worker:
-            return self.within_group(client)
+            return self.within_group()
         return self.data
 
-    def within_group(self, client: Client) -> bytes:
+    def within_group(self) -> bytes:
         """As bytes_for; in the placement group of the task that submits, if that captures its children."""
         from raylite.runtime.client import current_task
 
@@ -61,22 +63,23 @@ class Demand:
         wanted = self.strategy.get("placement_group_capture_child_tasks")
         if task is None or task.group is None or not (task.captures if wanted is None else wanted):
             return self.data
-        if task.group not in self.captured:
+        group, data = self.captured
+        if group != task.group:
             from raylite.strategies import in_group
 
-            placing = in_group(task.group, self.amounts, self.what)
-            self.captured[task.group] = pack_demand(self.amounts, self.environment(client), *placing)
-        return self.captured[task.group]
+            data = pack_demand(self.amounts, self.environment, *in_group(task.group, self.amounts, self.what))
+            self.captured = (task.group, data)
+        return data
 
     def pack(self, client: Client) -> bytes:
         if not self.strategy:
-            return pack_demand(self.amounts, self.environment(client))
+            return pack_demand(self.amounts, self.environment)
         from raylite.strategies import placing
 
-        amounts, *where = placing(self.strategy, self.amounts, self.what, client)
-        return pack_demand(amounts, self.environment(client), *where)
+        amounts, group, bundle, flags = placing(self.strategy, self.amounts, self.what, client)
+        return pack_demand(amounts, self.environment, group, bundle, flags)
 
-    def environment(self, client: Client) -> int:
+    def environment_for(self, client: Client) -> int:
         """The number of the environment. A process has little to do with them unless there are any."""
         if not self.runtime_env:
             return client.environment.number if client.environment is not None else 0

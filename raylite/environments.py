@@ -59,11 +59,9 @@ def describe(fields: Mapping[str, Any], base: Mapping[str, Any], store: str) -> 
     return description
 
 
-def number_for(client: Client, fields: Mapping[str, Any] | None) -> int:
+def number_for(client: Client, fields: Mapping[str, Any]) -> int:
     """The number of the environment of what `client` submits with this runtime_env. Errors as describe."""
     own = client.environment
-    if not fields:
-        return own.number if own is not None else 0
     if own is None:
         from raylite.exceptions import RuntimeEnvSetupError
 

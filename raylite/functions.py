@@ -16,7 +16,7 @@ PLAIN_BYTES = 1 << 16  # a global larger than this is cloudpickle's business
 FUNCTION_BYTES_MOST = 1 << 30
 
 _first_path = list(sys.path)  # in a driver, from before its workers began
-_first_folders = []  # of the path, in a worker: those of its environment
+_first_folders: list[str] = []  # of the path, in a worker: those of its environment
 
 
 def pack_function(function, name, retry_on=None):

@@ -502,8 +502,6 @@ def _check_label_selector_value(selector: Any) -> None:
 
 _NUMBER = "a number from 0 up, in steps of 0.0001"
 _RETRIES = "a whole number from 0 up, or -1 for no limit"
-_ONE_NODE = "there is one node"
-_NO_GROUPS = "there are no placement groups yet"
 _BACKPRESSURE = Option("a whole number from 1 up, or -1 for no limit", _count_but_zero)
 _RETRY_EXCEPTIONS = Option("True, False, or a list of exception types", _retry_exceptions, False, allows_none=False)
 _NUM_RETURNS = Option("a whole number from 0 up, 'streaming' or 'dynamic'", _num_returns)
@@ -511,23 +509,23 @@ _PER_YIELD = Option("a whole number from 1 up", count(1), 1, no_effect="items tr
 _TASK_EVENTS = Option("True or False", of_type(bool), True, allows_none=False, no_effect="they cost nothing")
 
 _COMMON_OPTIONS = {
-    "label_selector": Option("a dict of label keys to selectors", _label_selector, no_effect=_ONE_NODE),
-    "fallback_strategy": Option("a list of dicts of 'label_selector'", _fallback_strategy, no_effect=_ONE_NODE),
+    "label_selector": Option("a dict of label keys to selectors", _label_selector),
+    "fallback_strategy": Option("a list of dicts of 'label_selector'", _fallback_strategy),
     "accelerator_type": Option("a string", of_type(str)),
     "memory": Option("a number of bytes from 0 up", _memory),
     "name": Option("a string", of_type(str)),
     "num_cpus": Option(_NUMBER, _quantity),
     "num_gpus": Option(f"{_NUMBER} to 1, whole above", _gpus),
     "object_store_memory": Option("a whole number of bytes from 0 up", count(0, MAX_UNITS)),
-    "placement_group": Option("'default' or a placement group", _placement_group, "default", no_effect=_NO_GROUPS),
+    "placement_group": Option("'default' or a placement group", _placement_group, "default"),
     "placement_group_bundle_index": Option(
-        "a whole number from 0 up, or -1 for any", count(-1), -1, allows_none=False, no_effect=_NO_GROUPS
+        "a whole number from 0 up, or -1 for any", count(-1), -1, allows_none=False
     ),
-    "placement_group_capture_child_tasks": Option("True or False", of_type(bool), no_effect=_NO_GROUPS),
+    "placement_group_capture_child_tasks": Option("True or False", of_type(bool)),
     "resources": Option("a dict of names to numbers from 0 up, in steps of 0.0001", check_resources),
     "runtime_env": Option("a dict", check_runtime_env),
     "scheduling_strategy": Option(
-        "'DEFAULT', 'SPREAD', or an object of a strategy class", _scheduling_strategy, no_effect=_ONE_NODE
+        "'DEFAULT', 'SPREAD', or an object of a strategy class", _scheduling_strategy
     ),
     "enable_task_events": _TASK_EVENTS,
     "_labels": Option("a dict", of_type(dict), no_effect="Ray keeps them for itself"),

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from raylite.actor import ActorHandle
+    from raylite.runtime_env import RuntimeEnv
 
 QUERY_ACTOR_NAME = 6
 
@@ -96,30 +97,6 @@ class RuntimeContext:
         """The labels of the node, as given to `init`."""
         return dict(lifecycle.setting("labels") or {})
 
-    def get_placement_group_id(self) -> None:
-        """The id of the placement group that this runs in: None, as there are none yet."""
-        return None
-
-    @property
-    def current_placement_group_id(self) -> PlacementGroupID:
-        return PlacementGroupID.nil()
-
-    @property
-    def should_capture_child_tasks_in_placement_group(self) -> bool:
-        """Whether tasks submitted here go to the placement group that this runs in: False, as it is in none."""
-        return False
-
-    @property
-    def runtime_env(self) -> dict[str, Any]:
-        """The runtime environment of the job, as given to `init`."""
-        return dict(lifecycle.setting("runtime_env") or {})
-
-    def get_runtime_env_string(self) -> str:
-        """The runtime environment as JSON."""
-        from json import dumps
-
-        return dumps(self.runtime_env)
-
     def get_session_name(self) -> str:
         """A name that no other runtime has."""
         return f"session_{self.get_node_id()}"
@@ -148,6 +125,37 @@ class RuntimeContext:
         from raylite.absent import missing
 
         raise missing("raylite.runtime_context.RuntimeContext", name)
+
+    def get_placement_group_id(self) -> str | None:
+        """The id of the placement group that the running task or actor is in, in hexadecimal; None outside of any."""
+        task = clients.current_task()
+        return None if task is None or task.group is None else task.group.hex()
+
+    @property
+    def current_placement_group_id(self) -> PlacementGroupID:
+        """That id; of nothing outside of any group."""
+        group = self.get_placement_group_id()
+        return PlacementGroupID.nil() if group is None else PlacementGroupID.from_hex(group)
+
+    @property
+    def should_capture_child_tasks_in_placement_group(self) -> bool:
+        """Whether what the running task or actor submits goes into its placement group."""
+        task = clients.current_task()
+        return task is not None and task.captures
+
+    @property
+    def runtime_env(self) -> RuntimeEnv:
+        """The environment that this process is in; of copied folders the names of the copies."""
+        from raylite.runtime_env import RuntimeEnv
+
+        environment = self._client().environment
+        return RuntimeEnv(**(environment.description if environment is not None else {}))
+
+    def get_runtime_env_string(self) -> str:
+        """That environment as JSON."""
+        from json import dumps
+
+        return dumps(self.runtime_env, sort_keys=True)
 
     @property
     def namespace(self) -> str:

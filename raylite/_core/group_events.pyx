@@ -5,7 +5,6 @@ if they are tried again they fail as well. serve_groups() runs before ready task
 """
 from cython.operator cimport dereference as deref, preincrement
 from libc.stdint cimport uint32_t
-from libc.string cimport memcmp
 from libcpp.map cimport map as ordered_map
 from libcpp.string cimport string
 from libcpp.unordered_map cimport unordered_map
@@ -17,11 +16,11 @@ from raylite._core.execution cimport fail_task, function_name
 from raylite._core.ids cimport same_task, TaskId
 from raylite._core.local_scheduler cimport ready_remove, Worker
 from raylite._core.message cimport BundleHeader, CLIENT_DRIVER, CMD_READY, CMD_STOP, Cursor, GROUP_DETACHED, \
-    GROUP_NAME_TAKEN, GroupHeader, STOP_KILL, take, take_padded
+    GROUP_ID_TAKEN, GROUP_NAME_TAKEN, GroupHeader, STOP_KILL, take, take_padded
 from raylite._core.placement_groups cimport Bundle, GROUP_CREATED, group_possible, group_remove, GROUP_STRICT_SPREAD, \
     groups_add, groups_find, groups_named, groups_place, groups_release, PlacementGroup
-from raylite._core.resources cimport Amount, DemandEntry, DOOM_UNGROUPED, entries_valid, resources_forget_shape, resources_name, \
-    RESOURCE_GPU
+from raylite._core.resources cimport Amount, DemandEntry, DOOM_UNGROUPED, entries_valid, RESOURCE_GPU, \
+    resources_forget_shape, resources_name
 from raylite._core.state cimport call_back_queue, emit, ERROR_ACTOR_UNGROUPED, ERROR_ACTOR_UNSCHEDULABLE, \
     ERROR_UNGROUPED, ERROR_UNSCHEDULABLE, set_state, warn
 from raylite._core.task_table cimport is_creation, TASK_FAILED, TASK_WAITING, TaskRow
@@ -60,8 +59,22 @@ cdef void take_bundle(NodeState* n, Cursor* c, Bundle* bundle) noexcept nogil:
         bundle.amounts.push_back(amount)
 
 
+cdef bint same_bundles(const vector[Bundle]* a, const vector[Bundle]* b) noexcept nogil:
+    cdef size_t i, j
+    if a.size() != b.size():
+        return False
+    for i in range(a.size()):
+        if a[0][i].amounts.size() != b[0][i].amounts.size():
+            return False
+        for j in range(a[0][i].amounts.size()):
+            if a[0][i].amounts[j].resource != b[0][i].amounts[j].resource \
+                    or a[0][i].amounts[j].amount != b[0][i].amounts[j].amount:
+                return False
+    return True
+
+
 cdef bint on_group(NodeState* n, const Message* m, const char* payload) noexcept nogil:
-    """A new placement group; the answer says whether its name is taken. A repetition is the same group."""
+    """A new placement group; the answer says whether its id or name is taken. A repetition is the same group."""
     cdef Cursor c = Cursor(payload, m.size, False)
     cdef const GroupHeader* h = <const GroupHeader*> take(&c, sizeof(GroupHeader))
     cdef vector[Bundle] bundles
@@ -69,20 +82,25 @@ cdef bint on_group(NodeState* n, const Message* m, const char* payload) noexcept
     cdef string name
     cdef const char* text
     cdef PlacementGroup* row
+    cdef uint32_t refusal = 0
     cdef Message* answer
-    cdef bint taken
     if h == NULL or h.strategy > GROUP_STRICT_SPREAD or h.n_bundles == 0 or h.n_bundles > BUNDLES_MOST:
         return False
     text = take_padded(&c, h.name_size)
     if c.failed or not bundles_valid(c, h.n_bundles):
         return False
     name.assign(text, h.name_size)
-    row = groups_named(&n.groups, &name) if name.size() else NULL
-    taken = row != NULL and not same_task(row.id, m.object.task)
-    if not taken and groups_find(&n.groups, m.object.task) == NULL:
-        for _ in range(h.n_bundles):
-            take_bundle(n, &c, &bundle)
-            bundles.push_back(bundle)
+    for _ in range(h.n_bundles):
+        take_bundle(n, &c, &bundle)
+        bundles.push_back(bundle)
+    row = groups_find(&n.groups, m.object.task)
+    if row != NULL:
+        if row.state > GROUP_CREATED or row.name != name or row.strategy != h.strategy \
+                or not same_bundles(&row.bundles, &bundles):
+            refusal = GROUP_ID_TAKEN
+    elif name.size() and groups_named(&n.groups, &name) != NULL:
+        refusal = GROUP_NAME_TAKEN
+    else:
         row = groups_add(&n.groups, &n.scheduler.resources, m.object.task, &bundles)
         row.client = m.client
         row.name = name
@@ -92,7 +110,7 @@ cdef bint on_group(NodeState* n, const Message* m, const char* payload) noexcept
         warn_if_impossible(n, row)
     answer = emit(n, CMD_READY, m.client, NULL)
     answer.request = m.request
-    answer.aux = GROUP_NAME_TAKEN if taken else 0
+    answer.aux = refusal
     return True
 
 

@@ -191,7 +191,8 @@ cdef const char* check_groups(NodeState* n) noexcept nogil:
         if deref(g).second.state == GROUP_PENDING and n.groups.pending.count(deref(g).second.number) == 0:
             return b"a placement group that waits is not among those that wait"
         preincrement(g)
-    if counts[<int> GROUP_PENDING] != n.groups.pending.size() or counts[<int> GROUP_LEAVING] != n.groups.leaving.size() \
+    if counts[<int> GROUP_PENDING] != n.groups.pending.size() \
+            or counts[<int> GROUP_LEAVING] != n.groups.leaving.size() \
             or counts[<int> GROUP_GONE] != n.groups.gone.size():
         return b"a placement group is listed for what it is not"
     for i in range(r.free_names.size()):

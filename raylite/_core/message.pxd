@@ -37,7 +37,7 @@ cdef enum MessageKind:
     EV_AWAIT_READ = 28            # request; object: an item: the generator goes on once its reader has taken it
     EV_ENVIRONMENT = 30           # request: hash; payload: what it stands for
     EV_FIND_ENVIRONMENT = 31      # request; aux: hash; the answer: what it stands for, empty if nobody said
-    EV_GROUP = 32                 # request; object.task: a new placement group; flags: GROUP_*; payload: GroupHeader ...
+    EV_GROUP = 32                 # request; object.task: new placement group; flags: GROUP_*; payload: GroupHeader ...
     EV_UNGROUP = 33               # object.task: the placement group is to go
     EV_GROUPS = 34                # request; the answer: every placement group (see group_events.pyx)
     EV_DESCRIPTOR = 63            # to the host: send the descriptor of segment object.index
@@ -89,7 +89,8 @@ cdef enum:
     FINISHED_RETRYABLE = 2
     FINISHED_CANCELLED = 4
     GROUP_DETACHED = 1            # outlives the client that made it
-    GROUP_NAME_TAKEN = 1          # answer to EV_GROUP, in aux
+    GROUP_NAME_TAKEN = 1          # answers to EV_GROUP, in aux
+    GROUP_ID_TAKEN = 2            # by another group, or one that was removed
     FINISHED_EXITS = 8            # a call of an actor that ends with it, by its own wish
     KILL_NO_RESTART = 1
     ACTOR_PLACED_ON_CPU = 1       # its demand's CPUs are needed to place it, not to run

@@ -43,7 +43,8 @@ cdef struct PlacementGroups:
 
 cdef PlacementGroup* groups_find(PlacementGroups* g, TaskId id) noexcept nogil
 cdef PlacementGroup* groups_named(PlacementGroups* g, const string* name) noexcept nogil
-cdef PlacementGroup* groups_add(PlacementGroups* g, Resources* r, TaskId id, const vector[Bundle]* bundles) noexcept nogil
+cdef PlacementGroup* groups_add(PlacementGroups* g, Resources* r, TaskId id, const vector[Bundle]* bundles) \
+    noexcept nogil
 cdef bint group_possible(const Resources* r, const PlacementGroup* row) noexcept nogil
 cdef void groups_place(PlacementGroups* g, Resources* r) noexcept nogil
 cdef void group_remove(PlacementGroups* g, Resources* r, PlacementGroup* row) noexcept nogil

@@ -11,7 +11,7 @@ of it back once nothing runs in it.
 """
 from cython.operator cimport dereference as deref, preincrement
 from raylite._core.ids cimport same_task
-from raylite._core.resources cimport Amount, amounts_acquire, amounts_fit, amounts_release, ANY_BUNDLE, \
+from raylite._core.resources cimport amounts_acquire, amounts_fit, amounts_release, ANY_BUNDLE, \
     bundle_resource, DOOM_UNGROUPED, RESOURCE_GPU, resources_doom, resources_forget_name, resources_name, \
     resources_provide, resources_provide_gpu, UNIT
 

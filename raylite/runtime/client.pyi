@@ -1,6 +1,6 @@
 import asyncio
 import concurrent.futures
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, Generic, TypeVar
 
 from raylite.ids import JobID, TaskID
@@ -105,9 +105,16 @@ class Client:
     def query(self, what: int, payload: bytes = b"") -> bytes: ...
     def tell(self, kind: int, payload: bytes = b"", *, task: bytes | None = None, request: int = 0) -> None: ...
     def question(
-        self, kind: int, payload: bytes = b"", *, task: bytes | None = None, aux: int = 0, flags: int = 0
+        self,
+        kind: int,
+        payload: bytes = b"",
+        *,
+        task: bytes | None = None,
+        index: int = 0,
+        aux: int = 0,
+        flags: int = 0,
     ) -> tuple[int, bytes]: ...
-    def new_id(self) -> bytes: ...
+    def new_ids(self) -> Iterator[bytes]: ...
     def cancel(self, ref: ObjectRef[Any], force: bool, recursive: bool) -> None: ...
     def drop_mapping(self, segment: int) -> None: ...
     def drop_mappings(self) -> None: ...

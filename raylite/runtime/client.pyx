@@ -653,19 +653,7 @@ cdef class Client:
 
     def query(self, uint32_t what, bytes payload not None=b""):
         """Ask the node about itself (QUERY_*); the answer's bytes."""
-        cdef Message m
-        cdef Call* call
-        cdef int arrived = 0
-        self.usable()
-        memset(&m, 0, sizeof(Message))
-        m.kind = EV_QUERY
-        m.object.index = what
-        m.size = <uint32_t> PyBytes_GET_SIZE(payload)
-        call = self.await_answer(self.open_call(&m, PyBytes_AS_STRING(payload), 0, 0), -1, &arrived)
-        try:
-            return blob_data(call.answer)[:call.answer.size]
-        finally:
-            self.free_call(call)
+        return self.question(EV_QUERY, payload, index=what)[1]
 
     def tell(self, int kind, bytes payload=b"", *, bytes task=None, uint64_t request=0):
         """Send the node an event (EV_*) that has no answer, about the thing with this 16-byte id."""
@@ -679,7 +667,7 @@ cdef class Client:
             m.object = object_id(task_from_bytes(task), 0)
         self.post(&m, PyBytes_AS_STRING(payload))
 
-    def question(self, int kind, bytes payload=b"", *, bytes task=None, uint64_t aux=0, int flags=0):
+    def question(self, int kind, bytes payload=b"", *, bytes task=None, uint32_t index=0, uint64_t aux=0, int flags=0):
         """Send the node an event that it answers once: (number, bytes) of the answer."""
         cdef Message m
         cdef Call* call
@@ -692,17 +680,21 @@ cdef class Client:
         m.flags = <unsigned short> flags
         if task is not None:
             m.object = object_id(task_from_bytes(task), 0)
+        m.object.index = index
         call = self.await_answer(self.open_call(&m, PyBytes_AS_STRING(payload), 0, 0), -1, &arrived)
         try:
             return call.aux, blob_data(call.answer)[:call.answer.size]
         finally:
             self.free_call(call)
 
-    def new_id(self):
-        """An id for something that the running task makes: derived as those of the tasks that it submits."""
+    def new_ids(self):
+        """Ids for one thing that the running task makes, derived as those of tasks: the next if one is taken."""
         cdef TaskContext context = current_context(self)
+        cdef uint64_t index = context.n_submitted, salt = 0
         context.n_submitted += 1
-        return task_bytes(derive_task(context.id, context.n_submitted - 1, context.attempt))
+        while True:
+            yield task_bytes(derive_task(context.id, index, salt))
+            salt += context.attempt + 1
 
     def cancel(self, ObjectRef ref not None, bint force, bint recursive):
         """Ask for the task behind a reference to be cancelled. Raises ValueError for a call of an actor, by force."""

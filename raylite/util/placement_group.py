@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 EV_GROUP, EV_UNGROUP, EV_GROUPS = 32, 33, 34
 DETACHED = 1
+NAME_TAKEN, ID_TAKEN = 1, 2  # answers to EV_GROUP
 STRATEGIES = ("PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD")  # by the number that the node knows them by
 STATES = ("PENDING", "CREATED", "REMOVED", "REMOVED")
 UNITS_PER_ONE = 10_000
@@ -127,12 +128,14 @@ def placement_group(
     checked = checked_bundles(bundles)
     client = client_or_init()
     asked = with_labels(checked, bundle_label_selector, client)
-    group = PlacementGroupID(client.new_id())
     payload = pack_group(asked, STRATEGIES.index(strategy), full_name(name))
-    taken, _ = client.question(EV_GROUP, payload, task=group.binary(), flags=DETACHED if lifetime else 0)
-    if taken:
+    for group in client.new_ids():
+        answer, _ = client.question(EV_GROUP, payload, task=group, flags=DETACHED if lifetime else 0)
+        if answer != ID_TAKEN:  # by another group, which an earlier attempt of this task has made
+            break
+    if answer == NAME_TAKEN:
         raise RaySystemError(f"Failed to create placement group {group.hex()} because name {name!r} already exists.")
-    return PlacementGroup(group, [as_floats(bundle) for bundle in checked])
+    return PlacementGroup(PlacementGroupID(group), [as_floats(bundle) for bundle in checked])
 
 
 def remove_placement_group(placement_group: PlacementGroup) -> None:
@@ -152,7 +155,7 @@ def get_placement_group(placement_group_name: str) -> PlacementGroup:
 
 
 def placement_group_table(placement_group: PlacementGroup | None = None) -> dict[str, Any]:
-    """What is known of a group, as a dict; of all groups, by id, if none is given. Removed ones are kept for a while."""
+    """What is known of a group, as a dict; of all groups by id, if none is given. Removed ones stay for a while."""
     rows = table()
     for row in rows.values():
         del row["full_name"]
@@ -178,32 +181,37 @@ def checked_group(group: Any) -> PlacementGroup:
 
 def checked_bundles(bundles: Any) -> list[dict[str, int]]:
     """The bundles in 1/10000, without zeros."""
+    if not isinstance(bundles, list) or not bundles:
+        raise ValueError(f'Bundles must be a non-empty list of dicts, as in [{{"CPU": 1}}], not {bundles!r}.')
+    out = [checked_bundle(bundle) for bundle in bundles]
+    if not all(out):
+        raise ValueError(f"Bundles cannot be empty or have only zeros: {bundles}.")
+    return out
+
+
+def checked_bundle(bundle: Any) -> dict[str, int]:
+    if not isinstance(bundle, dict) or not all(isinstance(name, str) and name for name in bundle):
+        raise ValueError(f'A bundle is a dict of resource names to quantities, as in {{"CPU": 1}}, not {bundle!r}.')
+    if "bundle" in bundle:
+        raise ValueError("The resource 'bundle' is every bundle's own: give it another name.")
+    units = {}
+    for name, quantity in bundle.items():
+        try:
+            units[name] = checked_quantity(name, quantity)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"The quantity of {name!r} in the bundle {bundle!r} is wrong: {error}.") from None
+    return {name: amount for name, amount in units.items() if amount}
+
+
+def checked_quantity(name: str, quantity: Any) -> int:
     from raylite.options import to_memory_units, to_units
 
-    if not isinstance(bundles, list) or not bundles:
-        raise ValueError(
-            f'Bundles must be a non-empty list of dicts, as in [{{"CPU": 1}}, {{"GPU": 1}}], not {bundles!r}.'
-        )
-    out = []
-    for bundle in bundles:
-        if not isinstance(bundle, dict) or not all(isinstance(name, str) and name for name in bundle):
-            raise ValueError(f'A bundle is a dict of resource names to quantities, as in {{"CPU": 1}}, not {bundle!r}.')
-        units = {}
-        if "bundle" in bundle:
-            raise ValueError("The resource 'bundle' is every bundle's own: give it another name.")
-        for name, quantity in bundle.items():
-            try:
-                units[name] = (
-                    to_memory_units(quantity) if name in ("memory", "object_store_memory") else to_units(quantity)
-                )
-                if name == "GPU" and units[name] > UNITS_PER_ONE and units[name] % UNITS_PER_ONE:
-                    raise ValueError("GPU quantities greater than 1 must be whole numbers")
-            except (TypeError, ValueError) as error:
-                raise ValueError(f"The quantity of {name!r} in the bundle {bundle!r} is wrong: {error}.") from None
-        if not any(units.values()):
-            raise ValueError(f"Bundles cannot be empty or have only zeros: {bundles}.")
-        out.append({name: amount for name, amount in units.items() if amount})
-    return out
+    if name in ("memory", "object_store_memory"):
+        return to_memory_units(quantity)
+    units = to_units(quantity)
+    if name == "GPU" and units > UNITS_PER_ONE and units % UNITS_PER_ONE:
+        raise ValueError("GPU quantities greater than 1 must be whole numbers")
+    return units
 
 
 def with_labels(bundles: list[dict[str, int]], selectors: Any, client: Client) -> list[dict[str, int]]:

@@ -161,6 +161,27 @@ def test_a_group_made_by_a_task_outlives_it(four_cpus):
     assert free_cpus() == 3
 
 
+def test_a_task_that_runs_again_has_the_group_of_its_first_attempt(four_cpus, tally):
+    @raylite.remote(num_cpus=0, max_retries=1)
+    def make(removes):
+        first = placement_group([{"CPU": 1}], name="" if removes else "of a task")
+        assert first.wait(30)
+        if removes:
+            remove_placement_group(first)
+        tally.add(first.id.hex())
+        if len(tally) % 2:
+            os.kill(os.getpid(), 9)
+        return first
+
+    kept = raylite.get(make.remote(False))
+    assert tally.notes() == [kept.id.hex()] * 2
+    assert free_cpus() == 3
+    raylite.get(make.remote(True))
+    third, fourth = tally.notes()[2:]
+    assert third != fourth  # the first attempt's is gone
+    assert free_cpus() == 3
+
+
 def test_the_empty_group(four_cpus):
     empty = PlacementGroup.empty()
     assert empty.is_empty and empty.bundle_count == 0 and empty.wait(0)
@@ -178,6 +199,23 @@ def test_tasks_run_in_it_by_strategy_or_by_option(four_cpus, as_strategy):
     assert raylite.get(current.options(**options).remote()) == group
     assert raylite.get(current.remote()) is None
     assert get_current_placement_group() is None
+
+
+def test_the_runtime_context_tells_of_the_group(four_cpus):
+    @raylite.remote(num_cpus=0)
+    def told():
+        context = raylite.get_runtime_context()
+        return (
+            context.get_placement_group_id(),
+            context.current_placement_group_id,
+            context.should_capture_child_tasks_in_placement_group,
+        )
+
+    group = placement_group([{"CPU": 1}])
+    assert raylite.get(told.options(**inside(group)).remote()) == (group.id.hex(), group.id, False)
+    assert raylite.get(told.options(**inside(group, captures=True)).remote()) == (group.id.hex(), group.id, True)
+    assert raylite.get(told.remote()) == (None, raylite.PlacementGroupID.nil(), False)
+    assert raylite.get_runtime_context().get_placement_group_id() is None
 
 
 def test_tasks_use_no_more_than_it_has(four_cpus, gate, tally, wait_until):
@@ -355,7 +393,7 @@ def test_tasks_that_cannot_be_in_it_are_refused_at_the_call(four_cpus):
             pid.options(**inside(group, bundle)).remote()
     with pytest.raises(ValueError, match=r"Cannot schedule pid .*\{'CPU': 2.0\} cannot fit into any bundles"):
         pid.options(num_cpus=2, **inside(group)).remote()
-    with pytest.raises(ValueError, match="Cannot schedule Keeper .*'widget'"):
+    with pytest.raises(ValueError, match=r"Cannot schedule Keeper .*'widget'"):
         Keeper.options(resources={"widget": 1}, placement_group=group).remote()
     with pytest.raises(ValueError, match="the value of bundle index must be -1"):
         pid.options(placement_group_bundle_index=1).remote()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import sys
 import zipfile
@@ -130,6 +131,18 @@ def test_runtime_env_class(one_cpu):
         RuntimeEnv(colour="red")
     with pytest.raises(ValueError, match="install it there"):
         RuntimeEnv(pip=["x"])
+
+
+def test_the_runtime_context_tells_of_it(one_cpu, tmp_path):
+    @raylite.remote(num_cpus=0)
+    def told():
+        context = raylite.get_runtime_context()
+        return context.runtime_env, json.loads(context.get_runtime_env_string())
+
+    (tmp_path / "source").mkdir()
+    there, text = raylite.get(told.options(runtime_env={"working_dir": str(tmp_path / "source")}).remote())
+    assert there == text and there["env_vars"] == {"JOB": "job", "BOTH": "job"} and len(there["working_dir"]) == 40
+    assert raylite.get(told.remote())[0] == raylite.get_runtime_context().runtime_env == env(JOB="job", BOTH="job")
 
 
 # ---- working_dir ----
@@ -357,7 +370,7 @@ def test_if_the_copy_is_gone_tasks_fail_saying_so_and_others_go_on(one_cpu, tmp_
         shutil.rmtree(os.getcwd())
         return raylite.get(variable.options(runtime_env=env(NEW="worker")).remote("NEW"))
 
-    with pytest.raises(RuntimeEnvSetupError, match="Failed to set up runtime environment.(?s:.*)is not there"):
+    with pytest.raises(RuntimeEnvSetupError, match=r"Failed to set up runtime environment.(?s:.*)is not there"):
         raylite.get(lose_it.options(runtime_env={"working_dir": source}).remote())
     assert raylite.get(variable.remote("JOB")) == ["job"]
 

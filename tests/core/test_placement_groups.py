@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from raylite._core.rng import Random
 from tests.core import protocol as p
 from tests.core.host import DRIVER, OTHER
 from tests.core.test_resources import available
@@ -108,14 +109,25 @@ def test_one_that_asks_for_more_than_there_is_waits_and_says_so(host):
 def test_a_repetition_is_the_same_group(host):
     assert host.group("g", {"CPU": 1}) == host.group("g", {"CPU": 1}) == CREATED
     assert plain(host)["CPU"] == 3
+
+
+def test_an_id_is_one_groups_for_good(host):
+    host.group("g", {"CPU": 1})
+    assert host.group("g", {"CPU": 2}) == ["ready for 1! []"]
+    assert host.last(p.CMD_READY).aux == p.GROUP_ID_TAKEN
+    for other in ({"strategy": p.GROUP_SPREAD}, {"name": "a name"}):
+        assert host.group("g", {"CPU": 1}, **other) == ["ready for 1! []"]
+    assert host.group("g", {"CPU": 1}, {"CPU": 1}) == ["ready for 1! []"]
+    assert plain(host)["CPU"] == 3
     host.ungroup("g")
-    assert host.group("g", {"CPU": 1}) == CREATED
+    assert host.group("g", {"CPU": 1}) == ["ready for 1! []"]
     assert states(host) == {"g": p.GROUP_GONE}
 
 
 def test_a_name_is_one_groups_while_that_is_there(host):
     assert host.group("g", {"CPU": 1}, name="space\x1fname") == CREATED
     assert host.group("h", {"CPU": 1}, name="space\x1fname") == ["ready for 1! []"]
+    assert host.last(p.CMD_READY).aux == p.GROUP_NAME_TAKEN
     assert host.group("i", {"CPU": 1}, name="other\x1fname") == CREATED
     assert host.group("g", {"CPU": 1}, name="space\x1fname") == CREATED
     host.ungroup("g")
@@ -224,6 +236,15 @@ def test_bundles_of_whole_gpus_do_not_share_one(host):
     host.finish("a")
     host.finish("b")
     assert host.submit("c", group="g", needs={"GPU": 2})[-1] == "run c on 4 gpus 0,1"
+
+
+def test_any_bundles_gpu_is_its_bundles_no_more(host):
+    host.group("g", {"GPU": 1}, {"GPU": 1})
+    assert host.submit("a", group="g", needs={"GPU": 1})[-1] == "run a on 2 gpus 0"
+    assert host.submit("b", group="g", bundle=0, needs={"GPU": 1}) == []
+    assert host.submit("c", group="g", bundle=1, needs={"GPU": 0.5})[-1] == "run c on 3 gpus 1"
+    assert host.submit("d", group="g", needs={"GPU": 1}) == []
+    assert host.finish("a") == ["run b on 2 gpus 0"]
 
 
 def test_gpus_come_back_with_the_group(host):
@@ -387,6 +408,58 @@ def test_shapes_in_use_are_not_used_again(host):
         host.ungroup(f"g{i}")
     host.get("waits")
     assert host.finish("argument") == ["1 gets waits: ungrouped!"]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_happens_the_tables_agree_and_everything_comes_back(make_host, seed):
+    """The node checks its tables against each other after every event."""
+    random = Random(seed)
+    host = make_host({"CPU": 4, "GPU": 2, "x": 1}, worker_cap=8)
+    groups, n_tasks = [], 0
+    amounts = [{"CPU": 1}, {"CPU": 2}, {"GPU": 1}, {"GPU": 0.5, "CPU": 1}, {"x": 1}, {"CPU": 1, "x": 0.25}, {}]
+    for _ in range(300):
+        act = random.below(10)
+        if act == 0 or not groups:
+            groups.append(f"g{len(groups)}")
+            bundles = [amounts[random.below(6)] for _ in range(1 + random.below(3))]
+            host.group(groups[-1], *bundles, strategy=random.below(4))
+        elif act == 1:
+            host.ungroup(groups[random.below(len(groups))])
+        elif act < 6:
+            group = groups[max(len(groups) - 1 - random.below(4), 0)] if random.below(4) else ""
+            refs = [f"t{random.below(n_tasks)}"] if n_tasks and random.below(3) == 0 else []
+            host.submit(f"t{n_tasks}", group=group, bundle=random.below(3) - 1, needs=amounts[random.below(7)], refs=refs,
+                        max_retries=random.below(2))  # fmt: skip
+            n_tasks += 1
+        elif act < 9:
+            finish_any(host, random)
+        else:
+            workers = host.node.workers()
+            if workers:
+                worker = workers[random.below(len(workers))]["client"]
+                host.attach(worker)
+                host.detach(worker, started=1 << 30)
+    for group in groups:
+        host.ungroup(group)
+    for worker in host.node.workers():
+        host.attach(worker["client"])
+        host.detach(worker["client"], started=1 << 30)
+    while finish_any(host, random):
+        pass
+    assert plain(host) == {"CPU": 4, "GPU": 2, "memory": 0, "x": 1}
+    assert names_of_groups(host) == []
+
+
+def finish_any(host, random):
+    """End one of the tasks that run, if any does."""
+    running = [task for task, run in host.runs.items() if host.story_of(task)[-1:] == ["RUNNING"] and alive(host, run)]
+    if running:
+        host.finish(running[random.below(len(running))], count=1)
+    return running
+
+
+def alive(host, run):
+    return any(worker["client"] == run.client for worker in host.node.workers())
 
 
 # ---- what is malformed; strategies ----

@@ -68,6 +68,22 @@ assert os.listdir(".") == []
     driver.assert_nothing_left()
 
 
+def test_nothing_is_left_if_the_zygote_cannot_see_to_it(start):
+    driver = start(
+        PROGRAM
+        + """
+sys.stdin.readline()
+raylite.shutdown()
+assert os.listdir(".") == []
+"""
+    )
+    driver.hear("copied")
+    os.kill(driver.zygote(), signal.SIGSTOP)
+    driver.tell()
+    driver.succeed()
+    driver.assert_nothing_left()
+
+
 def test_a_worker_that_died_is_followed_by_one_of_its_environment(start):
     driver = start(
         PROGRAM
