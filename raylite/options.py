@@ -518,15 +518,11 @@ _COMMON_OPTIONS = {
     "num_gpus": Option(f"{_NUMBER} to 1, whole above", _gpus),
     "object_store_memory": Option("a whole number of bytes from 0 up", count(0, MAX_UNITS)),
     "placement_group": Option("'default' or a placement group", _placement_group, "default"),
-    "placement_group_bundle_index": Option(
-        "a whole number from 0 up, or -1 for any", count(-1), -1, allows_none=False
-    ),
+    "placement_group_bundle_index": Option("a whole number from 0 up, or -1 for any", count(-1), -1, allows_none=False),
     "placement_group_capture_child_tasks": Option("True or False", of_type(bool)),
     "resources": Option("a dict of names to numbers from 0 up, in steps of 0.0001", check_resources),
     "runtime_env": Option("a dict", check_runtime_env),
-    "scheduling_strategy": Option(
-        "'DEFAULT', 'SPREAD', or an object of a strategy class", _scheduling_strategy
-    ),
+    "scheduling_strategy": Option("'DEFAULT', 'SPREAD', or an object of a strategy class", _scheduling_strategy),
     "enable_task_events": _TASK_EVENTS,
     "_labels": Option("a dict", of_type(dict), no_effect="Ray keeps them for itself"),
 }

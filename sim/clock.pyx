@@ -74,7 +74,7 @@ cdef object time_s(PyObject* self, PyObject* argument):
 
 
 cdef object time_ns(PyObject* self, PyObject* argument):
-    return <uint64_t> EPOCH_S * 10**9 + (_kernel.read_clock() - START_NS) if virtual() else original(2, self, argument)
+    return <long long> EPOCH_S * 10**9 + (_kernel.read_clock() - START_NS) if virtual() else original(2, self, argument)
 
 
 cdef object monotonic_s(PyObject* self, PyObject* argument):
