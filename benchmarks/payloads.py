@@ -1,4 +1,4 @@
-"""The functions that tasks run, and the classes of actors. Light to import: workers of every library import this module."""
+"""What tasks run and actors are. Light to import: workers of every library import this module."""
 
 from __future__ import annotations
 
