@@ -68,23 +68,54 @@ def test_as_many_calls_as_the_limit_run_at_once_and_the_next_when_one_ends(start
     assert work.begun[3] == b"d"
 
 
-def test_a_call_wakes_one_thread_and_no_more(start, wait_until):
-    work = start(4)
-    names = (b"a", b"b", b"c", b"d")
+class Sleepers(list):
+    """A list that counts how often a thread fell asleep."""
+
+    n_appended = 0
+
+    def append(self, bell):
+        self.n_appended += 1
+        super().append(bell)
+
+
+@pytest.fixture
+def asleep(start, wait_until):
+    """The Work of a crew of four threads, all of which are asleep."""
+    work, names = start(4), (b"a", b"b", b"c", b"d")
     for name in names:
         work.add(name)
     wait_until(lambda: len(work.begun) == 4)
+    work.crew.asleep = Sleepers()
     work.end(*names)
     wait_until(lambda: len(work.crew.asleep) == 4)
-    work.add(b"e")
-    wait_until(lambda: b"e" in work.begun)
-    assert len(work.crew.asleep) == 3
-    assert not work.crew.is_one_coming
-    work.add(b"f")
-    work.add(b"g")
-    wait_until(lambda: {b"f", b"g"} <= set(work.begun))  # they do not wait for the call that blocks
-    assert len(work.crew.asleep) == 1
-    assert work.crew.n_threads == 4
+    return work
+
+
+def test_a_call_wakes_one_thread_and_no_more(asleep, wait_until):
+    for number, name in enumerate((b"e", b"f", b"g")):
+        assert asleep.crew.asleep.n_appended == 4 + number
+        asleep.add(name)
+        asleep.end(name)
+        wait_until(lambda name=name: name in asleep.begun and len(asleep.crew.asleep) == 4)
+
+
+def test_a_call_that_blocks_holds_up_no_other(asleep, wait_until):
+    for name in (b"e", b"f", b"g"):
+        asleep.add(name)
+    wait_until(lambda: {b"e", b"f", b"g"} <= set(asleep.begun))
+    assert len(asleep.crew.asleep) == 1
+
+
+def test_nobody_is_sent_while_a_thread_is_on_its_way(asleep, wait_until):
+    crew = asleep.crew
+    crew.is_one_coming = True
+    asleep.add(b"e")
+    asleep.add(b"f")
+    assert len(crew.asleep) == 4
+    with crew.guard:
+        crew.is_one_coming = False
+        crew.send_one()
+    wait_until(lambda: {b"e", b"f"} <= set(asleep.begun))
 
 
 def test_one_thread_begins_calls_in_their_order(start, wait_until):
