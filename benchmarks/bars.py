@@ -51,6 +51,10 @@ class Verdict:
         return PASS if holds(self.value, self.bar.bound) else MISS
 
 
+def _times_ray(what: str, row: str, bound: float) -> Bar:
+    return Bar(f"{what}: {bound:g} times Ray", Figure(row), bound, beside=Figure(row, "ray"))
+
+
 BARS = (
     Bar(
         "1,000 tasks in flight: at least as fast as Pool.map(chunksize=1)",
@@ -58,7 +62,18 @@ BARS = (
         1.0,
         beside=Figure("tasks_async", "pool"),
     ),
-    Bar("tasks one by one: 15 times Ray", Figure("tasks_sync"), 15.0, beside=Figure("tasks_sync", "ray")),
+    _times_ray("tasks one by one", "tasks_sync", 15.0),
+    _times_ray("actor calls one by one", "actor_sync", 10.0),
+    _times_ray("actor calls, 1,000 in flight", "actor_async", 10.0),
+    _times_ray("actor calls in 16 threads", "actor_concurrent", 10.0),
+    _times_ray("an actor calls n", "actor_1n_async", 10.0),
+    _times_ray("tasks call n actors", "actor_nn_async", 10.0),
+    _times_ray("n actors call n with a stored argument", "actor_nn_arg_async", 10.0),
+    _times_ray("async actor calls one by one", "async_actor_sync", 6.0),
+    _times_ray("async actor calls, 1,000 in flight", "async_actor_async", 6.0),
+    _times_ray("async actor calls with arguments", "async_actor_args_async", 6.0),
+    _times_ray("an actor calls n async actors", "async_actor_1n_async", 6.0),
+    _times_ray("tasks call n async actors", "async_actor_nn_async", 6.0),
     Bar(
         "put of a 100 MB array: half of a warm copy",
         Figure("put_large"),

@@ -1,4 +1,4 @@
-"""The functions that tasks run. Light to import: workers of every library import this module."""
+"""What tasks run and actors are. Light to import: workers of every library import this module."""
 
 from __future__ import annotations
 
@@ -17,3 +17,23 @@ def work(iterations: int) -> int:
     for _ in range(iterations):
         value = (value * 5 + 3) & 0xFFFF
     return value
+
+
+class Server:
+    """An actor that answers at once."""
+
+    def answer(self) -> bytes:
+        return b"ok"
+
+    def answer_to(self, _argument: object) -> bytes:
+        return b"ok"
+
+
+class AsyncServer:
+    """The same by coroutines, which the actor runs on its event loop."""
+
+    async def answer(self) -> bytes:
+        return b"ok"
+
+    async def answer_to(self, _argument: object) -> bytes:
+        return b"ok"

@@ -11,6 +11,14 @@ ones it needs, and a library without them is left out of that row:
     put(value) -> reference, get(reference)   the library's store of values
     submit_nested(path, batch, window_s)      submit a task that submits `batch` no-op tasks over and over
     result(handle)                            the result of what `submit_nested` returned
+    start_servers(kind, count, **options)     `count` actors of a class of `payloads`, once they are there
+    start_client(servers)                     an actor that calls these
+    call_one_by_one(server, count)            call an actor, wait for the answer, then the next
+    call_batch(server, count)                 `count` calls, wait for all
+    call_batch_with_args(server, count)       the same, each with an argument
+    call_from_clients(clients, count)         each client calls each of its servers `count` times, wait for all
+    call_from_clients_with_arg(clients, count)  the same, all calls of a client with one stored argument
+    call_from_tasks(servers, tasks, count)    each task makes `count` calls, to the servers in turn, wait for all
     program                                   path of a program for the rows about whole programs
 
 The modules import their library in `start`, not before: the program that measures asks the classes what they can do.

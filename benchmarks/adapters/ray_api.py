@@ -65,6 +65,39 @@ class RayApiLibrary:
     def submit_nested(self, path: str, batch: int, window_s: float):
         return self._remote(nested_submitter).remote(self.module, path, batch, window_s)
 
+    def start_servers(self, kind: type, count: int, **options) -> list:
+        remote_class = self._api.remote(kind)
+        servers = [(remote_class.options(**options) if options else remote_class).remote() for _ in range(count)]
+        return self._ready(servers)
+
+    def start_client(self, servers: list):
+        return self._ready([self._api.remote(num_cpus=0)(Client).remote(self.module, servers)])[0]
+
+    def call_one_by_one(self, server, count: int) -> None:
+        get = self._api.get
+        for _ in range(count):
+            get(server.answer.remote())
+
+    def call_batch(self, server, count: int) -> None:
+        self._api.get([server.answer.remote() for _ in range(count)])
+
+    def call_batch_with_args(self, server, count: int) -> None:
+        self._api.get([server.answer_to.remote(number) for number in range(count)])
+
+    def call_from_clients(self, clients: list, count: int) -> None:
+        self._api.get([client.call_each.remote(count) for client in clients])
+
+    def call_from_clients_with_arg(self, clients: list, count: int) -> None:
+        self._api.get([client.call_each_with_arg.remote(count) for client in clients])
+
+    def call_from_tasks(self, servers: list, tasks: int, count: int) -> None:
+        remote = self._remote(call_in_turn).remote
+        self._api.get([remote(self.module, servers, count) for _ in range(tasks)])
+
+    def _ready(self, actors: list) -> list:
+        self._api.get([actor.__ray_ready__.remote() for actor in actors])
+        return actors
+
     def _init(self, workers: int) -> None:
         raise NotImplementedError
 
@@ -79,3 +112,23 @@ def nested_submitter(module: str, path: str, batch: int, window_s: float) -> flo
     api = import_module(module)
     remote = api.remote(noop).remote
     return measure_in_task(path, lambda: api.get([remote() for _ in range(batch)]), batch, window_s)
+
+
+def call_in_turn(module: str, servers: list, count: int) -> None:
+    """A task: `count` calls to the servers in turn, all in flight at once."""
+    import_module(module).get([servers[number % len(servers)].answer.remote() for number in range(count)])
+
+
+class Client:
+    """An actor that calls others, as Ray's microbenchmark has it."""
+
+    def __init__(self, module: str, servers: list) -> None:
+        self._api = import_module(module)
+        self._servers = servers
+
+    def call_each(self, count: int) -> None:
+        self._api.get([server.answer.remote() for server in self._servers for _ in range(count)])
+
+    def call_each_with_arg(self, count: int) -> None:
+        argument = self._api.put(0)
+        self._api.get([server.answer_to.remote(argument) for server in self._servers for _ in range(count)])

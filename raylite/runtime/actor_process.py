@@ -6,7 +6,7 @@ SystemExit ends the actor, by its own wish if the status is 0, else as a crash.
 """
 
 import sys
-from _thread import start_new_thread
+from _thread import allocate_lock, start_new_thread
 from collections import deque
 
 from raylite.runtime import client as clients
@@ -194,37 +194,16 @@ class ThreadedActor(Actor):
 
     def __init__(self, worker, function, settings):
         super().__init__(worker, function, settings)
-        from threading import Condition
-
-        self.changed = Condition()  # guards what follows
-        self.waiting = [deque() for _ in self.limits]  # (run, function) of each group
-        self.n_threads = [0] * len(self.limits)
-        self.n_idle = [0] * len(self.limits)
-        self.cancelled = set()
+        self.crews = [Crew(limit, self.serve) for limit in self.limits]
 
     def take(self, run):
         """A call has come: its group's threads run it."""
-        function = self.worker.function_of(run)
-        group = run.group
-        with self.changed:
-            self.waiting[group].append((run, function))
-            if self.n_idle[group] >= len(self.waiting[group]) or self.n_threads[group] == self.limits[group]:
-                self.changed.notify_all()
-                return
-            self.n_threads[group] += 1
-        start_new_thread(self.serve, (group,))
+        self.crews[run.group].add(run, self.worker.function_of(run))
 
-    def serve(self, group):
+    def serve(self, next_call):
         """A thread: run calls of one group."""
         while True:
-            with self.changed:
-                self.n_idle[group] += 1
-                while not self.waiting[group]:
-                    self.changed.wait()
-                self.n_idle[group] -= 1
-                run, function = self.waiting[group].popleft()
-                is_cancelled = run.task_id in self.cancelled
-                self.cancelled.discard(run.task_id)
+            run, function, is_cancelled = next_call()
             try:
                 if is_cancelled:
                     self.refuse(run)
@@ -243,6 +222,75 @@ class ThreadedActor(Actor):
 
     def cancel(self, task_id):
         """As SerialActor.cancel."""
-        with self.changed:
-            if any(run.task_id == task_id for group in self.waiting for run, _ in group):
+        for crew in self.crews:
+            crew.cancel(task_id)
+
+
+class Crew:
+    """The calls of one concurrency group, and the threads that come for them.
+
+    While there are calls and threads that could run them, exactly one thread is on its way; having taken a call it
+    sends the next. So a call that blocks holds up no other, and calls that do not are run by a thread that is awake.
+
+    Args: limit: most threads; serve: what each does, given a function that waits for a call.
+    """
+
+    def __init__(self, limit, serve):
+        self.limit = limit
+        self.serve = serve
+        self.guard = allocate_lock()  # of what follows
+        self.calls = deque()  # (run, function)
+        self.cancelled = set()  # the task ids of some of them
+        self.n_threads = 0
+        self.asleep = []  # a locked lock for each thread that waits; the last to fall asleep is woken first
+        self.is_one_coming = False
+
+    def add(self, run, function):
+        """A call has come."""
+        with self.guard:
+            self.calls.append((run, function))
+            self.send_one()
+
+    def cancel(self, task_id):
+        """If this call has not begun, it is not to be made."""
+        with self.guard:
+            if any(run.task_id == task_id for run, _ in self.calls):
                 self.cancelled.add(task_id)
+
+    def send_one(self):
+        """Under the guard: see that a thread comes for what is left."""
+        if self.is_one_coming or not self.calls:
+            return
+        if self.asleep:
+            self.asleep.pop().release()
+        elif self.n_threads < self.limit:
+            start_new_thread(self.work, ())
+            self.n_threads += 1
+        else:
+            return  # all run calls, and take the next ones after them
+        self.is_one_coming = True
+
+    def work(self):
+        """A thread, from its start."""
+        bell = allocate_lock()
+        bell.acquire()
+        with self.guard:
+            self.is_one_coming = False
+        self.serve(lambda: self.next_call(bell))
+
+    def next_call(self, bell):
+        """A thread: the next call, as soon as there is one, and whether it was cancelled."""
+        with self.guard:
+            while not self.calls:
+                self.asleep.append(bell)
+                self.guard.release()
+                try:
+                    bell.acquire()
+                finally:
+                    self.guard.acquire()
+                self.is_one_coming = False
+            run, function = self.calls.popleft()
+            is_cancelled = run.task_id in self.cancelled
+            self.cancelled.discard(run.task_id)
+            self.send_one()
+            return run, function, is_cancelled

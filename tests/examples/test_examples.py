@@ -5,47 +5,12 @@ from __future__ import annotations
 import os
 import re
 import struct
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
-TIME_LIMIT_S = 120
+from tests.examples.output import EXAMPLES, TIME_LIMIT_S, number_in
+
 pytestmark = pytest.mark.timeout(2 * TIME_LIMIT_S)
-
-
-@pytest.fixture
-def run(tmp_path):
-    """A function that runs an example in a folder of its own and returns the finished process."""
-
-    def run_example(name, *arguments, **options):
-        command = [sys.executable, str(EXAMPLES / name), *arguments]
-        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "cwd": tmp_path} | options
-        return subprocess.run(command, text=True, timeout=TIME_LIMIT_S, **options)
-
-    return run_example
-
-
-@pytest.fixture
-def without(tmp_path):
-    """A function that returns an environment in which no process can import `module`."""
-
-    def environment_without(module):
-        folder = tmp_path / f"without-{module}"
-        folder.mkdir()
-        (folder / f"{module}.py").write_text("raise ImportError(f'No module named {__name__}')\n")
-        paths = [str(folder), os.environ.get("PYTHONPATH", "")]
-        return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
-
-    return environment_without
-
-
-def number_in(pattern, text):
-    found = re.search(pattern, text)
-    assert found, f"{pattern!r} not in:\n{text}"
-    return float(found[1].replace(",", ""))
 
 
 def png_size(path):
