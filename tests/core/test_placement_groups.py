@@ -328,6 +328,17 @@ def test_what_a_worker_has_not_begun_fails_too(host):
     assert "1 gets queued: ungrouped!" in host.detach(2, started=2)
 
 
+def test_nothing_new_begins_in_a_group_that_is_leaving(host):
+    host.group("g", {"CPU": 2})
+    host.submit("a", group="g")
+    host.attach(2)
+    host.ungroup("g")
+    assert states(host) == {"g": p.GROUP_LEAVING}
+    assert host.submit("as before", group="g") == []
+    assert host.submit("otherwise", group="g", needs={}) == []
+    assert host.get("as before", "otherwise") == ["1 gets as before: ungrouped!", "1 gets otherwise: ungrouped!"]
+
+
 def test_others_are_left_alone(host):
     host.group("g", {"CPU": 1})
     host.group("h", {"CPU": 1})
