@@ -75,7 +75,7 @@ class PlacementGroup:
         return str(state)
 
     def _row(self) -> dict[str, Any]:
-        row = table().get(self.id.hex())
+        row = table(self.id).get(self.id.hex())
         if row is None:
             raise ValueError(f"The placement group {self.id.hex()} does not exist.")
         return row
@@ -148,10 +148,10 @@ def get_placement_group(placement_group_name: str) -> PlacementGroup:
 
 def placement_group_table(placement_group: PlacementGroup | None = None) -> dict[str, Any]:
     """What is known of a group, as a dict; of all groups by id, if none is given. Removed ones stay for a while."""
-    rows = table()
+    rows = table(None if placement_group is None else checked_group(placement_group).id)
     for row in rows.values():
         del row["full_name"]
-    return rows if placement_group is None else rows.get(checked_group(placement_group).id.hex(), {})
+    return rows if placement_group is None else rows.get(placement_group.id.hex(), {})
 
 
 def get_current_placement_group() -> PlacementGroup | None:
@@ -291,10 +291,10 @@ def pack_group(bundles: list[dict[str, int]], strategy: int, name: str) -> bytes
     return b"".join(out)
 
 
-def table() -> dict[str, dict[str, Any]]:
-    """Every group that the node knows: hexadecimal id to what is known of it, in order of creation."""
+def table(group: PlacementGroupID | None = None) -> dict[str, dict[str, Any]]:
+    """The groups that the node knows (or that one of them): hexadecimal id to what is known, in order of creation."""
     client = connected()
-    _, data = client.question(EV_GROUPS)
+    _, data = client.question(EV_GROUPS, task=None if group is None else group.binary())
     at, rows = 0, []
 
     def number() -> int:
@@ -309,12 +309,12 @@ def table() -> dict[str, dict[str, Any]]:
         return data[at - (size + 7) // 8 * 8 :][:size].decode()
 
     while at < len(data):
-        group = data[at : at + 16].hex()
+        group_id = data[at : at + 16].hex()
         at += 16
         order, state, strategy, _ = number(), number(), number(), number()
         name = text()
         bundles = [{amount_name: amount for amount, amount_name in pairs(number, text)} for _ in range(number())]
-        rows.append((order, row_of(group, name, bundles, STRATEGIES[strategy], STATES[state], client)))
+        rows.append((order, row_of(group_id, name, bundles, STRATEGIES[strategy], STATES[state], client)))
     return {row["placement_group_id"]: row for _, row in sorted(rows, key=lambda row: row[0])}
 
 

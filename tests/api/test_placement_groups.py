@@ -106,6 +106,12 @@ def test_a_group_is_ready_when_it_is_created(four_cpus):
     assert raylite.available_resources()[f"CPU_group_1_{group.id.hex()}"] == 2
 
 
+def test_custom_resources_may_have_group_in_their_name():
+    with raylite.init(num_cpus=1, resources={"my_group_of_two": 2}):
+        assert raylite.cluster_resources()["my_group_of_two"] == 2
+        assert raylite.nodes()[0]["Resources"]["my_group_of_two"] == 2
+
+
 def test_the_module_and_the_function_of_one_name():
     import raylite.util
 
