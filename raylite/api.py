@@ -220,7 +220,13 @@ def cluster_resources() -> dict[str, float]:
 
 def node_amounts() -> dict[str, tuple[int, int]]:
     """As resource_amounts, without those that are placement groups' and so counted twice."""
-    return {name: amounts for name, amounts in resource_amounts().items() if "_group_" not in name}
+    return {name: amounts for name, amounts in resource_amounts().items() if not is_of_group(name)}
+
+
+def is_of_group(name: str) -> bool:
+    """Whether a resource is a placement group's: "CPU_group_<id>", or with a bundle's number before the id."""
+    resource, _, rest = name.rpartition("_group_")
+    return bool(resource) and len(rest.rpartition("_")[2]) == 32
 
 
 def available_resources() -> dict[str, float]:

@@ -19,7 +19,7 @@ from raylite._core.message cimport BundleHeader, CLIENT_DRIVER, CMD_READY, CMD_S
     GROUP_ID_TAKEN, GROUP_NAME_TAKEN, GroupHeader, STOP_KILL, take, take_padded
 from raylite._core.placement_groups cimport Bundle, GROUP_CREATED, group_possible, group_remove, GROUP_STRICT_SPREAD, \
     groups_add, groups_find, groups_named, groups_place, groups_release, PlacementGroup
-from raylite._core.resources cimport Amount, DemandEntry, DOOM_UNGROUPED, entries_valid, RESOURCE_GPU, \
+from raylite._core.resources cimport Amount, DemandEntry, DOOM_UNGROUPED, entries_valid, no_group, RESOURCE_GPU, \
     resources_forget_shape, resources_name
 from raylite._core.state cimport call_back_queue, emit, ERROR_ACTOR_UNGROUPED, ERROR_ACTOR_UNSCHEDULABLE, \
     ERROR_UNGROUPED, ERROR_UNSCHEDULABLE, set_state, warn
@@ -175,7 +175,7 @@ cdef void group_client_gone(NodeState* n, uint32_t client) noexcept nogil:
     if it == n.clients.end() or deref(it).second.flags & CLIENT_DRIVER == 0:
         return
     for entry in n.groups.rows:
-        if entry.second.client == client and not entry.second.detached:
+        if entry.second.client == client and not entry.second.detached and entry.second.state <= GROUP_CREATED:
             mine.push_back(entry.first)
     for i in range(mine.size()):
         remove_group(n, groups_find(&n.groups, mine[i]))
@@ -265,25 +265,31 @@ cdef void write_number(string* out, long long number) noexcept nogil:
     out.append(<const char*> &number, 8)
 
 
-cdef void on_groups(NodeState* n, const Message* m) noexcept nogil:
-    """Every group: id, number, state, strategy, whether detached, name, bundles; of each bundle its amounts."""
-    cdef string out
-    cdef PlacementGroup* row
+cdef void write_group(NodeState* n, string* out, const PlacementGroup* row) noexcept nogil:
+    """Id, number, state, strategy, whether detached, name, bundles; of each bundle its amounts."""
     cdef size_t i, j
+    out.append(<const char*> &row.id, sizeof(TaskId))
+    write_number(out, <long long> row.number)
+    write_number(out, row.state)
+    write_number(out, row.strategy)
+    write_number(out, row.detached)
+    write_text(out, &row.name)
+    write_number(out, <long long> row.bundles.size())
+    for i in range(row.bundles.size()):
+        write_number(out, <long long> row.bundles[i].amounts.size())
+        for j in range(row.bundles[i].amounts.size()):
+            write_number(out, row.bundles[i].amounts[j].amount)
+            write_text(out, &n.scheduler.resources.names[row.bundles[i].amounts[j].resource])
+
+
+cdef void on_groups(NodeState* n, const Message* m) noexcept nogil:
+    """The group that is asked for, if it is known; every group, if none is."""
+    cdef string out
     cdef ordered_map[TaskId, PlacementGroup].iterator it = n.groups.rows.begin()
-    while it != n.groups.rows.end():
-        row = &deref(it).second
+    cdef PlacementGroup* row = groups_find(&n.groups, m.object.task)
+    if row != NULL:
+        write_group(n, &out, row)
+    while it != n.groups.rows.end() and no_group(m.object.task):
+        write_group(n, &out, &deref(it).second)
         preincrement(it)
-        out.append(<const char*> &row.id, sizeof(TaskId))
-        write_number(&out, <long long> row.number)
-        write_number(&out, row.state)
-        write_number(&out, row.strategy)
-        write_number(&out, row.detached)
-        write_text(&out, &row.name)
-        write_number(&out, <long long> row.bundles.size())
-        for i in range(row.bundles.size()):
-            write_number(&out, <long long> row.bundles[i].amounts.size())
-            for j in range(row.bundles[i].amounts.size()):
-                write_number(&out, row.bundles[i].amounts[j].amount)
-                write_text(&out, &n.scheduler.resources.names[row.bundles[i].amounts[j].resource])
     emit(n, CMD_READY, m.client, blob_copy(out.data(), out.size())).request = m.request

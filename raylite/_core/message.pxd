@@ -39,7 +39,7 @@ cdef enum MessageKind:
     EV_FIND_ENVIRONMENT = 31      # request; aux: hash; the answer: what it stands for, empty if nobody said
     EV_GROUP = 32                 # request; object.task: new placement group; flags: GROUP_*; payload: GroupHeader ...
     EV_UNGROUP = 33               # object.task: the placement group is to go
-    EV_GROUPS = 34                # request; the answer: every placement group (see group_events.pyx)
+    EV_GROUPS = 34                # request; object.task: a placement group, or zero for all; the answer tells of them
     EV_DESCRIPTOR = 63            # to the host: send the descriptor of segment object.index
     # commands: what the node tells a client or its host
     CMD_RUN = 64                  # payload: RunHeader ...; request: position in the worker's queue

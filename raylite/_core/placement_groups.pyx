@@ -94,6 +94,7 @@ cdef PlacementGroup* groups_add(PlacementGroups* g, Resources* r, TaskId id, con
     row.state = GROUP_PENDING
     row.bundles = bundles[0]
     g.pending[row.number] = id
+    r.groups.insert(id)
     for i in range(bundles.size()):
         provide_bundle(r, row, <int> i, False)
     return row
@@ -164,6 +165,7 @@ cdef void gone(PlacementGroups* g, Resources* r, PlacementGroup* row) noexcept n
 cdef void group_remove(PlacementGroups* g, Resources* r, PlacementGroup* row) noexcept nogil:
     """The group is to go; removed again, it is as it was. What runs in it is the caller's to end."""
     cdef size_t i
+    r.groups.erase(row.id)
     if row.state == GROUP_PENDING:
         g.pending.erase(row.number)
         gone(g, r, row)

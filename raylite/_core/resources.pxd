@@ -1,5 +1,6 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libcpp.map cimport map as ordered_map
+from libcpp.set cimport set as ordered_set
 from libcpp.string cimport string
 from libcpp.vector cimport vector
 from raylite._core.ids cimport TaskId
@@ -50,6 +51,7 @@ cdef struct Resources:
     vector[uint32_t] free_shapes
     uint32_t n_doomed             # shapes whose tasks fail
     ordered_map[uint64_t, string] environments    # what each hash stands for
+    ordered_set[TaskId] groups    # placement groups that tasks may be in
 
 cdef struct DemandHeader:
     uint64_t environment

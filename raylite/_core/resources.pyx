@@ -150,11 +150,6 @@ cdef void ask_bundle(Resources* r, Shape* shape, const string* name, int32_t bun
         ask_for(r, shape, text.data(), text.size(), amount)
 
 
-cdef bint group_exists(const Resources* r, TaskId group) noexcept nogil:
-    cdef string bundle = string(b"bundle")
-    return r.name_numbers.count(bundle_resource(&bundle, group, ANY_BUNDLE)) != 0
-
-
 cdef int resources_intern(Resources* r, const char* data, uint64_t size) noexcept nogil:
     """The number of the shape that `data` describes, or -1 if it is malformed."""
     cdef int number = known_shape(r, data, size)
@@ -175,7 +170,7 @@ cdef int resources_intern(Resources* r, const char* data, uint64_t size) noexcep
     shape.captures = head.flags & DEMAND_CAPTURES != 0
     shape.doom = DOOM_UNSCHEDULABLE if head.flags & DEMAND_UNSCHEDULABLE else DOOM_NOT
     shape.key = string(data, size)
-    if shape.doom == DOOM_NOT and not no_group(head.group) and not group_exists(r, head.group):
+    if shape.doom == DOOM_NOT and not no_group(head.group) and r.groups.count(head.group) == 0:
         shape.doom = DOOM_UNGROUPED
     for _ in range(head.n_amounts if shape.doom == DOOM_NOT else 0):
         entry = <const DemandEntry*> take(&c, sizeof(DemandEntry))

@@ -75,7 +75,7 @@ class PlacementGroup:
         return str(state)
 
     def _row(self) -> dict[str, Any]:
-        row = table().get(self.id.hex())
+        row = table(self.id).get(self.id.hex())
         if row is None:
             raise ValueError(f"The placement group {self.id.hex()} does not exist.")
         return row
@@ -113,22 +113,14 @@ def placement_group(
     from raylite.api import client_or_init
     from raylite.exceptions import RaySystemError
 
-    if strategy is None:
-        strategy = "PACK"
-    if strategy not in STRATEGIES:
-        raise ValueError(f"Invalid placement group strategy {strategy!r}. Supported ones are {', '.join(STRATEGIES)}.")
-    if lifetime not in (None, "detached"):
-        raise ValueError(f"Placement group `lifetime` must be either None or 'detached', not {lifetime!r}.")
+    labels = bundle_label_selector
+    validate_placement_group(bundles, strategy, lifetime, _soft_target_node_id, labels, topology_strategy)
     if not isinstance(name, str):
         raise ValueError(f"Placement group `name` must be a string, not {name!r}.")
-    if topology_strategy is not None:
-        raise ValueError("topology_strategy is not supported: there is one node. Give `strategy`.")
-    if _soft_target_node_id and strategy != "STRICT_PACK":
-        raise ValueError(f"_soft_target_node_id only works with STRICT_PACK, not {strategy}.")
     checked = checked_bundles(bundles)
     client = client_or_init()
-    asked = with_labels(checked, bundle_label_selector, client)
-    payload = pack_group(asked, STRATEGIES.index(strategy), full_name(name))
+    asked = with_labels(checked, labels, client)
+    payload = pack_group(asked, STRATEGIES.index(strategy or "PACK"), full_name(name))
     for group in client.new_ids():
         answer, _ = client.question(EV_GROUP, payload, task=group, flags=DETACHED if lifetime else 0)
         if answer != ID_TAKEN:  # by another group, which an earlier attempt of this task has made
@@ -156,10 +148,10 @@ def get_placement_group(placement_group_name: str) -> PlacementGroup:
 
 def placement_group_table(placement_group: PlacementGroup | None = None) -> dict[str, Any]:
     """What is known of a group, as a dict; of all groups by id, if none is given. Removed ones stay for a while."""
-    rows = table()
+    rows = table(None if placement_group is None else checked_group(placement_group).id)
     for row in rows.values():
         del row["full_name"]
-    return rows if placement_group is None else rows.get(checked_group(placement_group).id.hex(), {})
+    return rows if placement_group is None else rows.get(placement_group.id.hex(), {})
 
 
 def get_current_placement_group() -> PlacementGroup | None:
@@ -171,6 +163,36 @@ def get_current_placement_group() -> PlacementGroup | None:
 
 
 # ---- checks ----
+
+
+def validate_placement_group(
+    bundles: list[dict[str, float]],
+    strategy: str | None = None,
+    lifetime: str | None = None,
+    _soft_target_node_id: str | None = None,
+    bundle_label_selector: list[dict[str, str]] | None = None,
+    topology_strategy: dict[str, str] | None = None,
+) -> bool:
+    """Raise ValueError if placement_group() does not take these arguments; else True."""
+    if strategy not in (None, *STRATEGIES):
+        raise ValueError(f"Invalid placement group strategy {strategy!r}. Supported ones are {', '.join(STRATEGIES)}.")
+    if lifetime not in (None, "detached"):
+        raise ValueError(f"Placement group `lifetime` must be either None or 'detached', not {lifetime!r}.")
+    if topology_strategy is not None:
+        raise ValueError("topology_strategy is not supported: there is one node. Give `strategy`.")
+    if _soft_target_node_id and strategy != "STRICT_PACK":
+        raise ValueError(f"_soft_target_node_id only works with STRICT_PACK, not {strategy}.")
+    checked_bundles(bundles)
+    if bundle_label_selector is not None:
+        check_selectors(bundle_label_selector, len(bundles))
+    return True
+
+
+def check_placement_group_index(placement_group: PlacementGroup, bundle_index: int) -> None:
+    """Raise ValueError unless the group has a bundle of this index; -1, any, is fine."""
+    from raylite.strategies import check_bundle
+
+    check_bundle(None if checked_group(placement_group).is_empty else placement_group, bundle_index)
 
 
 def checked_group(group: Any) -> PlacementGroup:
@@ -214,23 +236,25 @@ def checked_quantity(name: str, quantity: Any) -> int:
     return units
 
 
-def with_labels(bundles: list[dict[str, int]], selectors: Any, client: Client) -> list[dict[str, int]]:
-    """The bundles, each asking for a node with its labels as well if this one has them not."""
+def check_selectors(selectors: Any, n_bundles: int) -> None:
     from raylite.options import TASK_OPTIONS
-    from raylite.strategies import with_selectors
 
-    if selectors is None:
-        return bundles
-    if not isinstance(selectors, list) or len(selectors) != len(bundles):
+    if not isinstance(selectors, list) or len(selectors) != n_bundles:
         raise ValueError(f"bundle_label_selector must be a list with a dict for each bundle, not {selectors!r}.")
     for selector in selectors:
         try:
             TASK_OPTIONS["label_selector"].validate("bundle_label_selector", selector)
         except TypeError as error:
             raise ValueError(str(error)) from None
+
+
+def with_labels(bundles: list[dict[str, int]], selectors: Any, client: Client) -> list[dict[str, int]]:
+    """The bundles, each asking for a node with its labels as well if this one has them not."""
+    from raylite.strategies import with_selectors
+
     return [
         with_selectors({"label_selector": selector}, bundle, client)
-        for bundle, selector in zip(bundles, selectors, strict=True)
+        for bundle, selector in zip(bundles, selectors or [None] * len(bundles), strict=True)
     ]
 
 
@@ -267,10 +291,10 @@ def pack_group(bundles: list[dict[str, int]], strategy: int, name: str) -> bytes
     return b"".join(out)
 
 
-def table() -> dict[str, dict[str, Any]]:
-    """Every group that the node knows: hexadecimal id to what is known of it, in order of creation."""
+def table(group: PlacementGroupID | None = None) -> dict[str, dict[str, Any]]:
+    """The groups that the node knows (or that one of them): hexadecimal id to what is known, in order of creation."""
     client = connected()
-    _, data = client.question(EV_GROUPS)
+    _, data = client.question(EV_GROUPS, task=None if group is None else group.binary())
     at, rows = 0, []
 
     def number() -> int:
@@ -285,12 +309,12 @@ def table() -> dict[str, dict[str, Any]]:
         return data[at - (size + 7) // 8 * 8 :][:size].decode()
 
     while at < len(data):
-        group = data[at : at + 16].hex()
+        group_id = data[at : at + 16].hex()
         at += 16
         order, state, strategy, _ = number(), number(), number(), number()
         name = text()
         bundles = [{amount_name: amount for amount, amount_name in pairs(number, text)} for _ in range(number())]
-        rows.append((order, row_of(group, name, bundles, STRATEGIES[strategy], STATES[state], client)))
+        rows.append((order, row_of(group_id, name, bundles, STRATEGIES[strategy], STATES[state], client)))
     return {row["placement_group_id"]: row for _, row in sorted(rows, key=lambda row: row[0])}
 
 

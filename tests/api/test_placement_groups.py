@@ -17,7 +17,13 @@ from raylite.exceptions import (
     WorkerCrashedError,
 )
 from raylite.util import placement_group, placement_group_table, remove_placement_group
-from raylite.util.placement_group import PlacementGroup, get_current_placement_group, get_placement_group
+from raylite.util.placement_group import (
+    PlacementGroup,
+    check_placement_group_index,
+    get_current_placement_group,
+    get_placement_group,
+    validate_placement_group,
+)
 from raylite.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 
@@ -98,6 +104,12 @@ def test_a_group_is_ready_when_it_is_created(four_cpus):
     assert raylite.cluster_resources()["CPU"] == 4
     assert not [name for name in raylite.cluster_resources() if "group" in name]
     assert raylite.available_resources()[f"CPU_group_1_{group.id.hex()}"] == 2
+
+
+def test_custom_resources_may_have_group_in_their_name():
+    with raylite.init(num_cpus=1, resources={"my_group_of_two": 2}):
+        assert raylite.cluster_resources()["my_group_of_two"] == 2
+        assert raylite.nodes()[0]["Resources"]["my_group_of_two"] == 2
 
 
 def test_the_module_and_the_function_of_one_name():
@@ -384,6 +396,25 @@ def test_wrong_arguments(four_cpus, arguments, text):
     with pytest.raises(ValueError, match=text):
         placement_group(**arguments)
     assert placement_group_table() == {}
+
+
+def test_arguments_and_indices_can_be_checked_beforehand(four_cpus):
+    assert validate_placement_group([{"CPU": 1}], "SPREAD", "detached", None, [{"zone": "a"}]) is True
+    with pytest.raises(ValueError, match="STRICT_SPREAD"):
+        validate_placement_group([{"CPU": 1}], "CLOSE")
+    group = placement_group([{"CPU": 1}])
+    check_placement_group_index(group, -1)
+    check_placement_group_index(group, 0)
+    with pytest.raises(ValueError, match="bundle index 1 is invalid"):
+        check_placement_group_index(group, 1)
+    with pytest.raises(ValueError, match="must be -1"):
+        check_placement_group_index(PlacementGroup.empty(), 0)
+
+
+def test_bundles_with_labels(leaves_nothing):
+    with raylite.init(num_cpus=2, labels={"zone": "a"}):
+        assert placement_group([{"CPU": 1}], bundle_label_selector=[{"zone": "in(a, b)"}]).wait(30)
+        assert not placement_group([{"CPU": 1}], bundle_label_selector=[{"zone": "b"}]).wait(0.05)
 
 
 def test_tasks_that_cannot_be_in_it_are_refused_at_the_call(four_cpus):

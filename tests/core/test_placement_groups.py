@@ -139,6 +139,14 @@ def test_a_name_is_one_groups_while_that_is_there(host):
     }
 
 
+def test_one_group_alone_can_be_asked_for(host):
+    host.group("g", {"CPU": 1})
+    host.group("h", {"CPU": 1})
+    for name, found in (("h", ["h"]), ("never", [])):
+        host.send(p.EV_GROUPS, DRIVER, request=1, object=host.object(name))
+        assert [host.names[row.id] for row in p.read_groups(host.commands[0].payload)] == found
+
+
 # ---- tasks in it ----
 
 
@@ -328,6 +336,17 @@ def test_what_a_worker_has_not_begun_fails_too(host):
     assert "1 gets queued: ungrouped!" in host.detach(2, started=2)
 
 
+def test_nothing_new_begins_in_a_group_that_is_leaving(host):
+    host.group("g", {"CPU": 2})
+    host.submit("a", group="g")
+    host.attach(2)
+    host.ungroup("g")
+    assert states(host) == {"g": p.GROUP_LEAVING}
+    assert host.submit("as before", group="g") == []
+    assert host.submit("otherwise", group="g", needs={}) == []
+    assert host.get("as before", "otherwise") == ["1 gets as before: ungrouped!", "1 gets otherwise: ungrouped!"]
+
+
 def test_others_are_left_alone(host):
     host.group("g", {"CPU": 1})
     host.group("h", {"CPU": 1})
@@ -362,8 +381,17 @@ def test_the_driver_takes_its_groups_along(host):
     host.group("mine", {"CPU": 1})
     host.group("theirs", {"CPU": 1}, client=OTHER)
     host.group("detached", {"CPU": 1}, client=OTHER, flags=p.GROUP_DETACHED)
+    for i in range(1100):  # more than are remembered
+        host.group(f"gone {i}", {"x": 1}, client=OTHER)
+        if i % 2:
+            host.ungroup(f"gone {i}")
     host.detach(OTHER)
-    assert states(host) == {"mine": p.GROUP_CREATED, "theirs": p.GROUP_GONE, "detached": p.GROUP_CREATED}
+    assert {name: state for name, state in states(host).items() if "gone" not in name} == {
+        "mine": p.GROUP_CREATED,
+        "theirs": p.GROUP_GONE,
+        "detached": p.GROUP_CREATED,
+    }
+    assert len(host.groups()) == 1002
 
 
 def test_a_worker_does_not(host):
