@@ -9,23 +9,23 @@ from raylite.runtime.async_actor import AsyncActor
 
 def test_a_call_that_comes_while_the_function_of_another_is_loaded():
     """Loading a function takes notices, and with them the word of what has come since."""
-    arrived = [["first"], []]
-    announced = [True]
+    arrived, announced, begun = ["first"], [True], []
 
     def take_notices():
         announced[0] = False
 
     def function_of(run):
         if run.name == "first":
-            arrived[1].append("second")
+            arrived.append("second")
             announced[0] = True
             take_notices()
         return None
 
     def take_runs():
-        return [SimpleNamespace(name=name, group=0) for name in (arrived.pop(0) if arrived else [])]
+        runs = [SimpleNamespace(name=name, group=0) for name in arrived]
+        arrived.clear()
+        return runs
 
-    begun = []
     actor = AsyncActor.__new__(AsyncActor)
     actor.worker = SimpleNamespace(take_notices=take_notices, function_of=function_of)
     actor.client = SimpleNamespace(take_runs=take_runs)
