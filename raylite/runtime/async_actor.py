@@ -54,16 +54,19 @@ class AsyncActor(Actor):
     def notice(self):
         """Something has come from the node."""
         self.worker.take_notices()
-        runs = self.client.take_runs()
+        while runs := self.client.take_runs():  # again: a function that comes with a call has us take notices, which
+            for run in runs:  # would leave us without word of what has come meanwhile
+                self.arrive(run)
         if runs is None:
             self.stop()
-            return
-        for run in runs:
-            function = self.worker.function_of(run)
-            if self.n_running[run.group] < self.limits[run.group]:
-                self.begin(run, function)
-            else:
-                self.waiting[run.group].append((run, function))
+
+    def arrive(self, run):
+        """Begin a call, or let it wait for its turn."""
+        function = self.worker.function_of(run)
+        if self.n_running[run.group] < self.limits[run.group]:
+            self.begin(run, function)
+        else:
+            self.waiting[run.group].append((run, function))
 
     def stop(self):
         if not self.stopped.done():

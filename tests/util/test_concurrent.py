@@ -295,9 +295,11 @@ executor = TaskPoolExecutor()
 futures = [executor.submit(time.sleep, 60) for _ in range(20)]
 raylite.shutdown()
 say("errors", *{type(future.exception()).__name__ for future in futures})
+say("later", type(executor.submit(len, "").exception()).__name__)
 say("running", raylite.is_initialized())
 executor.shutdown()
 """)
     assert driver.expect("errors") == "RaySystemError"
+    assert driver.expect("later") == "RaySystemError"
     assert driver.expect("running") == "False"
     driver.succeed()

@@ -112,18 +112,18 @@ def test_data_between_tasks_does_not_come_here(monkeypatch, all_freed):
     all_freed()
 
 
-def test_results_that_nobody_needs_any_more_are_freed(node_sizes):
-    """A chain of arrays of 8 MB: two at a time, not fifty."""
-    x = delayed(np.zeros)(1_000_000)
-    for _ in range(50):
-        x = delayed(add)(x, 1)
-    largest = delayed(arena_bytes)(x)
-    assert largest.compute(scheduler=raylite_dask_get, optimize_graph=False) is not None
-    assert node_sizes()["arena_bytes"] < 5 * 8_000_000
+def test_results_that_nobody_needs_any_more_are_freed(start):
+    """A chain of fifty arrays of 8 MB where there is room for ten."""
+    driver = start("""
+import numpy, operator
+from raylite.util.dask import raylite_dask_get
 
-
-def arena_bytes(x):
-    return x.nbytes
+raylite.init(num_cpus=1, object_store_memory=80_000_000)
+graph = {"x0": (numpy.zeros, 1_000_000), **{f"x{i}": (operator.add, f"x{i - 1}", 1) for i in range(1, 50)}}
+say("last", raylite_dask_get(graph, "x49")[0])
+""")
+    assert driver.expect("last") == "49.0"
+    driver.succeed()
 
 
 def test_a_long_chain():

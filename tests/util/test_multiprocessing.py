@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -167,13 +168,17 @@ def test_options_of_the_actors():
         assert pool.map(actor_name, [0]) == ["the one"]
 
 
-def test_inside_a_task_that_waits_for_it(all_freed):
+@pytest.mark.parametrize("num_cpus", [0, 1])
+def test_inside_tasks_that_wait_for_it_and_have_all_cpus(all_freed, tally, num_cpus):
     @raylite.remote
     def outer(n):
-        with Pool(2) as pool:
+        tally.add()
+        while len(tally) < 2:
+            time.sleep(0.005)
+        with Pool(1, ray_remote_args={"num_cpus": num_cpus}) as pool:
             return sum(pool.map(square, range(n), chunksize=1))
 
-    assert raylite.get([outer.remote(10) for _ in range(3)]) == [285] * 3
+    assert raylite.get([outer.remote(10) for _ in range(2)]) == [285] * 2
     all_freed()
 
 

@@ -233,7 +233,7 @@ say("reports", raylite.get(work.remote()))
     assert "i=2e+4]" in driver.stderr
 
 
-def test_the_bar_of_a_worker_that_died_ends_as_it_was(start):
+def test_the_bar_of_a_worker_that_died_ends_as_it_was_at_once(start, wait_until):
     driver = start("""
 @raylite.remote(max_retries=0)
 def work():
@@ -247,8 +247,11 @@ try:
     raylite.get(work.remote())
 except raylite.exceptions.WorkerCrashedError as error:
     say("crash", "\\x1e" in str(error), "dying" in str(error))
+sys.stdin.readline()
 """)
     assert driver.expect("crash") == "False False"
+    wait_until(lambda: "dying" in driver.stderr)
+    driver.tell()
     driver.succeed()
     [(name, percent, _)] = bars(driver.stderr.splitlines())
     assert (name, percent in (25, 50)) == ("dying", True)
@@ -279,10 +282,10 @@ def test_a_lock_that_the_program_never_gives_back_stops_neither_output_nor_the_e
         WORK
         + """
 import threading
-tqdm.get_lock()
-taker = threading.Thread(target=tqdm.get_lock().acquire)
+taken = threading.Event()
+taker = threading.Thread(target=lambda: (tqdm.get_lock().acquire(), taken.set(), time.sleep(60)), daemon=True)
 taker.start()
-taker.join()
+taken.wait()
 raylite.init(num_cpus=2)
 raylite.get(work.remote(0))
 raylite.shutdown()
