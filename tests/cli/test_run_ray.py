@@ -199,14 +199,11 @@ def test_options_without_effect_are_said(tmp_path):
         ray.init(num_cpus=1, include_dashboard=True, dashboard_host=None)
         @ray.remote(max_calls=1, num_cpus=1, enable_task_events=True)
         def f(): pass
-        f.options(scheduling_strategy="SPREAD")
-        f.options(scheduling_strategy=None, placement_group="default")
         """,
     )
     assert said(errors) == [
         ("argument include_dashboard of init", "program.py", "2", "no effect: there is no dashboard"),
         ("option max_calls=1", "program.py", "3", "no effect: not there yet"),
-        ("option scheduling_strategy='SPREAD'", "program.py", "5", "no effect: there is one node"),
     ]
 
 

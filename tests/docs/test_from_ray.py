@@ -90,8 +90,6 @@ def test_the_options_without_effect():
     listed = {row["option"].strip("`"): row["why"] for row in rows}
     options = {**TASK_OPTIONS, **ACTOR_OPTIONS}
     assert listed == {name: option.no_effect for name, option in options.items() if option.no_effect}
-    with pytest.raises(ValueError, match="runtime_env for single tasks is not there yet"):
-        same.options(runtime_env={"env_vars": {"A": "b"}})
 
 
 # ---- behaviour: a check for each line ----
