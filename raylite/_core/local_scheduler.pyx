@@ -123,7 +123,8 @@ cdef void find_place(LocalScheduler* s, uint32_t shape, uint64_t expected_ns, bi
             place.stop = s.idle[0]
             return
         place.starved = True
-    if dedicated or expected_ns == 0 or expected_ns >= PREFETCH_NS or s.resources.shapes[shape].gpus or older_waits(s, shape):
+    if dedicated or expected_ns == 0 or expected_ns >= PREFETCH_NS or s.resources.shapes[shape].gpus \
+            or older_waits(s, shape):
         return
     it = s.workers.begin()
     while it != s.workers.end():
