@@ -119,21 +119,27 @@ def _restore_all(exc: BaseException, all_state: tuple[Any, Any, Any]) -> None:
 
 def _pickles_well(exc: BaseException) -> bool:
     """Whether pickle does right by it: Python's own classes but groups, and classes that say how."""
+    cls = type(exc)
     if isinstance(exc, EXCEPTION_GROUP):
         return False
-    return type(exc).__module__ == "builtins" or _pickles_itself(type(exc))
+    if any(
+        base.__module__ != "builtins" and any(hook in base.__dict__ for hook in _PICKLE_HOOKS) for base in cls.__mro__
+    ):
+        return True
+    reducer = _registered_reducer(cls)
+    if reducer is not None:  # tblib (which dask installs) registers itself for every class, and forgets state
+        return not getattr(reducer, "__module__", "").startswith("tblib")
+    return cls.__module__ == "builtins"
 
 
-def _pickles_itself(cls: type) -> bool:
-    for base in cls.__mro__:
-        if base.__module__ != "builtins" and any(hook in base.__dict__ for hook in _PICKLE_HOOKS):
-            return True
+def _registered_reducer(cls: type) -> Any:
+    """What was registered with copyreg or cloudpickle for pickling the class, or None."""
     cloudpickle = sys.modules.get("cloudpickle")  # its table includes that of copyreg
     if cloudpickle is not None:
-        return cls in cloudpickle.CloudPickler.dispatch_table
+        return cloudpickle.CloudPickler.dispatch_table.get(cls)
     from copyreg import dispatch_table
 
-    return cls in dispatch_table
+    return dispatch_table.get(cls)
 
 
 def _attributes(exc: BaseException) -> dict[str, Any]:

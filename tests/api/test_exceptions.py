@@ -1,5 +1,6 @@
 """What a task raises is what `get` raises: type, attributes, text; for every kind of exception class."""
 
+import copyreg
 import os
 import pickle
 import subprocess
@@ -614,3 +615,18 @@ def test_import_is_light():
     root = os.path.dirname(os.path.dirname(exceptions.__file__))
     done = subprocess.run([sys.executable, "-S", "-c", code], env={"PYTHONPATH": root}, capture_output=True, text=True)
     assert done.stdout.strip() == "" and done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "exc", [Slotted(4), UnicodeDecodeError("utf8", b"\xff", 0, 1, "odd")], ids=lambda e: type(e).__name__
+)
+def test_a_library_that_registers_how_every_exception_is_pickled_changes_nothing(exc, monkeypatch):
+    """As tblib does, which dask installs: what it registers makes an exception anew from its args alone."""
+
+    def reduced(error):
+        return type(error), error.args
+
+    reduced.__module__ = "tblib.pickling_support"
+    monkeypatch.setitem(copyreg.dispatch_table, type(exc), reduced)
+    error = travel(fail(exc))
+    assert error.hidden() == -4 if isinstance(exc, Slotted) else error.reason == "odd"
