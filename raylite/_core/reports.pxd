@@ -6,7 +6,8 @@ from raylite._core.state cimport NodeState
 cdef enum:
     REPORT_ROWS_MOST = 1 << 14    # of one answer
     REPORT_BYTES_MOST = 1 << 22   # after which an answer ends with the row that it is at
-    REPORT_DETAIL = 1             # with references and errors
+    REPORT_REFERENCES = 1         # of tasks
+    REPORT_ERRORS = 2
 
 cdef struct ReportQuery:          # the payload of QUERY_TASK_ROWS and its like
     ObjectId id                   # of the only thing that is wanted; all zero: of any

@@ -188,7 +188,7 @@ cdef void write_task(NodeState* n, string* out, const Found* found, uint32_t fla
     cdef string none
     cdef Blob* name = past.name if past != NULL else row.name
     cdef Blob* function = name_of(n, past.function if past != NULL else row.function)
-    cdef Blob* error = past.error if past != NULL and flags & REPORT_DETAIL else NULL
+    cdef Blob* error = past.error if past != NULL and flags & REPORT_ERRORS else NULL
     cdef vector[ObjectId] refs
     cdef TaskReport report
     memset(&report, 0, sizeof(report))
@@ -199,9 +199,9 @@ cdef void write_task(NodeState* n, string* out, const Found* found, uint32_t fla
         demand = demand_of(n, past.shape, past.shape_serial, &none)
     else:
         demand = &n.scheduler.resources.shapes[row.shape].key
-    if flags & REPORT_DETAIL and past != NULL:
+    if flags & REPORT_REFERENCES and past != NULL:
         refs = past.refs
-    elif flags & REPORT_DETAIL:
+    elif flags & REPORT_REFERENCES:
         gather_refs(n, row, &refs)
     report.demand_size = <uint32_t> demand.size()
     report.name_size = <uint32_t> blob_size(name)
@@ -250,7 +250,7 @@ cdef void write_actor(NodeState* n, string* out, const Found* found, uint32_t fl
     cdef TaskRow* creation = tasks_find(&n.tasks, found.id.task)
     cdef const string* class_name = &past.class_name if past != NULL else &row.class_name
     cdef const string* name = &past.name if past != NULL else &row.name
-    cdef Blob* death = (past.death if past != NULL else row.death) if flags & REPORT_DETAIL else NULL
+    cdef Blob* death = (past.death if past != NULL else row.death) if flags & REPORT_ERRORS else NULL
     cdef const string* demand
     cdef string none
     cdef ActorReport report

@@ -14,7 +14,7 @@ import itertools
 from typing import NamedTuple
 
 from raylite._core.node import Node
-from raylite.util.state.reports import Question, TaskReport
+from raylite.util.state.reports import DETAIL, Question, TaskReport
 from tests.core import protocol as p
 
 DRIVER = 1
@@ -176,7 +176,7 @@ class Host:
 
     def past(self, task: str) -> TaskReport:
         """The one row of a task, from the table or the history."""
-        [found] = self.reports().tasks(id=self.task(task), detail=True)
+        [found] = self.reports().tasks(id=self.task(task), flags=DETAIL)
         return found
 
     def find_actor(self, full_name: str, client: int = DRIVER) -> str | None:

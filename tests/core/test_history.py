@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from raylite.util.state.reports import DETAIL
 from tests.core import protocol as p
 from tests.core.host import DRIVER, MS
 
@@ -143,12 +144,12 @@ def test_calls_remember_the_one_before(alive):
 def test_an_actor_is_remembered_when_nobody_has_a_handle_of_it(wide):
     wide.now_ns = 3 * MS
     wide.make("A", full_name="space\nname", actor_flags=p.ACTOR_PLACED_ON_CPU, needs={"CPU": 1})
-    [row] = wide.reports().actors(detail=True)
+    [row] = wide.reports().actors(flags=DETAIL)
     assert (row.state, row.process, row.worker, row.death) == (1, 1002, 2, b"")
     wide.release("A@")
     wide.detach(2, started=1)
     assert "actors" not in wide.sizes()
-    [row] = wide.reports().actors(detail=True)
+    [row] = wide.reports().actors(flags=DETAIL)
     assert (row.id, row.made_ns, row.state, row.process, row.worker) == (wide.task("A"), 3 * MS, 3, 1002, 0)
     assert (row.class_name, row.full_name, row.flags) == ("f", "space\nname", p.ACTOR_PLACED_ON_CPU)
     assert row.demand.amounts == {"CPU": 1}
@@ -160,7 +161,7 @@ def test_an_actor_whose_init_raises(wide):
     wide.attach(2)
     wide.finish("A", p.envelope(b"oh no"))
     assert (wide.past("A").state, wide.past("A").error_code) == (FAILED, p.ERROR_ACTOR_INIT)
-    [row] = wide.reports().actors(detail=True)
+    [row] = wide.reports().actors(flags=DETAIL)
     assert (row.state, p.read_envelope(row.death).error[0]) == (3, p.ERROR_ACTOR_INIT)
 
 

@@ -6,6 +6,7 @@ import itertools
 
 import pytest
 
+from raylite.util.state.reports import DETAIL
 from tests.core import protocol as p
 from tests.core.host import DRIVER, MS, OTHER
 
@@ -122,7 +123,7 @@ def test_references_and_errors_are_told_when_asked_for(host):
     host.fail("a")
     [row] = host.reports().tasks(id=host.task("b"))
     assert (row.refs, row.error) == ([], b"")
-    [row] = host.reports().tasks(id=host.task("b"), detail=True)
+    [row] = host.reports().tasks(id=host.task("b"), flags=DETAIL)
     assert row.refs == host.objects(["a"])
     assert row.error
 

@@ -24,9 +24,11 @@ from raylite.util.state.api import (
     summarize_objects,
     summarize_tasks,
 )
+from raylite.util.state.graph import TaskGraph, task_graph
 
 __all__ = [
     "StateApiClient",
+    "TaskGraph",
     "get_actor",
     "get_job",
     "get_log",
@@ -48,6 +50,7 @@ __all__ = [
     "summarize_actors",
     "summarize_objects",
     "summarize_tasks",
+    "task_graph",
 ]
 
 

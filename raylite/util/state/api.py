@@ -20,7 +20,7 @@ from raylite.util.state.common import (
 )
 from raylite.util.state.exception import InvalidQuery
 from raylite.util.state.filters import checked_filters, passes, wanted_numbers
-from raylite.util.state.reports import ALL_STATES, PAGE_ROWS_MOST, Question
+from raylite.util.state.reports import ALL_STATES, DETAIL, PAGE_ROWS_MOST, Question
 from raylite.util.state.rows import ADDRESS, Rows, task_state_numbers
 
 TYPE_CHECKING = False
@@ -65,7 +65,7 @@ def list_tasks(
     reports = question.tasks(
         states=ALL_STATES if states is None else sum(1 << state for state in states),
         actor=wanted_actor(checked),
-        detail=bool(detail),
+        flags=DETAIL if detail else 0,
         page_rows=page_rows(limit, checked, "state", "actor_id"),
     )
     return latest(map(rows.task, reports), checked, limit)
@@ -84,7 +84,7 @@ def list_actors(
     checked = checked_filters(filters, ActorState)
     question = ask(address, timeout)
     rows = Rows(question, bool(detail))
-    reports = question.actors(detail=bool(detail), page_rows=page_rows(limit, checked))
+    reports = question.actors(flags=DETAIL if detail else 0, page_rows=page_rows(limit, checked))
     return latest(map(rows.actor, reports), checked, limit)
 
 
@@ -183,7 +183,7 @@ def get_task(
     task = id.task_id().binary() if isinstance(id, ObjectRef) else checked_id(id, 16, "a task")
     question = ask(address, timeout)
     rows = Rows(question, detail=True)
-    return next((rows.task(report) for report in question.tasks(id=task, detail=True)), None)
+    return next((rows.task(report) for report in question.tasks(id=task, flags=DETAIL)), None)
 
 
 def get_actor(
@@ -193,7 +193,7 @@ def get_actor(
     actor = checked_id(id, 16, "an actor")
     question = ask(address, timeout)
     rows = Rows(question, detail=True)
-    return next((rows.actor(report) for report in question.actors(id=actor, detail=True)), None)
+    return next((rows.actor(report) for report in question.actors(id=actor, flags=DETAIL)), None)
 
 
 def get_objects(

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     Report = TypeVar("Report", bound="tuple[Any, ...]")
 
 TASK_ROWS, ACTOR_ROWS, OBJECT_ROWS, CLIENT_ROWS = 10, 11, 12, 13  # QUERY_* of message.pxd
-DETAIL = 1
+REFERENCES, ERRORS = 1, 2  # REPORT_*
+DETAIL = REFERENCES | ERRORS
 ALL_STATES = 0xFFFFFFFF
 PAGE_ROWS_MOST = 1 << 14
 NOTHING = bytes(24)
@@ -218,10 +219,11 @@ class Question:
         id: bytes = b"",
         actor: bytes = b"",
         states: int = ALL_STATES,
-        detail: bool = False,
+        flags: int = 0,
         page_rows: int = PAGE_ROWS_MOST,
     ) -> Iterator[Report]:
         """Args: id, actor: of the only one that is wanted, and whose; states: a bit for each that is wanted;
+        flags: REFERENCES, ERRORS;
         page_rows: of one answer, at most."""
         after, is_next = (0, b""), False
         while not is_nil(id) and not is_nil(actor):  # which nothing has
@@ -229,7 +231,7 @@ class Question:
                 raise RayStateApiException(
                     f"there was not enough time for all rows: timeout={self.timeout_s:g} seconds"
                 )
-            query = QUERY.pack(id, actor, *after, is_next, min(page_rows, PAGE_ROWS_MOST), states, int(detail))
+            query = QUERY.pack(id, actor, *after, is_next, min(page_rows, PAGE_ROWS_MOST), states, flags)
             reader = Reader(self.client.query(what, query))
             n_rows, _, n_found = reader.take(HEADER)
             row = None
