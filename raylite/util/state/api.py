@@ -262,8 +262,7 @@ def summarize_tasks(
     """How many tasks of each name are in each state, under "cluster"; Ray's form. Arguments as of list_tasks."""
     from raylite.util.state.summaries import TaskSummary
 
-    question = ask(address, timeout)
-    return TaskSummary().of(map(Rows(question, detail=False).task, question.tasks()))
+    return TaskSummary().of(ask(address, timeout).tasks())
 
 
 def summarize_actors(

@@ -19,8 +19,8 @@ class StateSchema:
     UNFILTERABLE: frozenset[str] = frozenset()
 
     def __init__(self, **values: Any) -> None:
-        for column in self.list_columns():
-            setattr(self, column, values.get(column))
+        self.__dict__ = dict.fromkeys(self.__annotations__)
+        self.__dict__.update(values)
 
     @classmethod
     def list_columns(cls, detail: bool = True) -> list[str]:

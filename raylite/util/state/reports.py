@@ -113,6 +113,7 @@ class Reader:
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.at = 0
+        self.demands: dict[bytes, Demand] = {}  # those read so far: many rows have the same
 
     def take(self, struct: Struct) -> tuple[Any, ...]:
         values = struct.unpack_from(self.data, self.at)
@@ -132,16 +133,20 @@ class Reader:
         return [int.from_bytes(data[4 * i : 4 * i + 4], "little") for i in range(count)]
 
     def demand(self, size: int) -> Demand:
-        end = self.at + (size + 7) // 8 * 8
-        if not size:
-            return Demand(0, {}, None)
-        environment, n_amounts, _, group, _, _ = self.take(DEMAND)
-        amounts = {}
-        for _ in range(n_amounts):
-            amount, name_size = self.take(AMOUNT)
-            amounts[self.text(name_size)] = amount / UNITS_PER_ONE
-        self.at = end
-        return Demand(environment, amounts, given(group))
+        data = self.bytes(size)
+        known = self.demands.get(data)
+        if known is None:
+            known = self.demands[data] = read_demand(Reader(data)) if data else Demand(0, {}, None)
+        return known
+
+
+def read_demand(reader: Reader) -> Demand:
+    environment, n_amounts, _, group, _, _ = reader.take(DEMAND)
+    amounts = {}
+    for _ in range(n_amounts):
+        amount, name_size = reader.take(AMOUNT)
+        amounts[reader.text(name_size)] = amount / UNITS_PER_ONE
+    return Demand(environment, amounts, given(group))
 
 
 def is_nil(id: bytes) -> bool:

@@ -72,7 +72,7 @@ class Rows:
 
     def add_task_details(self, row: TaskState, report: TaskReport) -> None:
         row.language = "PYTHON"
-        row.required_resources = report.demand.amounts
+        row.required_resources = dict(report.demand.amounts)
         row.runtime_env_info = {"serialized_runtime_env": self.environment(report.demand)}
         row.placement_group_id = report.demand.group.hex() if report.demand.group else None
         row.events = self.events(report)

@@ -1,16 +1,19 @@
 """How many tasks, actors and objects there are of each kind, in the form of Ray's summaries.
 
-Each takes its rows one by one, so that however many there are, only the counts are kept.
+Each takes rows, or reports, one by one, so that however many there are, only the counts are kept.
 """
 
 from __future__ import annotations
+
+from raylite.util.state.rows import function_name, task_state, task_type
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-    from raylite.util.state.common import ActorState, ObjectState, TaskState
+    from raylite.util.state.common import ActorState, ObjectState
+    from raylite.util.state.reports import TaskReport
 
 BYTES_PER_MB = 1024**2
 TOTALS = {
@@ -27,13 +30,14 @@ def count(counts: dict[str, int], key: str) -> None:
 class TaskSummary:
     """By name."""
 
-    def of(self, rows: Iterable[TaskState]) -> dict[str, Any]:
+    def of(self, reports: Iterable[TaskReport]) -> dict[str, Any]:
         groups: dict[str, dict[str, Any]] = {}
         totals = dict.fromkeys(TOTALS.values(), 0)
-        for row in rows:
-            group = groups.setdefault(row.name, {"func_or_class_name": row.name, "type": row.type, "state_counts": {}})
-            count(group["state_counts"], row.state)
-            count(totals, TOTALS[row.type])
+        for report in reports:
+            name, kind = report.name or function_name(report), task_type(report)
+            group = groups.setdefault(name, {"func_or_class_name": name, "type": kind, "state_counts": {}})
+            count(group["state_counts"], task_state(report))
+            count(totals, TOTALS[kind])
         return {"cluster": {"summary": groups, **totals, "summary_by": "func_name"}}
 
 
