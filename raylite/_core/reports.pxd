@@ -42,7 +42,7 @@ cdef struct TaskReport:           # demand, name, function's name, refs, error f
     int32_t n_returns
     uint32_t error_code
     uint32_t state
-    uint32_t is_past
+    uint32_t waits_in             # of a running task: EV_GET, EV_WAIT or EV_NEXT; 0: it does not wait
     uint32_t demand_size
     uint32_t name_size
     uint32_t function_size

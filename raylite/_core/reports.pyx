@@ -19,7 +19,7 @@ from raylite._core.message cimport CMD_READY, QUERY_ACTOR, QUERY_ACTOR_NAME, QUE
     QUERY_NAMES, QUERY_OBJECT_ROWS, QUERY_TASK_ROWS, SUBMIT_ARGS_OBJECT
 from raylite._core.objects cimport ObjectRow, objects_find
 from raylite._core.state cimport Client, emit
-from raylite._core.task_table cimport TaskRow, tasks_find
+from raylite._core.task_table cimport TASK_BLOCKED, TASK_RUNNING, TaskRow, tasks_find
 
 cdef extern from *:
     """
@@ -158,13 +158,21 @@ cdef void fill_task(TaskReport* out, const TaskRow* row, const PastTask* past) n
         out.start_ns, out.end_ns = past.start_ns, past.end_ns
         out.client, out.job, out.attempt, out.worker = past.client, past.job, past.attempt, past.worker
         out.n_returns, out.state, out.error_code = past.n_returns, past.state, past.error_code
-        out.is_past = True
     else:
         out.id, out.parent, out.actor, out.before = row.id, row.parent, row.actor, row.before
         out.submit_ns, out.ready_ns = row.submit_ns, row.ready_ns
         out.start_ns, out.end_ns = row.start_ns, row.end_ns
         out.client, out.job, out.attempt, out.worker = row.client, row.job, row.attempt, row.worker
         out.n_returns, out.state = row.n_returns, row.state
+
+
+cdef uint32_t waits_in(NodeState* n, TaskId task) noexcept nogil:
+    """In what a task waits; the calls of an actor have no state of their own for it."""
+    cdef uint32_t found = 0
+    for request in n.requests:
+        if request.second.blocks and same_task(request.second.task, task):
+            found = max(found, <uint32_t> request.second.kind)
+    return found
 
 
 cdef void gather_refs(NodeState* n, const TaskRow* row, vector[ObjectId]* out) noexcept nogil:
@@ -195,6 +203,8 @@ cdef void write_task(NodeState* n, string* out, const Found* found, uint32_t fla
     fill_task(&report, row, past)
     report.client_flags = flags_of(n, report.client)
     report.process = process_of(n, report.worker)
+    if report.state == TASK_RUNNING or report.state == TASK_BLOCKED:
+        report.waits_in = waits_in(n, report.id)
     if past != NULL:
         demand = demand_of(n, past.shape, past.shape_serial, &none)
     else:

@@ -128,6 +128,21 @@ def test_references_and_errors_are_told_when_asked_for(host):
     assert row.error
 
 
+@pytest.mark.parametrize("asks, kind", [("get", p.EV_GET), ("wait", p.EV_WAIT)])
+def test_in_what_a_task_or_a_call_waits(alive, asks, kind):
+    alive.submit("a", needs={"CPU": 99})
+    alive.submit("b")
+    alive.attach(3)
+    alive.call("c", "A")
+    assert (alive.past("b").waits_in, alive.past("c").waits_in) == (0, 0)
+    getattr(alive, asks)("a", client=3, task="b", flags=p.GET_LENDS, request=1)
+    getattr(alive, asks)("a", client=2, task="c", flags=p.GET_LENDS, request=2)
+    assert (alive.past("b").waits_in, alive.past("c").waits_in) == (kind, kind)
+    alive.forget(1, client=3)
+    alive.forget(2, client=2)
+    assert (alive.past("b").waits_in, alive.past("c").waits_in) == (0, 0)
+
+
 def test_a_worker_s_submission_is_not_a_driver_s(host):
     host.submit("a")
     host.attach(2)

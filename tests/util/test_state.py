@@ -60,8 +60,8 @@ class Calls:
     def hold(self, gate):
         gate.pass_through()
 
-    def die(self):
-        os._exit(3)
+    def get_or_wait(self, waits, refs):
+        return raylite.wait(refs) if waits else raylite.get(refs)
 
 
 def one(rows):
@@ -252,6 +252,16 @@ def test_an_actor_and_its_calls(name, gate, wait_until):
         one(state.list_tasks(filters=[("state", "=", "pending_actor_task_ordering_or_concurrency")])).name
         == f"{name} next"
     )
+    gate.open()
+    raylite.get(refs)
+
+
+def test_calls_that_wait(name, gate, wait_until):
+    actor = raylite.remote(Calls).remote()
+    refs = [actor.get_or_wait.options(name=name).remote(waits, [wait_for.remote(gate)]) for waits in (False, True)]
+    wait_until(lambda: named(name)[0].state == "RUNNING_IN_RAY_GET")
+    assert len(state.list_tasks(filters=[("state", "=", "RUNNING_IN_RAY_GET"), ("name", "=", name)])) == 1
+    assert state.list_tasks(filters=[("state", "=", "RUNNING"), ("name", "=", name)]) == []
     gate.open()
     raylite.get(refs)
 

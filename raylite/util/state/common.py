@@ -94,7 +94,8 @@ class TaskState(StateSchema):
 
     state: PENDING_ARGS_AVAIL: it waits for arguments; PENDING_NODE_ASSIGNMENT: for resources or a process, or for its
     actor; SUBMITTED_TO_WORKER: it is in a process's queue; PENDING_ACTOR_TASK_ORDERING_OR_CONCURRENCY: in its actor's;
-    RUNNING; RUNNING_IN_RAY_GET: in a get or wait; FINISHED; FAILED. Times are Unix times in milliseconds.
+    RUNNING; RUNNING_IN_RAY_GET, RUNNING_IN_RAY_WAIT: it waits in one; FINISHED; FAILED. Times are Unix times in
+    milliseconds.
     """
 
     task_id: str

@@ -59,6 +59,7 @@ class TaskReport(NamedTuple):
     n_returns: int
     error_code: int
     state: int
+    waits_in: int  # EV_GET, EV_WAIT or EV_NEXT of message.pxd; 0: it does not wait
     demand: Demand
     name: str
     function: str
@@ -162,14 +163,14 @@ def given(id: bytes) -> bytes | None:
 def read_task(reader: Reader) -> TaskReport:
     values = reader.take(TASK)
     (id, parent, actor, before, submit_ns, ready_ns, start_ns, end_ns, client, client_flags, job, attempt, worker,
-     process, n_returns, error_code, state, _, demand_size, name_size, function_size, n_refs,
+     process, n_returns, error_code, state, waits_in, demand_size, name_size, function_size, n_refs,
      error_size) = values  # fmt: skip
     demand, name, function = reader.demand(demand_size), reader.text(name_size), reader.text(function_size)
     refs = reader.bytes(24 * n_refs)
     return TaskReport(
         id, parent, given(actor), given(before), submit_ns, ready_ns, start_ns, end_ns, client,
-        bool(client_flags & 1), job, attempt, worker, process, n_returns, error_code, state, demand, name, function,
-        [refs[24 * i : 24 * i + 20] for i in range(n_refs)], reader.bytes(error_size),
+        bool(client_flags & 1), job, attempt, worker, process, n_returns, error_code, state, waits_in, demand, name,
+        function, [refs[24 * i : 24 * i + 20] for i in range(n_refs)], reader.bytes(error_size),
     )  # fmt: skip
 
 

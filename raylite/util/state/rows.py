@@ -15,15 +15,16 @@ if TYPE_CHECKING:
 
     from raylite.util.state.reports import ActorReport, ClientReport, Demand, ObjectReport, Question, TaskReport
 
-EV_FIND_ENVIRONMENT = 31
+EV_WAIT, EV_FIND_ENVIRONMENT = 7, 31
 PUT_INDEX, ACTOR_INDEX = 0x80000000, 0xFFFFFFFE
 WAITING, READY, PLACED, RUNNING, BLOCKED, FINISHED, FAILED, CANCELLED = range(1, 9)  # TaskState of task_table.pxd
+IN_GET, IN_WAIT = "RUNNING_IN_RAY_GET", "RUNNING_IN_RAY_WAIT"
 TASK_STATES = {
     WAITING: "PENDING_ARGS_AVAIL",
     READY: "PENDING_NODE_ASSIGNMENT",
     PLACED: "SUBMITTED_TO_WORKER",
     RUNNING: "RUNNING",
-    BLOCKED: "RUNNING_IN_RAY_GET",
+    BLOCKED: IN_GET,
     FINISHED: "FINISHED",
     FAILED: "FAILED",
     CANCELLED: "FAILED",
@@ -224,6 +225,8 @@ def task_type(report: TaskReport) -> str:
 def task_state(report: TaskReport) -> str:
     if report.state == PLACED and report.actor:
         return QUEUED_CALL
+    if report.waits_in:
+        return IN_WAIT if report.waits_in == EV_WAIT else IN_GET
     return TASK_STATES[report.state]
 
 
@@ -231,6 +234,8 @@ def task_state_numbers(name: str) -> set[int]:
     """The node's states that Ray's has this name for."""
     if name == QUEUED_CALL:
         return {PLACED}
+    if name in (IN_GET, IN_WAIT):
+        return {RUNNING, BLOCKED}
     return {number for number, state in TASK_STATES.items() if state == name}
 
 
