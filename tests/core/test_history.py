@@ -191,14 +191,17 @@ def test_the_name_of_a_function_is_known_when_it_is_forgotten(host):
 
 
 def test_the_latest_names_are_known(host):
-    for i in range(10_001):
-        host.function(f"g{i}()")
-        host.release(f"g{i}()")
-    host.submit("a")
+    host.function("g()")
+    host.submit("a", function="g()")
     host.attach(2)
     host.finish("a")
-    assert host.sizes()["functions"] == 1
-    assert host.past("a").function == "f"
+    host.release("a", "g()")
+    for i in range(10_000):
+        assert i < 9_999 or host.past("a").function == "g"
+        host.function(f"g{i}()")
+        host.release(f"g{i}()")
+    assert host.sizes() == FUNCTION_ONLY
+    assert host.past("a").function == ""
 
 
 # ---- how much --------------------------------------------------------------------------------------------------
