@@ -111,20 +111,17 @@ def connect(driver: Driver, number: int, fds: list[int], job: int) -> RingClient
 
 def knock(driver: Driver) -> tuple[str, int, list[int]]:
     """What the driver answers: its card, this client's number, the descriptors. Raises ConnectionError."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as door:
-        for limit in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):  # settimeout() would have connect fail at once in a crowd
-            door.setsockopt(socket.SOL_SOCKET, limit, TIME.pack(PATIENCE_S, 0))
-        try:
-            door.connect(f"\0{driver.name}")
+    try:
+        with reach(driver.name) as door:
             theirs = door.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
             pid, user, _ = CREDENTIALS.unpack(theirs)
             if user != os.geteuid() or pid != driver.pid:
                 raise ConnectionError(f"what listens in the name of process {driver.pid} is not that process")
             answer, fds, _, _ = socket.recv_fds(door, ANSWER_BYTES_MOST, N_FDS, CMSG_CLOEXEC)
-        except BlockingIOError:
-            raise ConnectionError(f"process {driver.pid} does not answer: is it stopped?") from None
-        except (FileNotFoundError, ConnectionRefusedError, ConnectionResetError):
-            raise ConnectionError(f"process {driver.pid} has ended, or has shut its runtime down") from None
+    except BlockingIOError:
+        raise ConnectionError(f"process {driver.pid} does not answer: is it stopped?") from None
+    except (FileNotFoundError, ConnectionRefusedError, ConnectionResetError):
+        raise ConnectionError(f"process {driver.pid} has ended, or has shut its runtime down") from None
     number = int.from_bytes(answer[:4], sys.byteorder)
     text = answer[4:].decode("utf-8", "replace")
     if number and len(fds) == N_FDS:
@@ -135,6 +132,19 @@ def knock(driver: Driver) -> tuple[str, int, list[int]]:
     elif number:
         text = "this process has no file descriptors left"
     raise ConnectionError(f"process {driver.pid} cannot be attached to: {text}")
+
+
+def reach(name: str) -> socket.socket:
+    """A connection to the door of this name. Raises OSError; as BlockingIOError what takes too long."""
+    door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        for limit in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):  # with settimeout() a crowd there is an error at once
+            door.setsockopt(socket.SOL_SOCKET, limit, TIME.pack(PATIENCE_S, 0))
+        door.connect(f"\0{name}")
+    except BaseException:
+        door.close()
+        raise
+    return door
 
 
 def close_all(fds: list[int]) -> None:

@@ -21,8 +21,8 @@ from raylite.runtime.client cimport TaskContext
 from raylite.runtime.door cimport CALLERS_MOST, CROWDED_NS, door_caller, DOOR_CROWDED, DOOR_NOBODY, door_open
 from raylite.runtime.inbox cimport inbox_close, inbox_deliver, inbox_flush, inbox_free
 from raylite.runtime.native cimport append_to, close, current_cpu_count, dup, epoll_unwatch, epoll_watch, \
-    epoll_watch_hangup, errno, event_new, event_set, full_fence, getpid, hang_up, kill, killpg, load_seq, map_shared, \
-    memory_file, monotonic_ns, not_in_forks, open_pidfd, pthread_mutex_lock, pthread_mutex_unlock, receive, \
+    epoll_watch_hangup, errno, event_new, event_set, full_fence, getpid, hang_up, kill, killpg, let_nobody_write, \
+    load_seq, map_shared, memory_file, monotonic_ns, not_in_forks, open_pidfd, pthread_mutex_lock, pthread_mutex_unlock, receive, \
     say_no_more, send_with_fds, SIGKILL, store_seq, unmap
 from raylite.runtime.peers cimport append_stderr, bury_peer, close_fd, FD_BELL, FD_ERR, FD_MEMORY, FD_NODE_THREAD, \
     FD_NODE_WAITER, FD_OUT, FD_SOCKET, FD_SPACE, FD_THREAD, FD_WAITER, find_peer, Finished, flush_outbox, free_peers, \
@@ -597,6 +597,7 @@ cdef class EmbeddedHost:
         h.waiter_event = event_new()
         if h.bell == NULL or h.waiter_event < 0:
             raise OSError("raylite cannot start: the system has no memory or file descriptors left")
+        let_nobody_write(h.bell_file)
         not_in_forks(<char*> h.bell, PAGE)
         if not pump_open(&h.pump, h, &h.bell.bell, h.thread_event, h.waiter_event):
             raise OSError("raylite cannot start: the system has no file descriptors left")
