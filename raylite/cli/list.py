@@ -11,12 +11,13 @@ from raylite.cli.tables import format_option, note, show_blocks, show_json, show
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
 # What there is, and the columns of its table: the most important first, as those that do not fit are left out.
 COLUMNS = {
     "tasks": "task_id name state worker_pid attempt_number error_type type actor_id func_or_class_name parent_task_id",
-    "actors": "actor_id class_name state pid name ray_namespace is_detached num_restarts",
+    "actors": "actor_id class_name state pid name ray_namespace",
     "objects": "object_id object_size reference_type pid task_status type attempt_number",
     "workers": "worker_id worker_type is_alive pid exit_type",
     "placement-groups": "placement_group_id state name creator_job_id",
@@ -32,9 +33,7 @@ class Filter(click.ParamType):
 
     name = "filter"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, str, str]:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str, str]:
         key, equals, wanted = value.partition("=")
         if not equals or not key.rstrip("!"):
             self.fail(f"{value!r} is neither key=value nor key!=value", param, ctx)
@@ -103,9 +102,12 @@ def rows_of(resource: str, filters: list[tuple[str, str, str]], limit: int, deta
         raise click.UsageError(f"{error}") from None
     except RayStateApiException as error:
         raise click.ClickException(f"{error}") from None
-    if kind == "workers":  # this command is one of them for a moment
-        rows = [row for row in rows if row["pid"] != os.getpid()]
-    return list(rows)
+    return [row for row in rows if not (kind == "workers" and is_command(row))]
+
+
+def is_command(row: Mapping[str, Any]) -> bool:
+    """Whether a process is this command, or another that has looked into the program and has gone again."""
+    return row["worker_type"] == "DRIVER" and (row["pid"] == os.getpid() or not row["is_alive"])
 
 
 def columns_of(resource: str, row: dict[str, Any]) -> list[str]:

@@ -96,7 +96,9 @@ def text_of(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, to_std
         console.print(table)
         if len(widths) < len(columns):
             n_more = len(columns) - len(widths)
-            console.print(text(f"{n_more} more column{'s' * (n_more > 1)} do not fit here; --format json has all.", "dim"))
+            console.print(
+                text(f"{n_more} more column{'s' * (n_more > 1)} do not fit here; --format json has all.", "dim")
+            )
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 

@@ -261,7 +261,7 @@ def test_several_programs_are_shown_to_choose_from(program, tmp_path):
 
 
 def test_no_program(monkeypatch):
-    monkeypatch.setattr("raylite.runtime.attach.listed_sockets", lambda: [])
+    monkeypatch.setattr("raylite.runtime.attach.listed_sockets", list)
     said, code = refused("summary", "tasks")
     assert code == 1
     assert said.startswith("Error: No program of yours runs raylite on this machine")
