@@ -42,7 +42,7 @@ class Filter(click.ParamType):
 
 
 @click.command("list", short_help="List what there is in a running program: tasks, actors, objects ...")
-@click.argument("resource", type=click.Choice(list(COLUMNS)))
+@click.argument("resource", metavar="WHAT", type=click.Choice(list(COLUMNS)))
 @click.option(
     "--filter",
     "-f",
@@ -54,6 +54,7 @@ class Filter(click.ParamType):
 )
 @click.option(
     "--limit",
+    metavar="N",
     type=click.IntRange(1, LIMIT_MOST),
     default=DEFAULT_LIMIT,
     show_default=True,
@@ -65,8 +66,8 @@ class Filter(click.ParamType):
 def list_(
     resource: str, filters: tuple[tuple[str, str, str], ...], limit: int, detail: bool, form: str, address: int | None
 ) -> None:
-    """List the tasks, actors, objects, worker processes, placement groups, nodes or jobs of a program that runs
-    raylite on this machine, started by you.
+    """List what there is in a program that runs raylite on this machine, started by you. WHAT is one of: tasks,
+    actors, objects, workers (its processes), placement-groups, nodes, jobs.
 
     The program goes on meanwhile; it need not answer itself, so it may be busy or hang.
 

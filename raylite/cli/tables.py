@@ -96,9 +96,8 @@ def text_of(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, to_std
         console.print(table)
         if len(widths) < len(columns):
             n_more = len(columns) - len(widths)
-            console.print(
-                text(f"{n_more} more column{'s' * (n_more > 1)} do not fit here; --format json has all.", "dim")
-            )
+            more = "1 more column does" if n_more == 1 else f"{n_more} more columns do"
+            console.print(text(f"{more} not fit here; --format json has all.", "dim"))
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
@@ -130,7 +129,7 @@ def broken(value: Text, width: int) -> Text:
     if value.cell_len <= width:
         return value
     lines = [""]
-    for part in re.findall(r"[^\W_]+[\W_]*|[\W_]+", value.plain):
+    for part in re.findall(r"_*[^\W_]+_*\W*|[\W_]+", value.plain):
         if lines[-1] and len(lines[-1]) + len(part.rstrip()) > width:
             lines.append("")
         lines[-1] += part
@@ -165,7 +164,7 @@ def plain(key: str, value: Any) -> str:
     if (key.endswith("_ms") or key in ("start_time", "end_time")) and isinstance(value, int) and value > 0:
         return f"{datetime.fromtimestamp(value / 1000):%Y-%m-%d %H:%M:%S.%f}"[:-3]
     if isinstance(value, float):
-        return f"{value:.15g}"
+        return f"{value:.15g}" if value.is_integer() else f"{value:.6g}"
     return f"{value}"
 
 

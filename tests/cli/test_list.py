@@ -184,7 +184,8 @@ def test_summary(asked):
     assert any(line.startswith("total tasks: ") for line in lines)
     of_actors = json.loads(asked("summary", "actors", "--format", "json"))["cluster"]
     assert of_actors["total_actors"] == 1
-    assert "total objects: " in asked("summary", "objects")
+    objects = asked("summary", "objects")
+    assert re.search(r"^ref_type_counts +.*\b1 ACTOR_HANDLE", objects, re.MULTILINE) and "total objects: " in objects
 
 
 # ---- as people see it ----
@@ -237,6 +238,7 @@ def test_columns_that_do_not_fit_are_left_out_the_last_first():
 def test_long_cells_are_broken_between_words():
     name = text("train_one_epoch_of.the modelwithnowordbreak")
     assert broken(name, 15).plain.splitlines() == ["train_one_", "epoch_of.the", "modelwithnowordbreak"]
+    assert broken(text("Counter.__init__"), 12).plain.splitlines() == ["Counter.", "__init__"]
     assert broken(name, 50) is name
 
 
