@@ -88,7 +88,8 @@ def text_of(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, to_std
     widths = fitted({key: max(len(key), *(each.cell_len for each in cells[key])) for key in columns}, console.width)
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, GAP, 0, 0), show_edge=False)
     for key, width in widths.items():
-        is_number = all(isinstance(row.get(key), (int, float, type(None))) for row in rows)
+        values = [row[key] for row in rows if row.get(key) is not None]
+        is_number = bool(values) and all(isinstance(value, (int, float)) for value in values)
         table.add_column(key, justify="right" if is_number else "left", width=width, overflow="fold")
     for i in range(len(rows)):
         table.add_row(*(broken(cells[key][i], width) for key, width in widths.items()))

@@ -1,4 +1,4 @@
-"""The door: an abstract Unix socket at which processes of the same user come in; inline C, there is no module behind it.
+"""The door: an abstract Unix socket at which processes of the same user come in; inline C, no module is behind it.
 
 Nothing of it is on disk, and it goes with the last descriptor of it. Whoever may see the network namespace may knock,
 so who it is, is asked of the kernel before anything else: a caller of another effective user is hung up on, and not a
@@ -51,5 +51,5 @@ cdef enum DoorState:
     DOOR_SHUT = -3                # by a copy of it, in another process
 
 cdef enum:
-    CALLERS_MOST = 16             # at a time that are drivers here: each takes five descriptors and two MiB of addresses
+    CALLERS_MOST = 16             # who may be in at a time: each takes six descriptors, and memory as it uses its rings
     CROWDED_NS = 100000000        # how long the door stays shut when there are no descriptors left

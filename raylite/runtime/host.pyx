@@ -22,8 +22,8 @@ from raylite.runtime.door cimport CALLERS_MOST, CROWDED_NS, door_caller, DOOR_CR
 from raylite.runtime.inbox cimport inbox_close, inbox_deliver, inbox_flush, inbox_free
 from raylite.runtime.native cimport append_to, close, current_cpu_count, dup, epoll_unwatch, epoll_watch, \
     epoll_watch_hangup, errno, event_new, event_set, full_fence, getpid, hang_up, kill, killpg, let_nobody_write, \
-    load_seq, map_shared, memory_file, monotonic_ns, not_in_forks, open_pidfd, pthread_mutex_lock, pthread_mutex_unlock, receive, \
-    say_no_more, send_with_fds, SIGKILL, store_seq, unmap
+    load_seq, map_shared, memory_file, monotonic_ns, not_in_forks, open_pidfd, pthread_mutex_lock, \
+    pthread_mutex_unlock, receive, say_no_more, send_with_fds, SIGKILL, store_seq, unmap
 from raylite.runtime.peers cimport append_stderr, bury_peer, close_fd, FD_BELL, FD_ERR, FD_MEMORY, FD_NODE_THREAD, \
     FD_NODE_WAITER, FD_OUT, FD_SOCKET, FD_SPACE, FD_THREAD, FD_WAITER, find_peer, Finished, flush_outbox, free_peers, \
     GPUS_MOST, list_outputs, n_drivers, open_peer, Peer, PEER_FDS, peers_have_input, ring_bell, send_to_peer, \
@@ -506,7 +506,7 @@ cdef void answer_door(Host* h) noexcept nogil:
 
 
 cdef void let_in(Host* h, int caller, int process) noexcept nogil:
-    """Make a caller a driver of this runtime: it is told its number, then the card, with its descriptors; or why not."""
+    """Make a caller a driver of this runtime: it is told its number and the card, with its descriptors; or why not."""
     cdef int fds[PEER_FDS]
     cdef string answer
     cdef bint crowded = n_drivers(&h.peers) >= CALLERS_MOST
