@@ -79,12 +79,14 @@ class Config:
         runtime_env: of all tasks and actors.
         log_to_driver: whether workers' output is shown.
         ignore_reinit_error: whether a second `init` is no error.
+        attachable: whether other processes of this user can look into the runtime.
         seed: of the simulator, or None.
         spill_dir: folder for objects that do not fit, or None for the runtime's choice.
         worker_cap: how many worker processes there may be.
     """
 
     __slots__ = (
+        "attachable",
         "gpu_ids",
         "ignore_reinit_error",
         "labels",
@@ -114,6 +116,7 @@ class Config:
     runtime_env: dict[str, Any]
     log_to_driver: bool
     ignore_reinit_error: bool
+    attachable: bool
     seed: int | None
     spill_dir: str | None
     worker_cap: int
@@ -139,6 +142,7 @@ class Config:
         self.runtime_env = given["runtime_env"] or {}
         self.log_to_driver = given["log_to_driver"] is not False
         self.ignore_reinit_error = bool(given["ignore_reinit_error"])
+        self.attachable = given["attachable"] is not False
         self.seed = given["seed"]
         self.spill_dir = given["spill_dir"]
         if self.mode == "sim":
@@ -460,6 +464,7 @@ SETTINGS = {
     "runtime_env": Setting("RAYLITE_RUNTIME_ENV", _from_json, "a dict", check_runtime_env),
     "log_to_driver": Setting("RAYLITE_LOG_TO_DRIVER", _flag_from_text, _FLAG, of_type(bool)),
     "ignore_reinit_error": Setting("RAYLITE_IGNORE_REINIT_ERROR", _flag_from_text, _FLAG, of_type(bool)),
+    "attachable": Setting("RAYLITE_ATTACHABLE", _flag_from_text, _FLAG, of_type(bool)),
     "seed": Setting("RAYLITE_SIM_SEED", _whole_from_text, _COUNT, count(0, (1 << 64) - 1)),
     "spill_dir": Setting("RAYLITE_SPILL_DIR", str, "the path of a folder", _folder, "nothing spills yet"),
     "worker_cap": Setting("RAYLITE_WORKER_CAP", _whole_from_text, "a whole number from 1 up", count(1)),

@@ -1,4 +1,5 @@
 """The runtime of this process: started, found, ended; by init and shutdown, by the end of the interpreter, by a fork.
+Or another process's, attached to.
 
 This module is imported before anything that takes time to load: the zygote starts up while we do. A process has one
 runtime. A forked child has none, whatever its parent has: it may start one of its own.
@@ -15,10 +16,11 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
     from raylite.config import Config
+    from raylite.runtime.attach import Driver
     from raylite.runtime.client import Client
     from raylite.runtime.embedded import EmbeddedRuntime
 
-_runtime: Any = None  # EmbeddedRuntime, or SimulatedRuntime
+_runtime: Any = None  # EmbeddedRuntime, SimulatedRuntime or AttachedRuntime
 _context: Context | None = None
 _hooks_set = False
 _starting = allocate_lock()
@@ -92,16 +94,33 @@ def start_simulated(config: Config) -> Any:
 
 
 def start_embedded(config: Config) -> EmbeddedRuntime:
+    from raylite import __version__
     from raylite.runtime.zygote_process import ZygoteProcess
 
     zygote = ZygoteProcess(config)
     try:
         from raylite.runtime.embedded import EmbeddedRuntime
 
-        return EmbeddedRuntime(config, zygote)
+        return EmbeddedRuntime(config, zygote, __version__)
     except BaseException:
         zygote.end()
         raise
+
+
+def attach(driver: Driver) -> Context:
+    """Use the runtime that another process of this user has started; shutdown() leaves it, and it goes on.
+
+    Args: driver: one of raylite.runtime.attach.drivers(). Raises ConnectionError, saying why, if it cannot be had;
+    RuntimeError if this process has a runtime already.
+    """
+    from raylite import __version__
+    from raylite.runtime.attach import AttachedRuntime
+
+    with _starting:
+        if is_initialized():
+            raise RuntimeError("This process has a runtime already: call raylite.shutdown() before another is used.")
+        set_hooks()
+        return adopt(AttachedRuntime(driver, __version__))
 
 
 def adopt(started: Any) -> Context:
@@ -138,8 +157,8 @@ def after_fork() -> None:
     if is_initialized():
         from raylite.runtime.forks import forget_parent
 
-        _runtime = _context = None
-        forget_parent()
+        parents, _runtime, _context = _runtime, None, None
+        forget_parent(parents)
 
 
 def shutdown(*, wait_for_processes: bool = False, _exiting_interpreter: bool = False) -> None:
@@ -175,7 +194,7 @@ def in_worker() -> bool:
 
 
 def runtime() -> Any:
-    """The runtime that this process started, or None (so in workers)."""
+    """The runtime that this process started or is attached to, or None (so in workers)."""
     return _runtime
 
 

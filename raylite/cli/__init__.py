@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 # command -> module and what of it; a click.Command each
 COMMANDS = {
+    "list": "raylite.cli.list:list_",
     "run": "raylite.cli.run:run",
+    "summary": "raylite.cli.summary:summary",
     "version": "raylite.cli.version:version",
 }
 

@@ -8,16 +8,18 @@ from raylite.environments import Environment
 from raylite.runtime.host import EmbeddedHost
 from raylite.runtime.monitor import Monitor
 
+JOB = 1
 KEPT_IDLE_MOST = 64
+OVERFLOW_UID = 65534  # what every user is to a user namespace that does not know it: it proves nothing
 
 
 class EmbeddedRuntime:
-    """Args: config: a Config; zygote: a ZygoteProcess, started for this runtime.
+    """Args: config: a Config; zygote: a ZygoteProcess, started for this runtime; version: of raylite.
 
     Raises OSError if the system refuses what it takes.
     """
 
-    def __init__(self, config, zygote):
+    def __init__(self, config, zygote, version):
         self.config = config
         self.zygote = zygote
         self.zygote_changes = allocate_lock()
@@ -31,7 +33,7 @@ class EmbeddedRuntime:
             kept_idle=n_workers,
         )
         self.host = EmbeddedHost(node)
-        self.client = self.host.connect(zygote.root, 1)
+        self.client = self.host.connect(zygote.root, JOB)
         job = zygote.settings["environment"]
         self.client.environment = Environment(0, job, zygote.packages, job)
         self.monitor = Monitor(self.host, self.client, config.log_to_driver, self.restart_zygote)
@@ -39,9 +41,23 @@ class EmbeddedRuntime:
             self.host.adopt_zygote(*zygote.hand_over())
             self.host.start_workers(n_workers)
             self.monitor.start()
+            if config.attachable:
+                self.open_door(version)
         except BaseException:
             self.stop()
             raise
+
+    def open_door(self, version):
+        """Let processes of this user attach themselves (see attach), where the system has what that takes."""
+        user = os.geteuid()
+        if user != OVERFLOW_UID:
+            name = f"raylite/{user}/{self.process}/{os.urandom(6).hex()}"
+            card = f"{version}\n{JOB}\n{self.client.node_id().hex()}\n{self.config.namespace or 'anonymous'}"
+            self.host.open_door(name.encode(), card.encode())
+
+    def leave_to_parent(self):
+        """In a forked child: what would be answered for the parent here is closed."""
+        self.host.leave_door()
 
     def restart_zygote(self):
         """The zygote died (somebody killed it): start another; its workers' tasks are retried. Raises OSError."""

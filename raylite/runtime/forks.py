@@ -9,9 +9,11 @@ import os
 from raylite.runtime import client as clients
 
 
-def forget_parent():
-    """In the child, right after the fork."""
+def forget_parent(runtime=None):
+    """In the child, right after the fork. Args: runtime: the one that the parent started."""
     clients.reset_after_fork()
+    if runtime is not None:
+        runtime.leave_to_parent()
     for fd in map(int, os.listdir("/proc/self/fd")):
         try:
             if fd > 2 and os.readlink(f"/proc/self/fd/{fd}").startswith("/memfd:raylite-"):

@@ -1,17 +1,14 @@
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libcpp.deque cimport deque
 from libcpp.map cimport map as ordered_map
-from libcpp.vector cimport vector
+from libcpp.string cimport string
 from raylite._core.node cimport Node
 from raylite._core.state cimport NodeState
 from raylite.runtime.channel cimport BellPage
 from raylite.runtime.client cimport Client
 from raylite.runtime.inbox cimport Inbox
-from raylite.runtime.peers cimport Peer
+from raylite.runtime.peers cimport Peers
 from raylite.runtime.pump cimport Pump
-
-cdef enum:
-    PEERS_MOST = 4096
 
 cdef struct ZygoteReport:         # from the zygote
     uint32_t kind
@@ -25,12 +22,6 @@ cdef enum ZygoteKind:
     REPORT_EXITED = 3
     REPORT_FAILED = 4
 
-cdef struct Finished:             # output of a worker that ended, until it is read
-    uint32_t client
-    int32_t process
-    int out_file
-    int err_file
-
 cdef struct Host:
     Pump pump
     NodeState* node
@@ -41,12 +32,11 @@ cdef struct Host:
     int waiter_event
     int zygote
     int zygote_pidfd
-    ordered_map[uint32_t, Peer*] peers
-    Peer* spinning[PEERS_MOST]    # read without the lock while a leader spins
-    uint64_t n_spinning
-    vector[Peer*] graveyard       # freed when nobody spins
+    int door                      # where processes of this user come in, or -1
+    string card                   # what they are told about the runtime
+    uint64_t door_opens_at_ns     # it is shut for lack of descriptors till then; 0: it is not
+    Peers peers
     deque[uint32_t] orders        # workers that the zygote was not told of yet
-    vector[Finished] finished
     ordered_map[uint32_t, int] segments
     ordered_map[uint32_t, uint64_t] segment_sizes
     uint64_t tick_at_ns

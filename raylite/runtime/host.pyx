@@ -8,6 +8,7 @@ from cython.operator cimport dereference as deref, preincrement
 from libc.stdio cimport snprintf
 from libc.string cimport memcpy, memset, strlen
 from libcpp.string cimport string
+from libcpp.vector cimport vector
 from raylite._core.envelope cimport Blob, blob_data, blob_drop
 from raylite._core.message cimport *
 from raylite._core.placement cimport start_worker
@@ -17,14 +18,16 @@ from raylite._core.state cimport Command, read_names, read_sizes, read_workers, 
 from raylite._core.story cimport Story
 from raylite.runtime.channel cimport PAGE, ring_has, ring_read
 from raylite.runtime.client cimport TaskContext
+from raylite.runtime.door cimport CALLERS_MOST, CROWDED_NS, door_caller, DOOR_CROWDED, DOOR_NOBODY, door_open
 from raylite.runtime.inbox cimport inbox_close, inbox_deliver, inbox_flush, inbox_free
-from raylite.runtime.native cimport append_to, close, current_cpu_count, dup, epoll_unwatch, epoll_watch, errno, \
-    event_new, event_set, full_fence, getpid, hang_up, kill, killpg, load_seq, map_shared, memory_file, monotonic_ns, \
-    not_in_forks, open_pidfd, pthread_mutex_lock, pthread_mutex_unlock, receive, say_no_more, send_with_fds, SIGKILL, \
-    store_release, store_seq, unmap
-from raylite.runtime.peers cimport append_stderr, close_fd, FD_BELL, FD_ERR, FD_MEMORY, FD_NODE_THREAD, \
-    FD_NODE_WAITER, FD_OUT, FD_SOCKET, FD_SPACE, FD_THREAD, FD_WAITER, flush_outbox, free_peer, GPUS_MOST, new_peer, \
-    PEER_FDS, ring_bell, send_to_peer, SpawnOrder
+from raylite.runtime.native cimport append_to, close, current_cpu_count, dup, epoll_unwatch, epoll_watch, \
+    epoll_watch_hangup, errno, event_new, event_set, full_fence, getpid, hang_up, kill, killpg, let_nobody_write, \
+    load_seq, map_shared, memory_file, monotonic_ns, not_in_forks, open_pidfd, pthread_mutex_lock, \
+    pthread_mutex_unlock, receive, say_no_more, send_with_fds, SIGKILL, store_seq, unmap
+from raylite.runtime.peers cimport append_stderr, bury_peer, close_fd, FD_BELL, FD_ERR, FD_MEMORY, FD_NODE_THREAD, \
+    FD_NODE_WAITER, FD_OUT, FD_SOCKET, FD_SPACE, FD_THREAD, FD_WAITER, find_peer, Finished, flush_outbox, free_peers, \
+    GPUS_MOST, list_outputs, n_drivers, open_peer, Peer, PEER_FDS, peers_have_input, ring_bell, send_to_peer, \
+    SpawnOrder, sweep_graveyard
 from raylite.runtime.pump cimport pump_open, pump_start, pump_stop, pump_wake_by, TAG_FIRST
 
 from raylite._core.ids import content_hash
@@ -32,11 +35,14 @@ from raylite._core.ids import content_hash
 cdef enum:
     TAG_ZYGOTE = TAG_FIRST
     TAG_ZYGOTE_DEATH = TAG_FIRST + 1
-    TAG_PEERS = TAG_FIRST + 2     # and the client's number
+    TAG_DOOR = TAG_FIRST + 2
+    TAG_PEERS = TAG_FIRST + 3     # and the client's number
     SPIN_NS = 50000
     ORDER_RETRY_NS = 10000000
     ZYGOTES_LOST_MOST = 3         # in a row without a worker started, before no more are tried
 
+cdef const char* TOO_MANY_CALLERS = b"too many others are attached to it"
+cdef const char* NO_ROOM = b"it has no memory or file descriptors left for another client"
 cdef const char* NO_PROCESS = b"its process could not be started: no memory, file descriptors or processes left"
 
 cdef extern from *:
@@ -47,58 +53,6 @@ cdef extern from *:
     Host* raylite_host_new(Host*) nogil
     Inbox* raylite_host_new(Inbox*) nogil
     void raylite_host_delete(Host*) nogil
-
-
-# ---- peers -----------------------------------------------------------------------------------------------------
-
-cdef Peer* find_peer(Host* h, uint32_t client) noexcept nogil:
-    cdef ordered_map[uint32_t, Peer*].iterator it = h.peers.find(client)
-    if it == h.peers.end():
-        return NULL
-    return deref(it).second
-
-
-cdef Peer* open_peer(Host* h, uint32_t client, int* remote_socket) noexcept nogil:
-    """A channel for a new client. NULL if the system has no memory or descriptors left."""
-    cdef Peer* p = new_peer(client, remote_socket) if h.n_spinning < PEERS_MOST else NULL
-    if p == NULL:
-        return NULL
-    h.peers[client] = p
-    h.spinning[h.n_spinning] = p
-    store_release(&h.n_spinning, h.n_spinning + 1)
-    return p
-
-
-cdef void bury_peer(Host* h, Peer* p) noexcept nogil:
-    """The client is gone. Its memory stays mapped until no leader can be looking at it."""
-    cdef uint64_t i
-    cdef Finished f
-    h.peers.erase(p.client)
-    for i in range(h.n_spinning):
-        if h.spinning[i] == p:
-            h.spinning[i] = h.spinning[h.n_spinning - 1]
-            store_release(&h.n_spinning, h.n_spinning - 1)
-            break
-    if p.out_file >= 0:
-        f.client = p.client
-        f.process = p.process
-        f.out_file = p.out_file
-        f.err_file = p.err_file
-        p.out_file = p.err_file = -1
-        h.finished.push_back(f)
-        event_set(h.local.notice_event)
-    if p.pidfd >= 0:
-        epoll_unwatch(h.pump.epoll, p.pidfd)
-    h.graveyard.push_back(p)
-
-
-cdef void sweep_graveyard(Host* h) noexcept nogil:
-    cdef size_t i
-    if h.pump.leader or h.graveyard.empty():
-        return
-    for i in range(h.graveyard.size()):
-        free_peer(h.graveyard[i])
-    h.graveyard.clear()
 
 
 # ---- commands --------------------------------------------------------------------------------------------------
@@ -123,17 +77,14 @@ cdef void feed(Host* h, uint8_t kind, uint32_t client, uint64_t request, uint32_
 cdef void send_orders(Host* h) noexcept nogil:
     """Tell the zygote of the workers it is to start; what it has no room for is tried again."""
     while h.zygote >= 0 and not h.orders.empty():
-        if not send_order(h, find_peer(h, h.orders.front())):
+        if not send_order(h, find_peer(&h.peers, h.orders.front())):
             pump_wake_by(&h.pump, ORDER_RETRY_NS)
             return
         h.orders.pop_front()
 
 
-cdef bint send_order(Host* h, Peer* p) noexcept nogil:
-    """Hand a worker's order and descriptors to the zygote. False if it does not take them now."""
-    cdef int fds[PEER_FDS]
-    if p == NULL:
-        return True
+cdef void list_descriptors(Host* h, Peer* p, int* fds) noexcept nogil:
+    """What of a channel the peer's process is to have."""
     fds[<int> FD_MEMORY] = p.channel.memory
     fds[<int> FD_BELL] = h.bell_file
     fds[<int> FD_NODE_THREAD] = h.thread_event
@@ -144,6 +95,14 @@ cdef bint send_order(Host* h, Peer* p) noexcept nogil:
     fds[<int> FD_SOCKET] = p.remote
     fds[<int> FD_OUT] = p.out_file
     fds[<int> FD_ERR] = p.err_file
+
+
+cdef bint send_order(Host* h, Peer* p) noexcept nogil:
+    """Hand a worker's order and descriptors to the zygote. False if it does not take them now."""
+    cdef int fds[PEER_FDS]
+    if p == NULL:
+        return True
+    list_descriptors(h, p, fds)
     if send_with_fds(h.zygote, &p.order, sizeof(SpawnOrder), fds, PEER_FDS) != 0:
         return False
     close_fd(p.remote)
@@ -157,7 +116,7 @@ cdef void spawn(Host* h, const Message* m, const char* payload) noexcept nogil:
     cdef int out_file = memory_file(b"raylite-stdout", 0)
     cdef int err_file = memory_file(b"raylite-stderr", 0)
     if out_file >= 0 and err_file >= 0 and not h.refuses_workers:
-        p = open_peer(h, m.client, &remote)
+        p = open_peer(&h.peers, m.client, &remote)
     if p == NULL:
         close_fd(out_file)
         close_fd(err_file)
@@ -186,7 +145,7 @@ cdef void recall(Host* h, uint32_t client) noexcept nogil:
     We store the range and then look at `started`; the worker stores `started` and then looks at the range (both in
     sequentially consistent order), so at least one of the two sees the other. What the worker leaves, it reports.
     """
-    cdef Peer* p = find_peer(h, client)
+    cdef Peer* p = find_peer(&h.peers, client)
     cdef uint64_t begun
     if p == NULL:
         return
@@ -206,18 +165,18 @@ cdef void make_segment(Host* h, const Message* m) noexcept nogil:
 
 
 cdef void drop_segment(Host* h, const Message* m) noexcept nogil:
-    cdef ordered_map[uint32_t, Peer*].iterator it = h.peers.begin()
+    cdef ordered_map[uint32_t, Peer*].iterator it = h.peers.rows.begin()
     close(h.segments[m.object.index])
     h.segments.erase(m.object.index)
     h.segment_sizes.erase(m.object.index)
     inbox_deliver(h.local, m, NULL, NULL)
-    while it != h.peers.end():
+    while it != h.peers.rows.end():
         send_to_peer(deref(it).second, m, NULL)
         preincrement(it)
 
 
 cdef void stop_peer(Host* h, const Message* m) noexcept nogil:
-    cdef Peer* p = find_peer(h, m.client)
+    cdef Peer* p = find_peer(&h.peers, m.client)
     if p == NULL:
         return
     if m.flags & STOP_KILL == 0:
@@ -229,7 +188,7 @@ cdef void stop_peer(Host* h, const Message* m) noexcept nogil:
 
 
 cdef void interrupt(Host* h, const Message* m) noexcept nogil:
-    cdef Peer* p = find_peer(h, m.client)
+    cdef Peer* p = find_peer(&h.peers, m.client)
     if p == NULL:
         return
     send_to_peer(p, m, NULL)
@@ -269,12 +228,12 @@ cdef void perform(Host* h) noexcept nogil:
             elif m.client == h.local.client:
                 inbox_deliver(h.local, m, blob_data(payload) if payload != NULL else NULL, payload)
             else:
-                p = find_peer(h, m.client)
+                p = find_peer(&h.peers, m.client)
                 if p != NULL:
                     send_to_peer(p, m, payload)
             blob_drop(payload)
-    it = h.peers.begin()
-    while it != h.peers.end():
+    it = h.peers.rows.begin()
+    while it != h.peers.rows.end():
         if deref(it).second.silent:
             ring_bell(deref(it).second)
         preincrement(it)
@@ -308,7 +267,7 @@ cdef void send_descriptor(Host* h, Peer* p, uint32_t segment) noexcept nogil:
 cdef void take_from_peer(Host* h, Peer* p) noexcept nogil:
     """Hand the node what the peer has sent. The client's number is ours to say, not the peer's."""
     cdef Message* m
-    while ring_read(&p.channel.into):
+    while not p.unheard and ring_read(&p.channel.into):
         m = <Message*> p.channel.into.message.data()
         m.client = p.client
         if m.kind == EV_DESCRIPTOR:
@@ -337,22 +296,26 @@ cdef void expel(Host* h, Peer* p) noexcept nogil:
 
 cdef void host_poll(void* owner) noexcept nogil:
     cdef Host* h = <Host*> owner
-    cdef ordered_map[uint32_t, Peer*].iterator it = h.peers.begin()
+    cdef ordered_map[uint32_t, Peer*].iterator it = h.peers.rows.begin()
     cdef Peer* p
     cdef uint64_t now, deadline
     inbox_flush(h.local, True)
-    while it != h.peers.end():
+    while it != h.peers.rows.end():
         p = deref(it).second
         preincrement(it)
+        if not p.outbox.empty():
+            flush_outbox(p)
+            if p.silent:
+                ring_bell(p)
         if ring_has(&p.channel.into):
             take_from_peer(h, p)
         if p.channel.into.broken:
             expel(h, p)
-        elif not p.outbox.empty():
-            flush_outbox(p)
-            if p.silent:
-                ring_bell(p)
-    sweep_graveyard(h)
+    if not h.pump.leader:
+        sweep_graveyard(&h.peers)
+    if h.door_opens_at_ns and monotonic_ns() >= h.door_opens_at_ns:
+        h.door_opens_at_ns = 0
+        epoll_watch(h.pump.epoll, h.door, TAG_DOOR)
     if not h.orders.empty():
         send_orders(h)
     deadline = node_deadline_ns(h.node)
@@ -372,19 +335,14 @@ cdef void host_poll(void* owner) noexcept nogil:
 
 
 cdef bint host_pending(void* owner) noexcept nogil:
-    cdef Host* h = <Host*> owner
-    cdef uint64_t i
-    for i in range((<volatile uint64_t*> &h.n_spinning)[0]):
-        if ring_has(&h.spinning[i].channel.into):
-            return True
-    return False
+    return peers_have_input(&(<Host*> owner).peers)
 
 
 # ---- processes -------------------------------------------------------------------------------------------------
 
 cdef void worker_exited(Host* h, uint32_t client, int status) noexcept nogil:
     """status: as waitpid gives it. What the worker had sent before counts."""
-    cdef Peer* p = find_peer(h, client)
+    cdef Peer* p = find_peer(&h.peers, client)
     cdef string text
     cdef char what[64]
     if p == NULL:
@@ -397,7 +355,11 @@ cdef void worker_exited(Host* h, uint32_t client, int status) noexcept nogil:
     text.append(<const char*> what)
     append_stderr(p, &text)
     feed(h, EV_DETACH, client, load_seq(&p.channel.client.started), 0, 0, text.data(), <uint32_t> text.size())
-    bury_peer(h, p)
+    if not p.is_worker:
+        epoll_unwatch(h.pump.epoll, p.pidfd)
+        epoll_unwatch(h.pump.epoll, p.socket)
+    if bury_peer(&h.peers, p):
+        event_set(h.local.notice_event)
     perform(h)
 
 
@@ -405,7 +367,7 @@ cdef void read_zygote(Host* h) noexcept nogil:
     cdef ZygoteReport report
     cdef Peer* p
     while receive(h.zygote, &report, sizeof(ZygoteReport)) == sizeof(ZygoteReport):
-        p = find_peer(h, report.client)
+        p = find_peer(&h.peers, report.client)
         if p == NULL:
             continue
         if report.kind == REPORT_STARTED:
@@ -435,19 +397,19 @@ cdef void drop_zygote(Host* h) noexcept nogil:
 cdef void zygote_died(Host* h) noexcept nogil:
     """Its workers die with it. Another one is started by the monitor thread, unless it was never of any use."""
     cdef vector[uint32_t] workers
-    cdef ordered_map[uint32_t, Peer*].iterator it = h.peers.begin()
+    cdef ordered_map[uint32_t, Peer*].iterator it = h.peers.rows.begin()
     cdef Peer* p
     cdef size_t i
     drop_zygote(h)
     h.n_zygotes_lost += 1
     h.refuses_workers = h.n_zygotes_lost >= ZYGOTES_LOST_MOST
     h.orders.clear()
-    while it != h.peers.end():
+    while it != h.peers.rows.end():
         if deref(it).second.is_worker:
             workers.push_back(deref(it).first)
         preincrement(it)
     for i in range(workers.size()):
-        p = find_peer(h, workers[i])
+        p = find_peer(&h.peers, workers[i])
         if p != NULL and p.process:
             killpg(p.process, SIGKILL)
         elif p != NULL and not h.refuses_workers:
@@ -476,8 +438,10 @@ cdef void host_readable(void* owner, uint32_t tag) noexcept nogil:
         if h.zygote >= 0:
             read_zygote(h)
             zygote_died(h)
+    elif tag == TAG_DOOR:
+        answer_door(h)
     else:
-        p = find_peer(h, tag - TAG_PEERS)
+        p = find_peer(&h.peers, tag - TAG_PEERS)
         if p != NULL:
             worker_exited(h, p.client, 0)
 
@@ -502,74 +466,84 @@ cdef int copy_segment(Host* h, uint32_t segment, uint64_t* size) noexcept nogil:
     return fd
 
 
-cdef uint32_t attach(Host* h, int process, int* fds) noexcept nogil:
-    """A channel for a driver in another process: its number (0: impossible), and copies of its descriptors."""
+cdef Peer* attach(Host* h, int process) noexcept nogil:
+    """A channel for a driver in another process, `remote` still ours; NULL: impossible.
+
+    Its end is seen by its pidfd, and by the socket's, in case that it ended before we asked for the first."""
     cdef int remote = -1
     cdef int pidfd = open_pidfd(process)
     cdef Peer* p = NULL
     if pidfd >= 0:
         h.node.last_client += 1
-        p = open_peer(h, h.node.last_client, &remote)
+        p = open_peer(&h.peers, h.node.last_client, &remote)
     if p == NULL:
         close_fd(pidfd)
-        return 0
+        return NULL
     p.pidfd = pidfd
+    p.remote = remote
     epoll_watch(h.pump.epoll, p.pidfd, TAG_PEERS + p.client)
+    epoll_watch_hangup(h.pump.epoll, p.socket, TAG_PEERS + p.client)
     feed(h, EV_ATTACH, p.client, <uint64_t> process, 0, CLIENT_DRIVER, NULL, 0)
     perform(h)
-    fds[<int> FD_MEMORY] = dup(p.channel.memory)
-    fds[<int> FD_BELL] = dup(h.bell_file)
-    fds[<int> FD_NODE_THREAD] = dup(h.thread_event)
-    fds[<int> FD_NODE_WAITER] = dup(h.waiter_event)
-    fds[<int> FD_THREAD] = dup(p.thread_event)
-    fds[<int> FD_WAITER] = dup(p.waiter_event)
-    fds[<int> FD_SPACE] = dup(p.space_event)
-    fds[<int> FD_SOCKET] = remote
-    return p.client
+    return p
 
 
-cdef void list_outputs(Host* h, vector[Finished]* out) noexcept nogil:
-    """The output files of the workers that live."""
-    cdef ordered_map[uint32_t, Peer*].iterator it = h.peers.begin()
-    cdef Finished f
-    cdef Peer* p
-    while it != h.peers.end():
-        p = deref(it).second
-        if p.is_worker and p.process:
-            f.client = p.client
-            f.process = p.process
-            f.out_file = p.out_file
-            f.err_file = p.err_file
-            out.push_back(f)
-        preincrement(it)
+cdef void answer_door(Host* h) noexcept nogil:
+    """Let in those who wait, some at a time: nobody else is kept waiting by however many there are."""
+    cdef int32_t process = 0
+    cdef int caller = DOOR_NOBODY
+    for _ in range(CALLERS_MOST):
+        caller = door_caller(h.door, &process)
+        if caller < 0:
+            break
+        let_in(h, caller, process)
+        close(caller)
+    if caller < DOOR_NOBODY:
+        epoll_unwatch(h.pump.epoll, h.door)
+    if caller == DOOR_CROWDED:
+        h.door_opens_at_ns = monotonic_ns() + CROWDED_NS
+        pump_wake_by(&h.pump, CROWDED_NS)
+
+
+cdef void let_in(Host* h, int caller, int process) noexcept nogil:
+    """Make a caller a driver of this runtime: it is told its number and the card, with its descriptors; or why not."""
+    cdef int fds[PEER_FDS]
+    cdef string answer
+    cdef bint crowded = n_drivers(&h.peers) >= CALLERS_MOST
+    cdef Peer* p = attach(h, process) if not crowded else <Peer*> NULL
+    cdef uint32_t client = p.client if p != NULL else 0
+    answer.append(<const char*> &client, sizeof(client))
+    if p == NULL:
+        answer.append(TOO_MANY_CALLERS if crowded else NO_ROOM)
+        send_with_fds(caller, answer.data(), answer.size(), NULL, 0)
+        return
+    answer.append(h.card)
+    list_descriptors(h, p, fds)
+    if send_with_fds(caller, answer.data(), answer.size(), fds, FD_OUT) != 0:
+        worker_exited(h, client, 0)
+        return
+    close_fd(p.remote)
+    p.remote = -1
 
 
 cdef void close_host(Host* h) noexcept nogil:
     """Free channels and segments, once nobody pumps any more. A late call finds nothing, under the lock."""
-    cdef ordered_map[uint32_t, Peer*].iterator peer = h.peers.begin()
     cdef ordered_map[uint32_t, int].iterator segment = h.segments.begin()
-    cdef size_t i
-    while peer != h.peers.end():
-        free_peer(deref(peer).second)
-        preincrement(peer)
-    h.peers.clear()
-    h.n_spinning = 0
-    sweep_graveyard(h)
+    hang_up(h.door)               # whoever has a copy of it
+    close_fd(h.door)
+    free_peers(&h.peers)
     while segment != h.segments.end():
         close(deref(segment).second)
         preincrement(segment)
     h.segments.clear()
-    for i in range(h.finished.size()):
-        close_fd(h.finished[i].out_file)
-        close_fd(h.finished[i].err_file)
-    h.finished.clear()
     close_fd(h.zygote)
     close_fd(h.zygote_pidfd)
     close_fd(h.bell_file)
     close_fd(h.thread_event)
     close_fd(h.waiter_event)
     close_fd(h.local.notice_event)
-    h.zygote = h.zygote_pidfd = h.local.notice_event = -1
+    h.door = h.zygote = h.zygote_pidfd = h.local.notice_event = -1
+    h.door_opens_at_ns = 0
     unmap(<char*> h.bell, PAGE)
     h.bell = NULL
     h.node = NULL
@@ -616,13 +590,14 @@ cdef class EmbeddedHost:
         self.host = h
         self.node = node
         h.node = node.state
-        h.zygote = h.zygote_pidfd = -1
+        h.door = h.zygote = h.zygote_pidfd = -1
         h.bell_file = memory_file(b"raylite-bell", PAGE)
         h.bell = <BellPage*> map_shared(h.bell_file, 0, PAGE, True)
         h.thread_event = event_new()
         h.waiter_event = event_new()
         if h.bell == NULL or h.waiter_event < 0:
             raise OSError("raylite cannot start: the system has no memory or file descriptors left")
+        let_nobody_write(h.bell_file)
         not_in_forks(<char*> h.bell, PAGE)
         if not pump_open(&h.pump, h, &h.bell.bell, h.thread_event, h.waiter_event):
             raise OSError("raylite cannot start: the system has no file descriptors left")
@@ -691,15 +666,41 @@ cdef class EmbeddedHost:
     def attach(self, int process):
         """A channel for one more driver, in process `process`; returns its client number and the descriptors to pass
         to it, in the order of PeerFd. The caller closes them once passed. Raises OSError."""
-        cdef int fds[FD_OUT]
-        cdef uint32_t client
+        cdef int fds[PEER_FDS]
+        cdef uint32_t client = 0
+        cdef Peer* p
         with nogil:
             pthread_mutex_lock(&self.host.pump.lock)
-            client = attach(self.host, process, fds)
+            p = attach(self.host, process)
+            if p != NULL:
+                client = p.client
+                list_descriptors(self.host, p, fds)
+                for i in range(<int> FD_SOCKET):
+                    fds[i] = dup(fds[i])
+                p.remote = -1
             pthread_mutex_unlock(&self.host.pump.lock)
         if client == 0:
             raise OSError("no memory or file descriptors left for another client")
         return client, [fds[i] for i in range(<int> FD_OUT)]
+
+    def open_door(self, bytes name not None, bytes card not None):
+        """Let processes of this user attach themselves, who connect to the abstract Unix socket of this name; `card` is
+        what they are told of the runtime. Whether the system has such sockets."""
+        cdef Host* h = self.host
+        cdef string where = name, text = card
+        with nogil:
+            pthread_mutex_lock(&h.pump.lock)
+            h.door = door_open(where.data(), where.size())
+            h.card = text
+            if h.door >= 0:
+                epoll_watch(h.pump.epoll, h.door, TAG_DOOR)
+            pthread_mutex_unlock(&h.pump.lock)
+        return h.door >= 0
+
+    def leave_door(self):
+        """In a forked child, which has none of the threads: the door is the parent's alone."""
+        close_fd(self.host.door)
+        self.host.door = -1
 
     def workers(self):
         """The workers as the node sees them (see Node.workers)."""
@@ -738,8 +739,8 @@ cdef class EmbeddedHost:
         cdef size_t i
         with nogil:
             pthread_mutex_lock(&self.host.pump.lock)
-            list_outputs(self.host, &running)
-            ended.swap(self.host.finished)
+            list_outputs(&self.host.peers, &running)
+            ended.swap(self.host.peers.finished)
             pthread_mutex_unlock(&self.host.pump.lock)
         return [(running[i].client, running[i].process, running[i].out_file, running[i].err_file, False)
                 for i in range(running.size())] + \

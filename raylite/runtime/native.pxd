@@ -29,6 +29,18 @@ cdef extern from *:
     #ifndef MFD_CLOEXEC
     #define MFD_CLOEXEC 1U
     #endif
+    #ifndef MFD_ALLOW_SEALING
+    #define MFD_ALLOW_SEALING 2U
+    #endif
+    #ifndef F_ADD_SEALS
+    #define F_ADD_SEALS 1033
+    #endif
+    #ifndef F_SEAL_SHRINK
+    #define F_SEAL_SHRINK 2
+    #endif
+    #ifndef F_SEAL_FUTURE_WRITE
+    #define F_SEAL_FUTURE_WRITE 16
+    #endif
 
     static inline uint64_t load_relaxed(const uint64_t *p) { return __atomic_load_n(p, __ATOMIC_RELAXED); }
     static inline uint64_t load_acquire(const uint64_t *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
@@ -52,11 +64,15 @@ cdef extern from *:
     static inline uint64_t monotonic_ns(void) {
         struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return (uint64_t)t.tv_sec * 1000000000ull + t.tv_nsec; }
 
+    /* Whoever is given one with a size cannot shorten it: the others would die of what they have mapped. */
     static inline int memory_file(const char *name, uint64_t size) {
-        int fd = (int)syscall(SYS_memfd_create, name, MFD_CLOEXEC);
+        int fd = (int)syscall(SYS_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
         if (fd >= 0 && (fchmod(fd, 0600) != 0 || ftruncate(fd, (off_t)size) != 0)) {
             int e = errno; close(fd); errno = e; return -1; }
+        if (fd >= 0 && size) fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK);
         return fd; }
+    /* From now on it can be written only by who has mapped it already. */
+    static inline void let_nobody_write(int fd) { fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE); }
     static inline void append_to(int fd) { fcntl(fd, F_SETFL, O_APPEND); }
     static inline char *map_shared(int fd, uint64_t offset, uint64_t size, int writable) {
         void *p = mmap(NULL, size, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED, fd, (off_t)offset);
@@ -180,6 +196,7 @@ cdef extern from *:
     void cpu_relax() noexcept nogil
     uint64_t monotonic_ns() noexcept nogil
     int memory_file(const char* name, uint64_t size) noexcept nogil
+    void let_nobody_write(int fd) noexcept nogil
     void append_to(int fd) noexcept nogil
     char* map_shared(int fd, uint64_t offset, uint64_t size, int writable) noexcept nogil
     char* map_mirrored(int fd, uint64_t offset, uint64_t size, int writable) noexcept nogil

@@ -10,12 +10,14 @@ cdef struct Link:                 # a ring client's way to its node
     Pump pump
     Inbox* inbox
     BellPage* bell
+    int bell_file
     int node_thread_event
     int node_waiter_event
     int space_event
     int socket
     int node_end                  # pidfd of the node's process; workers have none, they die with it
     bint sending                  # a message is half written: others wait
+    bint left                     # this client has closed it
 
 cdef class RingClient(Client):
     cdef Link* link

@@ -5,15 +5,15 @@ waited for without the lock and without the GIL; the node sets `space_event` whe
 """
 from libc.string cimport memset
 from raylite._core.message cimport CMD_STOP, EV_DECLINED, EV_DESCRIPTOR
-from raylite.runtime.channel cimport BELL_THREAD, BELL_WAITER, channel_map, PAGE, RECORD_MOST, RING_BYTES, ring_has, \
-    ring_read, ring_write
+from raylite.runtime.channel cimport BELL_THREAD, BELL_WAITER, channel_map, channel_unmap, PAGE, RECORD_MOST, \
+    RING_BYTES, ring_has, ring_read, ring_write
 from raylite.runtime.client cimport TaskContext
-from raylite.runtime.inbox cimport inbox_close, inbox_deliver, inbox_flush
-from raylite.runtime.native cimport cond_wait_until, current_cpu_count, epoll_unwatch, epoll_watch, \
-    epoll_watch_hangup, event_clear, event_new, event_set, file_size, full_fence, getpid, load_seq, map_shared, \
-    monotonic_ns, not_in_forks, open_pidfd, peer_process, pthread_mutex_lock, pthread_mutex_unlock, recv_one_fd, \
-    store_seq, wait_readable
-from raylite.runtime.pump cimport TAG_FIRST, pump_open, pump_start
+from raylite.runtime.inbox cimport inbox_close, inbox_deliver, inbox_flush, inbox_free
+from raylite.runtime.native cimport close, cond_wait_until, current_cpu_count, epoll_unwatch, epoll_watch, \
+    epoll_watch_hangup, event_clear, event_new, event_set, file_size, full_fence, getpid, hang_up, load_seq, \
+    map_shared, monotonic_ns, not_in_forks, open_pidfd, peer_process, pthread_mutex_lock, pthread_mutex_unlock, \
+    recv_one_fd, store_seq, unmap, wait_readable
+from raylite.runtime.pump cimport TAG_FIRST, pump_open, pump_start, pump_stop
 
 from _thread import allocate_lock
 
@@ -23,7 +23,9 @@ cdef enum:
 cdef extern from *:
     """
     template <typename T> static T *raylite_link_new(T *) { return new T(); }
+    template <typename T> static void raylite_link_delete(T *p) { delete p; }
     """
+    void raylite_link_delete(Link*) nogil
     Link* raylite_link_new(Link*) nogil
     Inbox* raylite_link_new(Inbox*) nogil
 
@@ -115,6 +117,30 @@ cdef bint watch_node(Link* way) noexcept nogil:
         and epoll_watch_hangup(way.pump.epoll, way.socket, TAG_FIRST) == 0
 
 
+cdef void close_link(Link* way) noexcept nogil:
+    """Hang up, end the native thread, and give back all but the memory that late calls look into."""
+    pthread_mutex_lock(&way.pump.lock)
+    way.left = True
+    inbox_close(way.inbox)
+    pthread_mutex_unlock(&way.pump.lock)
+    hang_up(way.socket)
+    event_set(way.space_event)
+    pump_stop(&way.pump)
+    channel_unmap(&way.channel)
+    unmap(<char*> way.bell, PAGE)
+    close(way.channel.memory)
+    close(way.bell_file)
+    close(way.node_thread_event)
+    close(way.node_waiter_event)
+    close(way.pump.thread_event)
+    close(way.pump.waiter_event)
+    close(way.space_event)
+    close(way.socket)
+    close(way.node_end)
+    close(way.inbox.notice_event)
+    way.inbox.notice_event = -1
+
+
 cdef class RingClient(Client):
     """Args: client: its number; fds: descriptors in the order of PeerFd (host.pxd); job: number; root: 16 bytes, the id
     under which threads without a task submit; is_worker: whether the node sends it tasks."""
@@ -129,6 +155,7 @@ cdef class RingClient(Client):
         if way.bell == NULL:
             raise OSError("the channel to the node cannot be mapped")
         not_in_forks(<char*> way.bell, PAGE)
+        way.bell_file = fds[1]
         way.node_thread_event = fds[2]
         way.node_waiter_event = fds[3]
         way.space_event = fds[6]
@@ -157,6 +184,19 @@ cdef class RingClient(Client):
         self.is_worker = is_worker
         if not pump_start(&way.pump):
             raise OSError("the client cannot start a thread")
+
+    def __dealloc__(self):
+        if self.link != NULL and self.link.left:
+            inbox_free(self.inbox)    # here, as references look into it until the last is gone
+            raylite_link_delete(self.link)
+
+    def close(self):
+        """Leave the node, as a driver in another process: what this client held is released there."""
+        if self.link.left:
+            return
+        self.drop_mappings()
+        with nogil:
+            close_link(self.link)
 
     cdef bint begin(self, Message* m):
         """See host.recall: we store `started`, then look at the range that is taken back."""

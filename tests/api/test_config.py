@@ -22,6 +22,7 @@ SAMPLES = {
     "runtime_env": ('{"env_vars": {"A": "1"}}', {"env_vars": {"A": "1"}}, {"working_dir": "."}),
     "log_to_driver": ("off", False, True),
     "ignore_reinit_error": ("Yes", True, False),
+    "attachable": ("0", False, True),
     "seed": ("0x10", 16, 7),
     "spill_dir": ("/x/spill", "/x/spill", "/y"),
     "worker_cap": ("9", 9, 4),

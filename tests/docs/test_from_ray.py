@@ -4,6 +4,7 @@ and each behaviour is as it says."""
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import subprocess
@@ -514,6 +515,15 @@ def _():
 @line("`init` prints nothing")
 def _(folder):
     assert program(folder, "print(sorted(ray.init()))") == ("['address', 'mode', 'namespace', 'node_id']\n", "")
+
+
+@line("`ray list ...`")
+def _():
+    command = [sys.executable, "-m", "raylite", "list", "nodes", "--address", f"{os.getpid()}", "--format"]
+    done = subprocess.run([*command, "json"], capture_output=True, text=True, timeout=40, cwd=ROOT)
+    [node] = json.loads(done.stdout)
+    assert node["node_id"] == raylite.nodes()[0]["NodeID"]
+    assert "'yaml' is not one of" in subprocess.run([*command, "yaml"], capture_output=True, text=True, cwd=ROOT).stderr
 
 
 @line("variables are `RAYLITE_*`")

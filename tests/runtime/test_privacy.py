@@ -1,9 +1,15 @@
-"""Nobody else on the machine or the network can reach a runtime: no port, no name, no file, nothing readable."""
+"""Nobody else on the machine or the network can reach a runtime: no port, no file, nothing readable, and one name.
+
+The name is that of the door (tests/runtime/test_attach.py), at which other users are told nothing.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import stat
+
+import pytest
 
 from tests.runtime import drivers
 
@@ -29,20 +35,23 @@ def sockets_of(pids):
     return {link[len("socket:[") : -1] for link in links if link.startswith("socket:[")}
 
 
-def test_no_port_and_no_name_of_a_socket(start):
-    driver = start(BUSY)
+@pytest.mark.parametrize("doors", [1, 0])
+def test_no_port_and_no_name_of_a_socket_but_the_door_s(start, doors):
+    driver = start(BUSY, env={"RAYLITE_ATTACHABLE": f"{doors}"})
     driver.expect("ready")
     sockets = sockets_of(driver.tree())
     assert len(sockets) >= 4  # to the zygote and to two workers, and their ends
     for protocol in ("tcp", "tcp6", "udp", "udp6", "raw", "raw6", "packet", "netlink"):
         assert not sockets & set(drivers.read(driver.pid, f"net/{protocol}").decode().split()), protocol
-    known = 0
+    known, names = 0, []
     for line in drivers.read(driver.pid, "net/unix").decode().splitlines()[1:]:
         fields = line.split()
         if fields[6] in sockets:
             known += 1
-            assert len(fields) == 7, line  # a path, or an abstract name, would be the eighth
+            names += fields[7:]  # a path, or "@" and an abstract name
     assert known == len(sockets)
+    assert len(names) == doors
+    assert all(re.fullmatch(rf"@raylite/{os.geteuid()}/{driver.pid}/[0-9a-f]{{12}}", name) for name in names)
     driver.tell()
     driver.succeed()
 

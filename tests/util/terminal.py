@@ -38,10 +38,14 @@ class Terminal:
             self._reader.join()
             os.close(self._ours)
 
+    def text(self):
+        """All that came to it, once the program has ended."""
+        self.close()
+        return self._came.decode()
+
     def screen(self):
         """The lines on it, once the program has ended."""
-        self.close()
-        return drawn(self._came.decode())
+        return drawn(self.text())
 
 
 def drawn(text):
