@@ -422,6 +422,7 @@ cdef void links_receive(Links* l, uint64_t now_ns, const Packet* p, vector[Packe
     """
     cdef Link* link
     cdef uint32_t source = p.head.source_incarnation
+    cdef bint is_new
     if l.fenced or p.head.target != l.address or p.head.source == 0 or source == 0:
         return
     link = links_row(l, p.head.source)
@@ -429,9 +430,9 @@ cdef void links_receive(Links* l, uint64_t now_ns, const Packet* p, vector[Packe
         if p.message.kind != PEER_FENCED:
             answer_fenced(l, p, out)
         return
-    if source > link.incarnation:
+    is_new = source > link.incarnation
+    if is_new:
         meet(l, link, source)
-        fill_window(l, link, now_ns, out)
     if p.message.kind == PEER_FENCED:
         if p.head.target_incarnation == l.incarnation:
             fence(l)
@@ -442,6 +443,8 @@ cdef void links_receive(Links* l, uint64_t now_ns, const Packet* p, vector[Packe
         on_acknowledged(l, link, p.head.acknowledged, p.head.early, now_ns, out)
         if p.head.sequence:
             on_data(l, link, p, now_ns)
+    if is_new:
+        fill_window(l, link, now_ns, out)
     reschedule(l, link)
 
 
