@@ -57,6 +57,8 @@ EXTENSIONS = (
     "raylite._core.invariants",
     "raylite._core.node",
     "raylite._core.member",
+    "raylite._core.store_message",
+    "raylite._core.store_client",
     "raylite.serialization",
     "raylite.runtime.processes",
     "raylite.runtime.channel",
