@@ -84,6 +84,7 @@ cdef struct Cluster:
     vector[ObjectId] touched      # whose holds in the store may have to change
     vector[TaskId] homeless       # tasks for which a global scheduler is to be asked
     ordered_map[uint64_t, TaskId] questions   # that were asked
+    vector[TaskId] refused        # tasks that no node can run now: asked about again from time to time
 
 cdef enum:
     PEER_CLIENT = 0x80000000      # with a node's address: who holds what that node has sent to stay
