@@ -3,7 +3,7 @@ out at the end of each event.
 """
 from libc.string cimport memset
 from raylite._core.cluster_events cimport hear_store, peer_came, peer_died, scheduler_came, scheduler_died
-from raylite._core.cluster_table cimport PeerMessage, StoreRequest
+from raylite._core.cluster_table cimport PartyMessage, StoreRequest
 from raylite._core.envelope cimport Blob, blob_data, blob_drop
 from raylite._core.ids cimport object_bytes, object_from_bytes, task_bytes
 from raylite._core.message cimport MESSAGE_VERSION
@@ -92,7 +92,7 @@ cdef class Member(Party):
 
     cdef int say(self) except -1:
         """Hand on what the node has to say."""
-        cdef PeerMessage* p
+        cdef PartyMessage* p
         cdef size_t i
         if self.master == 0:
             return 0
@@ -163,7 +163,7 @@ cdef class Member(Party):
 
     def take_outgoing(self):
         """What is to be said to other parties, oldest first, as dicts."""
-        cdef PeerMessage* p
+        cdef PartyMessage* p
         cdef size_t i
         out = []
         for i in range(self.node.state.cluster.outgoing.size()):
