@@ -58,6 +58,8 @@ EXTENSIONS = (
     "raylite._core.store_snapshot",
     "raylite._core.store_invariants",
     "raylite._core.shard",
+    "raylite._core.chain",
+    "raylite._core.replica",
     "raylite.serialization",
     "raylite.runtime.processes",
     "raylite.runtime.channel",

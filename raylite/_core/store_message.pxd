@@ -198,7 +198,7 @@ cdef struct ChainHeader:
     uint32_t epoch
     uint32_t n_members
     uint32_t n_joining            # 0 or 1
-    uint32_t unused
+    uint32_t is_first             # the shard's first configuration: there is nothing in it yet
 
 cdef struct ChainView:            # of such a payload that was found whole
     ChainHeader head
