@@ -43,6 +43,7 @@ EXTENSIONS = (
     "raylite._core.spill",
     "raylite._core.guests",
     "raylite._core.homes",
+    "raylite._core.remote_actors",
     "raylite._core.cluster_events",
     "raylite._core.environments",
     "raylite._core.group_events",

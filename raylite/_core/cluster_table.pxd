@@ -36,6 +36,12 @@ cdef struct Peer:                 # another node
 cdef struct Expected:             # the answer to an operation
     uint16_t kind                 # StoreOpKind
     ObjectId object
+    uint32_t client               # that it is for, if it is
+    uint64_t request
+
+cdef struct Claim:                # an actor's submission that waits for its name
+    Message message
+    Blob* payload
 
 cdef struct RemoteObject:         # what is known of an object's copies elsewhere
     vector[uint32_t] locations    # addresses, those that answered first
@@ -75,6 +81,7 @@ cdef struct Cluster:
     vector[PartyMessage] outgoing
     vector[StoreRequest] operations
     ordered_map[uint64_t, Expected] expected          # answers
+    ordered_map[uint64_t, Claim] claims               # by the token of OP_NAME_CLAIM
     ordered_set[uint64_t] holding                     # tokens, not answered, of what takes hold of something
     deque[Departure] departures                       # oldest first
     vector[Departure] settling                        # wait for all answers up to their fences

@@ -15,4 +15,5 @@ cdef void on_task_back(NodeState* n, uint32_t source, const Message* m) noexcept
 cdef void ask_again_later(NodeState* n) noexcept nogil
 cdef void questions_lost(NodeState* n) noexcept nogil
 cdef void spilled_lost(NodeState* n, uint32_t address) noexcept nogil
+cdef void send_task(NodeState* n, TaskRow* row, uint32_t address) noexcept nogil
 cdef void cancel_spilled(NodeState* n, TaskRow* row) noexcept nogil

@@ -18,6 +18,7 @@ from raylite._core.envelope cimport align8, Blob, blob_copy, blob_data, blob_dro
     system_error
 from raylite._core.execution cimport arguments_exist, end_task, fail_task, retry, warn_if_infeasible
 from raylite._core.exposure cimport expose_task, task_committed
+from raylite._core.homes cimport register_attempt
 from raylite._core.ids cimport object_id, ObjectId, TaskId
 from raylite._core.message cimport Cursor, take, take_padded
 from raylite._core.node_message cimport ArgumentHint, NODE_CANCEL, NODE_TASK, TaskHeader
@@ -25,11 +26,12 @@ from raylite._core.objects cimport OBJECT_INLINE, OBJECT_PENDING, OBJECT_REMOTE,
 from raylite._core.packet cimport SCHEDULER_ASK
 from raylite._core.recovery cimport task_lost
 from raylite._core.references cimport store_blob
+from raylite._core.remote_actors cimport call_came_back
 from raylite._core.remote_objects cimport is_at
 from raylite._core.resources cimport CPU, DOOM_NOT, resources_lacking, UNIT
 from raylite._core.scheduler_message cimport PLACE_DEFAULT, PlaceAnswer, PlaceArgument, PlaceQuestion
 from raylite._core.specs cimport write_spec
-from raylite._core.state cimport ERROR_TASK_CANCELLED, ERROR_WORKER_CRASHED, set_state
+from raylite._core.state cimport ERROR_ACTOR_UNAVAILABLE, ERROR_TASK_CANCELLED, ERROR_WORKER_CRASHED, set_state
 from raylite._core.store_message cimport DoneHeader, StoreValue
 from raylite._core.task_table cimport is_call, is_creation, TASK_CANCELLED, TASK_FAILED, TASK_FINISHED, TASK_SPILLED, \
     TASK_WAITING, tasks_find
@@ -51,7 +53,7 @@ cdef double expected_wait_ns(NodeState* n) noexcept nogil:
 
 cdef bint wants_elsewhere(NodeState* n, const TaskRow* row) noexcept nogil:
     """Whether a task whose arguments exist should go up."""
-    if not n.cluster.joined or row.placed or row.home or is_call(row) or is_creation(row) or row.n_returns < 0:
+    if not n.cluster.joined or row.placed or row.home or is_call(row) or row.n_returns < 0:
         return False
     if n.scheduler.resources.shapes[row.shape].doom != DOOM_NOT:
         return False
@@ -286,6 +288,9 @@ cdef void on_task_back(NodeState* n, uint32_t source, const Message* m) noexcept
     """The node cannot run it: another is looked for."""
     cdef TaskRow* row = tasks_find(&n.tasks, m.object.task)
     if row != NULL and row.state == TASK_SPILLED and row.runs_at == source and row.attempt == m.attempt:
+        if is_call(row):
+            call_came_back(n, row)
+            return
         row.runs_at = 0
         n.cluster.homeless.push_back(row.id)
 
@@ -332,7 +337,7 @@ cdef bint worth_another_try(const StoreValue* v, const char* body) noexcept nogi
         return v.flags & ENVELOPE_RETRYABLE != 0
     if v.kind == KIND_SYSTEM_ERROR and body != NULL:
         memcpy(&code, envelope_pickle(body), 4)
-        return code == ERROR_WORKER_CRASHED
+        return code == ERROR_WORKER_CRASHED or code == ERROR_ACTOR_UNAVAILABLE
     return False
 
 
@@ -373,6 +378,14 @@ cdef void take_result(NodeState* n, ObjectId id, uint32_t source, const StoreVal
         is_at(n, result, v.size, &source, 1)
 
 
+cdef void creation_lost(NodeState* n, TaskRow* row) noexcept nogil:
+    """The node that was to make an actor is gone: another does."""
+    row.runs_at = 0
+    row.attempt += 1
+    set_state(n, row, TASK_WAITING, 0)
+    register_attempt(n, row)
+
+
 cdef void spilled_lost(NodeState* n, uint32_t address) noexcept nogil:
     """A node is gone: what it ran for this one has lost an attempt."""
     cdef const char* why = b"its node died"
@@ -387,4 +400,7 @@ cdef void spilled_lost(NodeState* n, uint32_t address) noexcept nogil:
     sort(ids.begin(), ids.end())
     for i in range(ids.size()):
         row = tasks_find(&n.tasks, ids[i])
-        task_lost(n, row, why, strlen(why))
+        if is_creation(row):
+            creation_lost(n, row)
+        else:
+            task_lost(n, row, why, strlen(why))
