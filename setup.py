@@ -25,6 +25,7 @@ EXTENSIONS = (
     "raylite._core.packet",
     "raylite._core.link",
     "raylite._core.party",
+    "raylite._core.enlisted",
     "raylite._core.resources",
     "raylite._core.loads",
     "raylite._core.node_choice",

@@ -8,6 +8,7 @@ from libcpp.unordered_set cimport unordered_set
 from libcpp.vector cimport vector
 from raylite._core.envelope cimport Blob
 from raylite._core.ids cimport ObjectId, TaskId
+from raylite._core.loads cimport Means
 from raylite._core.message cimport Message
 
 cdef struct PartyMessage:          # to another party
@@ -56,6 +57,7 @@ cdef struct Transfer:             # an object on its way here
     uint64_t offset
     uint64_t size                 # 0: not known yet
     uint64_t asked                # bytes asked for
+    uint64_t start_ns
     uint64_t arrived
     uint8_t kind                  # of the value, as it comes
     uint8_t flags
@@ -75,7 +77,7 @@ cdef struct Cluster:
     uint64_t last_transfer
     uint64_t last_reading
     uint64_t last_question
-    double mean_task_ns           # exponential mean of run times; 0: nothing has run
+    Means means                   # of what ran and came here
     ordered_map[uint32_t, Peer] peers
     ordered_set[uint32_t] schedulers
     vector[PartyMessage] outgoing

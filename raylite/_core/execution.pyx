@@ -19,6 +19,7 @@ from raylite._core.envelope cimport Blob, blob_data, blob_drop, blob_keep, KIND_
 from raylite._core.guests cimport ended_beyond
 from raylite._core.homes cimport register_attempt
 from raylite._core.ids cimport object_id, ObjectId, TaskId
+from raylite._core.loads cimport means_task
 from raylite._core.local_scheduler cimport Queued, ready_push, Worker, worker_begin, worker_end, worker_find
 from raylite._core.message cimport CallHeader, CMD_INTERRUPT, CMD_READY, CMD_STOP, Cursor, FINISHED_CANCELLED, \
     FINISHED_EXITS, FINISHED_RETRYABLE, FINISHED_USER_ERROR, FinishedHeader, STOP_KILL, STREAMING, SUBMIT_ACTOR, \
@@ -486,7 +487,8 @@ cdef void stop_running(NodeState* n, const TaskRow* row) noexcept nogil:
 
 cdef void learn_duration(NodeState* n, const TaskRow* row, uint64_t duration_ns) noexcept nogil:
     """Exponential mean of a function's run time (Ray paper 4.2.2), quick to believe that it became long."""
-    n.cluster.mean_task_ns += 0.1 * (<double> duration_ns + 1 - n.cluster.mean_task_ns)
+    if n.cluster.joined:
+        means_task(&n.cluster.means, row.function, duration_ns)
     it = n.functions.find(row.function)
     if it == n.functions.end():
         return

@@ -46,7 +46,7 @@ cdef enum:
 
 cdef double expected_wait_ns(NodeState* n) noexcept nogil:
     """How long a task that becomes ready now would wait here."""
-    cdef double mean = n.cluster.mean_task_ns if n.cluster.mean_task_ns else UNKNOWN_TASK_NS
+    cdef double mean = n.cluster.means.task_ns if n.cluster.means.task_ns else UNKNOWN_TASK_NS
     cdef double slots = n.scheduler.resources.total[CPU] / <double> UNIT
     return (n.scheduler.n_ready + n.scheduler.n_queued) * mean / (slots if slots > 1 else 1.0)
 
