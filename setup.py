@@ -49,6 +49,7 @@ EXTENSIONS = (
     "raylite._core.guests",
     "raylite._core.homes",
     "raylite._core.remote_actors",
+    "raylite._core.remote_streams",
     "raylite._core.cluster_events",
     "raylite._core.environments",
     "raylite._core.group_events",

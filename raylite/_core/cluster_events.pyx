@@ -6,13 +6,14 @@ from raylite._core.envelope cimport blob_data, blob_drop
 from raylite._core.exposure cimport task_committed
 from raylite._core.guests cimport home_lost, on_function_gone, on_home_cancels, on_home_committed, on_task
 from raylite._core.homes cimport adoption_answered, attempt_answered, done_refused, on_rerun
-from raylite._core.node_message cimport NODE_CANCEL, NODE_CHUNK, NODE_COMMITTED, NODE_FUNCTION_GONE, NODE_NOT_HERE, \
-    NODE_PULL, NODE_RESULT, NODE_RETURN, NODE_TASK, NODE_VALUE
+from raylite._core.node_message cimport NODE_CANCEL, NODE_CHUNK, NODE_COMMITTED, NODE_FUNCTION_GONE, NODE_ITEM, \
+    NODE_ITEM_HELD, NODE_NOT_HERE, NODE_PULL, NODE_READ, NODE_RESULT, NODE_RETURN, NODE_TASK, NODE_VALUE
 from raylite._core.packet cimport SCHEDULER_ANSWER
 from raylite._core.references cimport client_gone
 from raylite._core.remote_actors cimport actors_lost_node, actors_of_node, name_claimed, name_found, \
     on_actor_end_entry, on_actor_entry
 from raylite._core.remote_objects cimport forget_locations, hold_refused, hold_touched, on_free_entry, on_object_entry
+from raylite._core.remote_streams cimport on_item, on_item_held, on_read
 from raylite._core.spill cimport ask_scheduler, on_placement, on_result, on_task_back, questions_lost, spilled_lost
 from raylite._core.store_message cimport END_KILLED, ENTRY_ACTOR, ENTRY_ACTOR_END, ENTRY_ANSWER, ENTRY_FREE, \
     ENTRY_OBJECT, ENTRY_RERUN, OP_ACTOR_ALIVE, OP_ADOPT, OP_ATTEMPT, OP_COMMIT, OP_HOLD, OP_NAME_CLAIM, OP_NAME_FIND, \
@@ -32,6 +33,8 @@ cdef bint hear(NodeState* n, uint32_t source, const Message* m, const char* payl
         return on_chunk(n, source, m, payload)
     if m.kind == NODE_VALUE:
         return on_value(n, source, m, payload)
+    if m.kind == NODE_ITEM:
+        return on_item(n, source, m, payload)
     if m.kind == SCHEDULER_ANSWER:
         return on_placement(n, m, payload)
     if m.kind == NODE_COMMITTED:
@@ -40,6 +43,10 @@ cdef bint hear(NodeState* n, uint32_t source, const Message* m, const char* payl
         on_task_back(n, source, m)
     elif m.kind == NODE_CANCEL:
         on_home_cancels(n, source, m)
+    elif m.kind == NODE_ITEM_HELD:
+        on_item_held(n, source, m)
+    elif m.kind == NODE_READ:
+        on_read(n, source, m)
     elif m.kind == NODE_FUNCTION_GONE:
         on_function_gone(n, source, m)
     elif m.kind == NODE_NOT_HERE:

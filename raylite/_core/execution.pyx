@@ -31,6 +31,7 @@ from raylite._core.objects cimport is_wanted_now, object_exists, object_hold, OB
 from raylite._core.references cimport hold_arguments, keep_as_lineage, lineage_to_arguments, refuse_value, \
     retire_task, store_blob, store_value
 from raylite._core.remote_actors cimport actor_from_afar, claim_name
+from raylite._core.remote_streams cimport item_of_guest
 from raylite._core.requests cimport request_arrived
 from raylite._core.resources cimport resources_acquire, resources_lacking
 from raylite._core.specs cimport add_task, Submission, take_submission
@@ -582,6 +583,9 @@ cdef bint on_yielded(NodeState* n, const Message* m, const char* payload) noexce
         return False
     if not runs_here(row, m) or row.n_returns != STREAMING:
         refuse_value(n, m.client, value)
+        return True
+    if row.home:
+        item_of_guest(n, row, m, value, body)
         return True
     if value.kind == KIND_USER_ERROR and id.index <= row.n_yielded:
         id.index = row.n_yielded + 1  # an earlier attempt got further: the error comes after what that made

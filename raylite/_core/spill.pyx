@@ -19,9 +19,9 @@ from raylite._core.envelope cimport align8, Blob, blob_copy, blob_data, blob_dro
 from raylite._core.execution cimport arguments_exist, end_task, fail_task, retry, warn_if_infeasible
 from raylite._core.exposure cimport expose_task, task_committed
 from raylite._core.homes cimport register_attempt
-from raylite._core.ids cimport object_id, ObjectId, TaskId
+from raylite._core.ids cimport object_id, ObjectId, same_object, TaskId
 from raylite._core.message cimport Cursor, take, take_padded
-from raylite._core.node_message cimport ArgumentHint, NODE_CANCEL, NODE_TASK, TaskHeader
+from raylite._core.node_message cimport ArgumentHint, NODE_CANCEL, NODE_FUNCTION_GONE, NODE_TASK, TaskHeader
 from raylite._core.objects cimport OBJECT_INLINE, OBJECT_PENDING, OBJECT_REMOTE, ObjectRow, objects_find
 from raylite._core.packet cimport SCHEDULER_ASK
 from raylite._core.recovery cimport task_lost
@@ -53,7 +53,7 @@ cdef double expected_wait_ns(NodeState* n) noexcept nogil:
 
 cdef bint wants_elsewhere(NodeState* n, const TaskRow* row) noexcept nogil:
     """Whether a task whose arguments exist should go up."""
-    if not n.cluster.joined or row.placed or row.home or is_call(row) or row.n_returns < 0:
+    if not n.cluster.joined or row.placed or row.home or is_call(row):
         return False
     if n.scheduler.resources.shapes[row.shape].doom != DOOM_NOT:
         return False
@@ -69,17 +69,30 @@ cdef void ask_for_place(NodeState* n, TaskRow* row) noexcept nogil:
     n.cluster.homeless.push_back(row.id)
 
 
-cdef void append_arguments(NodeState* n, const TaskRow* row, string* out) noexcept nogil:
-    """Of each large argument its size, and where copies are."""
+cdef bint is_repeated(const TaskRow* row, size_t i) noexcept nogil:
+    """Whether the argument is one of those before it as well."""
+    cdef size_t j
+    for j in range(i):
+        if same_object(row.refs[j], row.refs[i]):
+            return True
+    return False
+
+
+cdef uint32_t append_arguments(NodeState* n, const TaskRow* row, string* out) noexcept nogil:
+    """Of each large argument, once, its size, and where copies are. How many those are."""
     cdef PlaceArgument argument
     cdef const ObjectRow* object
     cdef const RemoteObject* remote
     cdef uint32_t here[2]
+    cdef uint32_t count = 0
     cdef size_t i
     memset(here, 0, 8)
     here[0] = n.cluster.address
     for i in range(row.refs.size()):
         object = objects_find(&n.objects, row.refs[i])
+        if object.state == OBJECT_INLINE or is_repeated(row, i):
+            continue
+        count += 1
         memset(&argument, 0, sizeof(PlaceArgument))
         argument.object = row.refs[i]
         argument.size = object.size
@@ -93,21 +106,23 @@ cdef void append_arguments(NodeState* n, const TaskRow* row, string* out) noexce
         else:
             out.append(<const char*> &argument, sizeof(PlaceArgument))
             out.append(<const char*> here, 8)
+    return count
 
 
 cdef void append_question(NodeState* n, const TaskRow* row, uint64_t token, string* out) noexcept nogil:
     cdef const string* demand = &n.scheduler.resources.shapes[row.shape].key
     cdef PlaceQuestion question
+    cdef size_t at = out.size()
     memset(&question, 0, sizeof(PlaceQuestion))
     question.token = token
     question.function = row.function
     question.demand_size = <uint32_t> demand.size()
     question.strategy = PLACE_DEFAULT
-    question.n_arguments = <uint32_t> row.refs.size()
     out.append(<const char*> &question, sizeof(PlaceQuestion))
     out.append(demand[0])
     out.resize(align8(out.size()))
-    append_arguments(n, row, out)
+    question.n_arguments = append_arguments(n, row, out)
+    memcpy(&out[0][at], &question, sizeof(PlaceQuestion))
 
 
 cdef void ask_scheduler(NodeState* n) noexcept nogil:
@@ -225,6 +240,13 @@ cdef void append_function(NodeState* n, Peer* peer, ObjectId id, TaskHeader* hea
         head.name_size = <uint32_t> name.size
         out.append(blob_data(name), name.size)
         out.resize(align8(out.size()))
+
+
+cdef void function_gone(NodeState* n, ObjectId id) noexcept nogil:
+    """No task here needs the function any more: nodes that were sent it need not keep it for this one."""
+    for entry in n.cluster.peers:
+        if n.cluster.peers[entry.first].functions.erase(id):
+            depart(n, entry.first, NODE_FUNCTION_GONE, NULL, NULL).object = id
 
 
 cdef void append_environment(NodeState* n, Peer* peer, uint64_t environment, TaskHeader* head, string* out) noexcept nogil:
@@ -364,6 +386,7 @@ cdef bint on_result(NodeState* n, uint32_t source, const Message* m, const char*
     for i in range(head.n_values):
         v = take_stored(&c, &body)
         take_result(n, object_id(row.id, v.index), source, v, body)
+    row.n_yielded = max(row.n_yielded, head.n_yielded)
     end_task(n, row, TASK_CANCELLED if failed and row.cancelled else TASK_FAILED if failed else TASK_FINISHED, 0)
     return True
 

@@ -19,7 +19,7 @@ from tests.core.host import Command, Host, describe_envelope
 A, B, C = 1, 2, 3
 SCHEDULER = 100
 (NODE_TASK, NODE_RETURN, NODE_RESULT, NODE_COMMITTED, NODE_CANCEL, NODE_FUNCTION_GONE, NODE_PULL, NODE_VALUE,
- NODE_CHUNK, NODE_NOT_HERE) = range(170, 180)  # fmt: skip
+ NODE_CHUNK, NODE_NOT_HERE, NODE_ITEM, NODE_ITEM_HELD, NODE_READ) = range(170, 183)  # fmt: skip
 SCHEDULER_ASK, SCHEDULER_ANSWER = 160, 161
 OP_COMMIT, OP_DONE, OP_PUT, OP_HOLD, OP_RELEASE, OP_LOCATE, OP_UNLOCATE, OP_WATCH, OP_UNWATCH, OP_ATTEMPT, OP_ADOPT = (
     range(1, 12)
@@ -35,7 +35,8 @@ STORE_OK, STORE_UNKNOWN, STORE_STALE, STORE_TAKEN = range(4)
 STORED_PENDING, STORED_READY, STORED_LOST = 0, 1, 2
 PEER_WORDS = {
     NODE_TASK: "task", NODE_RETURN: "task back", NODE_RESULT: "result of", NODE_COMMITTED: "committed",
-    NODE_CANCEL: "cancel", NODE_FUNCTION_GONE: "function gone", NODE_NOT_HERE: "not here",
+    NODE_CANCEL: "cancel", NODE_FUNCTION_GONE: "function gone", NODE_NOT_HERE: "not here", NODE_ITEM: "item",
+    NODE_ITEM_HELD: "held", NODE_READ: "read",
 }  # fmt: skip
 STORE_WORDS = {
     OP_COMMIT: "commit", OP_DONE: "done", OP_PUT: "put", OP_HOLD: "hold", OP_RELEASE: "release", OP_LOCATE: "locate",
@@ -45,7 +46,7 @@ STORE_WORDS = {
     OP_NAME_FIND: "find name",
 }  # fmt: skip
 PLACE_QUESTION = struct.Struct("<Q24sIIIIII")
-PLACE_ANSWER = struct.Struct("<QII")
+PLACE_ANSWER = struct.Struct("<QIIII")
 ACTOR_NOTICE = struct.Struct("<IIIIIIII")
 OBJECT_NOTICE = struct.Struct("<BBBBIQ")
 DONE_HEADER = struct.Struct("<IIII")
@@ -105,7 +106,7 @@ class Neighbour(Host):
 
     def placed(self, task: str, node: int) -> list[str]:
         """The scheduler answers."""
-        payload = PLACE_ANSWER.pack(self.tokens.pop(task), node, 0)
+        payload = PLACE_ANSWER.pack(self.tokens.pop(task), node, 0, 0, 0)
         return self.hear(SCHEDULER, SCHEDULER_ANSWER, payload=payload)
 
     def acknowledged(self, count: int | None = None, status: int = STORE_OK) -> list[str]:
