@@ -8,25 +8,26 @@ is kept exactly while results of it could be lost. Waiting: who waits exists, an
 """
 from cython.operator cimport dereference as deref, preincrement
 from libc.stdint cimport int64_t, uint32_t, uint64_t, uint8_t
-from libcpp.unordered_map cimport unordered_map
 from libcpp.map cimport map as ordered_map
+from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
 from raylite._core.actor_table cimport ACTOR_ALIVE, ACTOR_DEAD, ActorRow, actors_find, CallGroup, CallList, \
     CALLS_AHEAD
 from raylite._core.arena cimport arena_block, Block, Segment
+from raylite._core.cluster_invariants cimport check_foreign, check_reach
 from raylite._core.envelope cimport blob_data, envelope_refs, EnvelopeHeader
 from raylite._core.ids cimport ACTOR_INDEX, object_id, ObjectId, same_task, TaskId
 from raylite._core.local_scheduler cimport Run, Worker, worker_find, worker_run
 from raylite._core.message cimport STREAMING
 from raylite._core.objects cimport OBJECT_IN_ARENA, OBJECT_INLINE, OBJECT_PENDING, object_ready, OBJECT_RELEASED, \
-    ObjectRow, objects_find
+    OBJECT_REMOTE, ObjectRow, objects_find, REACH_FOREIGN
 from raylite._core.placement_groups cimport Bundle, GROUP_CREATED, GROUP_GONE, GROUP_LEAVING, GROUP_PENDING, \
     PlacementGroup
 from raylite._core.resources cimport GPU, RESOURCE_CPU, RESOURCE_GPU, Resources, UNIT
 from raylite._core.state cimport request_key
 from raylite._core.task_table cimport is_call, is_creation, LISTED_CALLER, LISTED_NOT, LISTED_READY, LISTED_SENT, \
-    LISTED_WAITING, TASK_BLOCKED, TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_RUNNING, TASK_WAITING, TaskRow, \
-    tasks_find
+    LISTED_WAITING, TASK_BLOCKED, TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_RUNNING, TASK_SPILLED, TASK_WAITING, \
+    TaskRow, tasks_find
 
 cdef struct Counts:
     int64_t as_task
@@ -288,15 +289,16 @@ cdef bint list_holds(const CallList* list, uint8_t listed, const ActorRow* actor
 cdef const char* check_group(const CallGroup* group) noexcept nogil:
     cdef const TaskRow* row = group.sent.head
     cdef const TaskRow* first_placed = NULL
-    cdef uint32_t n_running = 0
+    cdef uint32_t n_running = 0, n_away = 0
     while row != NULL:
         n_running += row.state == TASK_RUNNING
+        n_away += row.state == TASK_SPILLED
         if row.state == TASK_PLACED and first_placed == NULL:
             first_placed = row
-        elif row.state != TASK_RUNNING and row.state != TASK_PLACED:
+        elif row.state != TASK_RUNNING and row.state != TASK_PLACED and row.state != TASK_SPILLED:
             return b"a call that was sent neither runs nor waits for its turn"
         row = row.next
-    if n_running != group.n_running or n_running > group.limit or first_placed != group.next_to_run:
+    if n_running + n_away != group.n_running or n_running > group.limit or first_placed != group.next_to_run:
         return b"a concurrency group miscounts the calls that run"
     return NULL
 
@@ -329,16 +331,16 @@ cdef const char* check_actor(NodeState* n, ActorRow* actor) noexcept nogil:
     cdef uint64_t n_calls = 0
     cdef const char* found
     cdef size_t i
-    if (actor.state == ACTOR_ALIVE) != (actor.worker != 0):
+    if (actor.state == ACTOR_ALIVE) != (actor.worker != 0 or actor.node != 0):
         return b"an actor is alive without a worker, or has one and is not"
     if actor.worker and (w == NULL or not w.settled or not same_task(w.actor, actor.id)):
         return b"an actor's worker is gone, or another's"
-    if actor.state != ACTOR_DEAD and actor.state != ACTOR_ALIVE \
+    if actor.state != ACTOR_DEAD and actor.state != ACTOR_ALIVE and not actor.watched \
             and (creation == NULL or creation.state == TASK_FINISHED):
         return b"an actor waits for a creation that is over"
     if (actor.state == ACTOR_DEAD) != (actor.death != NULL) or (actor.state == ACTOR_DEAD and actor.n_unfinished):
         return b"an actor is dead and has calls left, or cannot say of what it died"
-    if not actor.name.empty() and (n.actors.names.count(actor.name) != 0) < (actor.state != ACTOR_DEAD):
+    if not actor.name.empty() and not n.cluster.joined and (n.actors.names.count(actor.name) != 0) < (actor.state != ACTOR_DEAD):
         return b"an actor's name is not known"
     for caller in actor.callers:
         if caller.second.head == NULL or caller.second.head.state != TASK_WAITING \
@@ -357,7 +359,7 @@ cdef const char* check_actor(NodeState* n, ActorRow* actor) noexcept nogil:
         return b"an actor miscounts its calls"
     if w != NULL and not sends_all(actor, w):
         return b"a call that could be sent to its actor is not"
-    if actor.ending and n_calls == 0 and (creation == NULL or creation.worker == 0):
+    if actor.ending and n_calls == 0 and (creation == NULL or creation.worker == 0) and not actor.watched:
         return b"an actor that nobody can call is not ended"
     return NULL
 
@@ -374,7 +376,8 @@ cdef const char* check_actors(NodeState* n) noexcept nogil:
         found = check_actor(n, actors_find(&n.actors, entry.first))
         if found != NULL:
             return found
-        if objects_find(&n.objects, object_id(entry.first, ACTOR_INDEX)) == NULL and not entry.second.ending:
+        if objects_find(&n.objects, object_id(entry.first, ACTOR_INDEX)) == NULL and not entry.second.ending \
+                and not n.cluster.joined:
             return b"an actor without an object is not about to end"
     while t != n.tasks.rows.end():
         if is_call(&deref(t).second):
@@ -453,6 +456,13 @@ cdef const char* check_waiting(NodeState* n) noexcept nogil:
             if not row.waiters.empty():
                 return b"an object is there and is waited for"
             continue
+        if row.state == OBJECT_REMOTE or row.reach & REACH_FOREIGN:
+            found = check_foreign(n, row)
+            if found == NULL:
+                found = check_waiters(n, row, &n_awaited)
+            if found != NULL:
+                return found
+            continue
         creator = tasks_find(&n.tasks, row.id.task)
         if row.state == OBJECT_PENDING and (creator == NULL or creator.state == TASK_FINISHED) \
                 and not awaited_as_end(n, row):
@@ -485,5 +495,7 @@ cdef void invariant_violation(NodeState* n, string* wrong) noexcept nogil:
         found = check_lineage(n)
     if found == NULL:
         found = check_waiting(n)
+    if found == NULL:
+        found = check_reach(n)
     if found != NULL:
         wrong.assign(found)

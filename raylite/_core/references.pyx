@@ -15,13 +15,17 @@ from raylite._core.actors cimport actor_unreferenced
 from raylite._core.arena cimport arena_client_gone, arena_drop_segment, arena_free, arena_seal, arena_surplus_segment
 from raylite._core.envelope cimport blob_copy, blob_data, blob_drop, envelope_pickle, envelope_refs, EnvelopeHeader, \
     KIND_FUNCTION, KIND_SYSTEM_ERROR, system_error
+from raylite._core.guests cimport count_guest_holds
 from raylite._core.history cimport history_add_name, history_add_task
 from raylite._core.ids cimport ACTOR_INDEX
 from raylite._core.local_scheduler cimport Worker
 from raylite._core.message cimport CMD_FORGET_FUNCTION, CMD_UNSEGMENT, READY_END, STREAMING, SUBMIT_ARGS_OBJECT
 from raylite._core.objects cimport OBJECT_IN_ARENA, object_in_scope, OBJECT_INLINE, OBJECT_PENDING, OBJECT_RELEASED, \
-    object_unhold, object_unpin, objects_add, objects_find
+    OBJECT_REMOTE, object_unhold, object_unpin, objects_add, objects_find, REACH_FOREIGN
+from raylite._core.remote_objects cimport foreign_object, forget_remote, settle_beyond, touch
+from raylite._core.remote_streams cimport tell_reading
 from raylite._core.requests cimport release_generator
+from raylite._core.spill cimport function_gone
 from raylite._core.state cimport emit, ERROR_OBJECT_LOST, ERROR_RAISED, ERROR_TASK_CANCELLED, Function
 from raylite._core.task_table cimport TASK_CANCELLED, TASK_FAILED, TASK_FINISHED, tasks_erase, tasks_find
 
@@ -34,6 +38,8 @@ cdef Blob* unknown_object() noexcept nogil:
 cdef ObjectRow* require_object(NodeState* n, ObjectId id) noexcept nogil:
     """The object's row. One that this node does not know resolves to an error: every reference resolves (rule 5)."""
     cdef ObjectRow* row = objects_find(&n.objects, id)
+    if row == NULL and n.cluster.joined:
+        return foreign_object(n, id)
     if row == NULL:
         row = objects_add(&n.objects, id)
         store_blob(n, row, unknown_object())
@@ -41,9 +47,12 @@ cdef ObjectRow* require_object(NodeState* n, ObjectId id) noexcept nogil:
 
 
 cdef void contain(NodeState* n, ObjectRow* row, const ObjectId* refs, uint32_t n_refs) noexcept nogil:
+    cdef ObjectRow* inner
     cdef uint32_t i
     for i in range(n_refs):
-        require_object(n, refs[i]).n_container_holds += 1
+        inner = require_object(n, refs[i])
+        inner.n_container_holds += 1
+        touch(n, inner)
         row.contained.push_back(refs[i])
 
 
@@ -121,6 +130,7 @@ cdef void change_argument_holds(NodeState* n, const ObjectId* refs, uint64_t n_r
         row = require_object(n, refs[i])
         row.n_task_holds += as_task
         row.n_lineage_holds += as_lineage
+        touch(n, row)
         if as_task <= 0 and as_lineage <= 0 or as_task < 0:
             n.unsettled.push_back(refs[i])
 
@@ -137,6 +147,8 @@ cdef void change_holds(NodeState* n, TaskRow* row, int as_task, int as_lineage) 
 
 
 cdef void hold_arguments(NodeState* n, TaskRow* row) noexcept nogil:
+    if row.home:
+        count_guest_holds(n, row, 1)
     change_holds(n, row, 1, 0)
     row.holds_arguments = True
 
@@ -166,6 +178,8 @@ cdef void retire_task(NodeState* n, TaskRow* row) noexcept nogil:
     """The task has ended and is no lineage: give back its holds and forget it."""
     if row.holds_arguments:
         change_holds(n, row, -1, 0)
+        if row.home:
+            count_guest_holds(n, row, -1)
     if row.holds_lineage:
         change_holds(n, row, 0, -1)
         n.lineage.erase(row.lineage_number)
@@ -212,6 +226,8 @@ cdef void forget_function(NodeState* n, ObjectId id) noexcept nogil:
     if it != n.functions.end():
         history_add_name(&n.history, id, deref(it).second.name)
         n.functions.erase(it)
+    if n.cluster.joined:
+        function_gone(n, id)
     while w != n.scheduler.workers.end():
         if deref(w).second.functions.erase(id):
             emit(n, CMD_FORGET_FUNCTION, deref(w).first, NULL).object = id
@@ -221,6 +237,21 @@ cdef void forget_function(NodeState* n, ObjectId id) noexcept nogil:
 cdef bint is_result(const TaskRow* row, uint32_t index) noexcept nogil:
     """Whether the index is of a return of the task: not of what it put, nor of a stream item."""
     return index < (1 if row.n_returns == STREAMING else <uint32_t> row.n_returns)
+
+
+cdef void lineage_serves_less(NodeState* n, TaskRow* creator) noexcept nogil:
+    """A result for which the task's row was kept is gone, or to be had without it."""
+    if creator.n_kept:
+        creator.n_kept -= 1
+        if creator.n_kept == 0 and creator.holds_lineage:
+            retire_task(n, creator)
+
+
+cdef void comes_from_elsewhere(NodeState* n, const ObjectRow* row) noexcept nogil:
+    """An object that was freed or lost here is there again, and no task of this node's has made it."""
+    cdef TaskRow* creator = tasks_find(&n.tasks, row.id.task)
+    if creator != NULL and is_result(creator, row.id.index) and row.state == OBJECT_RELEASED:
+        lineage_serves_less(n, creator)
 
 
 cdef void erase_object(NodeState* n, ObjectRow* row) noexcept nogil:
@@ -233,26 +264,34 @@ cdef void erase_object(NodeState* n, ObjectRow* row) noexcept nogil:
         forget_function(n, row.id)
     if row.id.index == ACTOR_INDEX:
         actor_unreferenced(n, row.id.task)
+    forget_remote(n, row.id)
     n.objects.rows.erase(row.id)
-    if was_kept and creator.n_kept:
-        creator.n_kept -= 1
-        if creator.n_kept == 0 and creator.holds_lineage:
-            retire_task(n, creator)
+    if was_kept:
+        lineage_serves_less(n, creator)
 
 
 cdef void settle_object(NodeState* n, ObjectRow* row) noexcept nogil:
     cdef TaskRow* creator
-    if object_in_scope(row):
+    if row.reach:
+        if settle_beyond(n, row):
+            return
+    elif object_in_scope(row):
         return
     creator = tasks_find(&n.tasks, row.id.task)
     if row.state == OBJECT_PENDING:
         drop_value(n, row)        # of a stream nobody reads: the items made so far
         if creator != NULL and creator.read_request:
             release_generator(n, creator, READY_END)
+        if creator != NULL:
+            tell_reading(n, creator, 0, READY_END)
+        if row.reach & REACH_FOREIGN and row.n_lineage_holds:
+            return
         if creator == NULL or creator.state >= TASK_FINISHED or (creator.n_returns == STREAMING and row.id.index):
             erase_object(n, row)
         return
     if not row.pins.empty():
+        return
+    if row.state == OBJECT_REMOTE and row.n_lineage_holds:
         return
     if row.n_lineage_holds == 0:
         erase_object(n, row)

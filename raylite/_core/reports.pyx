@@ -18,6 +18,7 @@ from raylite._core.ids cimport FUNCTION_INDEX, object_id, same_object, same_task
 from raylite._core.message cimport CMD_READY, QUERY_ACTOR, QUERY_ACTOR_NAME, QUERY_ACTOR_ROWS, QUERY_CLIENT_ROWS, \
     QUERY_NAMES, QUERY_OBJECT_ROWS, QUERY_TASK_ROWS, SUBMIT_ARGS_OBJECT
 from raylite._core.objects cimport ObjectRow, objects_find
+from raylite._core.remote_actors cimport find_name
 from raylite._core.state cimport Client, emit
 from raylite._core.task_table cimport TASK_BLOCKED, TASK_RUNNING, TaskRow, tasks_find
 
@@ -423,6 +424,9 @@ cdef bint on_query(NodeState* n, const Message* m, const char* payload) noexcept
     if m.object.index >= QUERY_TASK_ROWS:
         if m.size != sizeof(ReportQuery) or not report_rows(n, m.object.index, <const ReportQuery*> payload, &out):
             return False
+    elif m.object.index == QUERY_ACTOR and n.cluster.joined:
+        find_name(n, m, payload, m.size)
+        return True
     elif m.object.index == QUERY_ACTOR:
         actor = actor_by_name(n, m.client, payload, m.size)
         if actor.index:

@@ -5,6 +5,7 @@ from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
 from raylite._core.actor_table cimport ActorTable
 from raylite._core.arena cimport Arena
+from raylite._core.cluster_table cimport Cluster
 from raylite._core.envelope cimport Blob
 from raylite._core.history cimport History
 from raylite._core.ids cimport ObjectId, TaskId
@@ -92,6 +93,7 @@ cdef struct NodeState:
     PlacementGroups groups
     Story story
     History history
+    Cluster cluster
     unordered_map[uint64_t, Request] requests
     ordered_map[uint32_t, Client] clients
     unordered_map[ObjectId, Function] functions
@@ -116,6 +118,7 @@ cdef struct Sizes:                # of the tables; all zero when everything has 
     uint64_t commits
     uint64_t leases
     uint64_t actors
+    uint64_t beyond               # what is on its way between this node and others
 
 cdef struct WorkerReport:
     uint32_t client
