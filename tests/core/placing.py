@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from raylite._core.global_scheduler import GlobalScheduler
 from raylite.demand import pack_demand
-from tests.core.packets import MESSAGE, PARTY_MASTER, PARTY_NODE, PARTY_SCHEDULER, Packet, party
+from tests.core.packets import PARTY_MASTER, PARTY_NODE, PARTY_SCHEDULER, Packet, party
 
 MASTER_NODE, MASTER_NODE_DEAD, MASTER_LOADS = 144, 145, 147
 SCHEDULER_ASK, SCHEDULER_ANSWER = 160, 161
@@ -95,7 +95,11 @@ class Question(NamedTuple):
         demand = pack_demand(self.demand, 0, self.group, self.bundle)
         counts = (len(self.excluded), len(self.arguments), len(self.labels))
         head = self.token, self.function, 0, len(demand), self.strategy, self.node, *counts
-        out = [struct.pack("<Q20sIIIIIII", *head), padded(demand), padded(struct.pack(f"<{counts[0]}I", *self.excluded))]
+        out = [
+            struct.pack("<Q20sIIIIIII", *head),
+            padded(demand),
+            padded(struct.pack(f"<{counts[0]}I", *self.excluded)),
+        ]
         for number, (size, addresses) in enumerate(self.arguments):
             out.append(struct.pack("<QQIIQII", 0, 0, number, 0, size, len(addresses), 0))
             out.append(padded(struct.pack(f"<{len(addresses)}I", *addresses)))
@@ -151,6 +155,3 @@ class Scheduler:
     def place(self, demand: dict[str, int], **more: object) -> int:
         """Where one task goes; 0: nowhere."""
         return self.ask(Question(demand, **more))[0].address
-
-
-assert MESSAGE.size == 72
