@@ -6,8 +6,12 @@ import re
 
 import pytest
 
+<<<<<<< HEAD
 from raylite.util.state import reports
 from tests.core import protocol
+=======
+from tests.core import packets, placing, protocol
+>>>>>>> fb69fae30c71633363bc10b6916a6ac5330fbaf8
 from tests.source.tree import ROOT
 
 CORE = ROOT / "raylite/_core"
@@ -40,6 +44,8 @@ STRUCTS = {
 CODES = {"uint8_t": "B", "uint32_t": "I", "int32_t": "i", "uint64_t": "Q", "int64_t": "q"}
 CODES |= {"ObjectId": "24s", "TaskId": "16s", "Location": "24s"}
 TEXT = "".join((CORE / name).read_text() for name in FILES)
+PARTY_FILES = ("packet.pxd", "link.pxd", "loads.pxd", "node_choice.pxd", "scheduler_message.pxd")
+PARTY_TEXT = "".join((CORE / name).read_text() for name in PARTY_FILES)
 
 
 def test_constants_are_the_cores():
@@ -59,3 +65,22 @@ def test_layouts_are_the_cores(name):
     theirs = "<" + "".join(CODES[field] for field in fields)
     assert STRUCTS[name].format.replace("20sI", "24s") == theirs  # an object's id ends with padding
     assert STRUCTS[name].size % 8 == 0
+
+
+def test_constants_of_parties_are_the_cores():
+    theirs = {
+        name: int(value) for name, value in re.findall(r"^    ([A-Z][A-Z_]+) = (\d+)\s", PARTY_TEXT, re.MULTILINE)
+    }
+    ours = {**vars(packets), **vars(placing)}
+    for short in ("DEFAULT", "SPREAD", "ON_NODE", "NEAR_NODE", "FOUND", "INFEASIBLE", "NO_NODE", "EXCLUDED"):
+        ours[f"PLACE_{short}"] = ours[short]
+    ours["NODE_FIRST"], ours["NODE_LAST"] = packets.DATA, packets.LAST_KIND
+    shared = sorted(theirs.keys() & ours.keys())
+    assert len(shared) > 30
+    assert {name: ours[name] for name in shared} == {name: theirs[name] for name in shared}
+
+
+def test_the_layout_of_packets_is_the_cores():
+    [body] = re.findall(r"^cdef struct PacketHeader:\n((?:    [^\n]+\n)+)", PARTY_TEXT, re.MULTILINE)
+    assert packets.HEADER.format == "<" + "".join(CODES[field] for field in re.findall(r"^    (\w+) \w+", body, re.M))
+    assert packets.MESSAGE.size == 72
