@@ -63,6 +63,11 @@ class Load(NamedTuple):
         return b"".join(out)
 
 
+def noticed(address: int, report: bytes) -> bytes:
+    """A report as the master hands it on."""
+    return struct.pack("<II", address, len(report)) + padded(report)
+
+
 class Label(NamedTuple):
     """What a label is to be."""
 
@@ -137,7 +142,7 @@ class Scheduler:
         return said
 
     def publish(self, *loads: Load) -> None:
-        self.tell(MASTER, MASTER_LOADS, b"".join(load.pack() for load in loads))
+        self.tell(MASTER, MASTER_LOADS, b"".join(noticed(load.address, load.pack()) for load in loads))
 
     def node_dies(self, address: int, incarnation: int = 1) -> None:
         self.tell(MASTER, MASTER_NODE_DEAD, struct.pack("<II", address, incarnation))

@@ -29,6 +29,7 @@ from tests.core.placing import (
     Question,
     Scheduler,
     amounts,
+    noticed,
 )
 
 A, B, C = NODES[:3]
@@ -297,7 +298,7 @@ LOAD = node(B, labels={"key": "value"}, functions={FUNCTION: 5})
 @pytest.mark.parametrize("size", range(8, len(LOAD.pack()), 8))
 def test_a_report_that_is_cut_off_is_not_taken(size):
     scheduler = Scheduler()
-    scheduler.tell(MASTER, MASTER_LOADS, node(A).pack() + LOAD.pack()[:size])
+    scheduler.tell(MASTER, MASTER_LOADS, noticed(A, node(A).pack()) + noticed(B, LOAD.pack()[:size]))
     assert [each["address"] for each in scheduler.party.nodes()] == [A]
     assert scheduler.party.n_malformed == 1
 

@@ -6,12 +6,8 @@ import re
 
 import pytest
 
-<<<<<<< HEAD
 from raylite.util.state import reports
-from tests.core import protocol
-=======
 from tests.core import packets, placing, protocol
->>>>>>> fb69fae30c71633363bc10b6916a6ac5330fbaf8
 from tests.source.tree import ROOT
 
 CORE = ROOT / "raylite/_core"

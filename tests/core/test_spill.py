@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from tests.core import protocol as p
-from tests.core.neighbours import A, B, C, STORE_STALE, STORE_UNKNOWN, Neighbour
+from tests.core.neighbours import STORE_STALE, STORE_UNKNOWN, A, B, C, Neighbour
 
 GPU = {"GPU": 1}
 
