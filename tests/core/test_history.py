@@ -9,7 +9,7 @@ from tests.core import protocol as p
 from tests.core.host import DRIVER, MS
 
 FUNCTION_ONLY = {"objects": 1, "functions": 1, "inline_bytes": 43}
-PLACED, RUNNING, FINISHED, FAILED, CANCELLED = 3, 4, 6, 7, 8
+PLACED, RUNNING, FINISHED, FAILED, CANCELLED = 3, 4, 7, 8, 9
 
 
 def names_of(host):
