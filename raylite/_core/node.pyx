@@ -10,7 +10,7 @@ from libcpp.map cimport map as ordered_map
 from libcpp.string cimport string
 from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
-from raylite._core.actor_table cimport actors_find
+from raylite._core.actor_table cimport ActorRow, actors_find
 from raylite._core.actors cimport actor_by_name, actor_object, on_kill
 from raylite._core.arena cimport arena_drop_segment, arena_free, ARENA_FULL, arena_lease, arena_new_segment, ARENA_OK, \
     arena_seal, Segment
@@ -22,7 +22,7 @@ from raylite._core.ids cimport ACTOR_INDEX, object_bytes, object_from_bytes, obj
 from raylite._core.group_events cimport group_client_gone, on_group, on_groups, on_ungroup, serve_groups
 from raylite._core.invariants cimport invariant_violation
 from raylite._core.lineage cimport on_committed, on_expose, on_lost, rebuild_wanted
-from raylite._core.local_scheduler cimport IDLE_NS, n_shared, STALL_NS, Worker, worker_find
+from raylite._core.local_scheduler cimport IDLE_NS, n_shared, Run, STALL_NS, Worker, worker_find, worker_run
 from raylite._core.message cimport *
 from raylite._core.objects cimport object_hold, object_ready, OBJECT_RELEASED, object_unhold, object_unpin, ObjectRow, \
     objects_add, objects_find
@@ -31,7 +31,8 @@ from raylite._core.references cimport client_gone, drop_value, give_back_segment
 from raylite._core.placement cimport dispatch, start_worker, stop_idle_worker
 from raylite._core.recovery cimport on_cancel, on_declined, on_recalled, on_worker_gone
 from raylite._core.requests cimport forget_client_requests, on_await_read, on_forget, on_get, on_next, on_wait
-from raylite._core.resources cimport resources_name, resources_provide, resources_setup, UNIT
+from raylite._core.resources cimport Amount, resource_asked_for, RESOURCE_CPU, Resources, resources_name, \
+    resources_provide, resources_setup, UNIT
 from raylite._core.state cimport call_back_queue, Client, Command, emit, Function, PendingLease, poison, read_names, \
     read_sizes, read_workers, reject, Sizes, WorkerReport
 from raylite._core.story cimport StoryEntry
@@ -269,24 +270,52 @@ cdef void on_query(NodeState* n, const Message* m, const char* payload) noexcept
         for entry in n.actors.names:
             out.append(entry.first)
             out.append(b"\n")
+    elif m.object.index == QUERY_ASSIGNED and m.size == sizeof(TaskId):
+        write_assigned(n, &out, m.client, (<const TaskId*> payload)[0])
     else:
         write_resources(n, &out)
     emit(n, CMD_READY, m.client, blob_copy(out.data(), out.size())).request = m.request
 
 
-cdef void write_resources(NodeState* n, string* out) noexcept nogil:
-    """For each its total and available amount (64-bit), name size and name, padded to 8."""
+cdef void write_amounts(string* out, const string* name, int64_t first, int64_t second) noexcept nogil:
+    """Two amounts of a resource (64-bit), name size and name, padded to 8."""
     cdef int64_t numbers[3]
+    numbers[0] = first
+    numbers[1] = second
+    numbers[2] = <int64_t> name.size()
+    out.append(<const char*> numbers, 24)
+    out.append(name[0])
+    out.resize(align8(out.size()))
+
+
+cdef void write_resources(NodeState* n, string* out) noexcept nogil:
+    """Of each the total and the available amount."""
+    cdef Resources* r = &n.scheduler.resources
     cdef size_t i
-    for i in range(n.scheduler.resources.names.size()):
-        if n.scheduler.resources.names[i].empty():
-            continue
-        numbers[0] = n.scheduler.resources.total[i]
-        numbers[1] = n.scheduler.resources.available[i]
-        numbers[2] = <int64_t> n.scheduler.resources.names[i].size()
-        out.append(<const char*> numbers, 24)
-        out.append(n.scheduler.resources.names[i])
-        out.resize(align8(out.size()))
+    for i in range(r.names.size()):
+        if not r.names[i].empty():
+            write_amounts(out, &r.names[i], r.total[i], r.available[i])
+
+
+cdef void write_assigned(NodeState* n, string* out, uint32_t client, TaskId task) noexcept nogil:
+    """Of each resource how much of it a worker's task has, twice; an actor has it for life, whatever it runs."""
+    cdef Worker* w = worker_find(&n.scheduler, client)
+    cdef const ActorRow* actor = actors_find(&n.actors, w.actor) if w != NULL and w.dedicated else NULL
+    cdef const Run* run = NULL
+    cdef const Amount* amount
+    cdef string name
+    cdef size_t i
+    if w != NULL:
+        run = &w.life if w.settled else worker_run(w, task)
+    if run == NULL:
+        return
+    for i in range(n.scheduler.resources.shapes[run.shape].amounts.size()):
+        amount = &n.scheduler.resources.shapes[run.shape].amounts[i]
+        if actor != NULL and actor.flags & ACTOR_PLACED_ON_CPU \
+                and n.scheduler.resources.kinds[amount.resource] == RESOURCE_CPU:
+            continue              # needed to place it only
+        if resource_asked_for(&n.scheduler.resources, run.shape, amount.resource, &name):
+            write_amounts(out, &name, amount.amount, amount.amount)
 
 
 # ---- the one way in --------------------------------------------------------------------------------------------
@@ -580,6 +609,10 @@ cdef class Node:
         """How many numbers the resources' names and shapes take up; those of what is gone are used again."""
         return {"names": self.state.scheduler.resources.names.size(),
                 "shapes": self.state.scheduler.resources.shapes.size()}
+
+    def group_tries(self):
+        """How often it has been tried to create a placement group."""
+        return self.state.groups.n_tries
 
     def function_name(self, bytes function not None):
         """The name of a registered function (by its 20-byte id), or its id in hexadecimal."""

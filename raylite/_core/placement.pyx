@@ -78,7 +78,6 @@ cdef void send_run(NodeState* n, Worker* w, TaskRow* row, uint64_t position, con
     h.function = row.function
     h.parent = row.parent
     h.group = n.scheduler.resources.shapes[row.shape].group
-    h.group = n.scheduler.resources.shapes[row.shape].group
     h.n_returns = row.n_returns
     h.n_values = <uint32_t> row.refs.size()
     h.n_gpus = <uint32_t> gpus.size()
@@ -107,8 +106,6 @@ cdef void send_run(NodeState* n, Worker* w, TaskRow* row, uint64_t position, con
     m.flags = (RUN_HAS_FUNCTION if ship else 0) | (RUN_ARGS_OBJECT if row.flags & SUBMIT_ARGS_OBJECT else 0)
     if row.flags & SUBMIT_RETRY_EXCEPTIONS:
         m.flags |= RUN_RETRY_EXCEPTIONS
-    if n.scheduler.resources.shapes[row.shape].captures:
-        m.flags |= RUN_CAPTURES
     if n.scheduler.resources.shapes[row.shape].captures:
         m.flags |= RUN_CAPTURES
     if in_place_request:
