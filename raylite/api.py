@@ -196,9 +196,13 @@ def cancel(ref: clients.ObjectRef[Any] | ObjectRefGenerator, *, force: bool = Fa
 
 def resource_amounts() -> dict[str, tuple[int, int]]:
     """Name to (total, available) of the node, in 1/10000."""
+    return read_amounts(connected_client().query(1))
+
+
+def read_amounts(data: bytes) -> dict[str, tuple[int, int]]:
+    """Name to two amounts, in 1/10000, from the node's answer to a question about resources."""
     from struct import unpack_from
 
-    data = connected_client().query(1)
     out, at = {}, 0
     while at < len(data):
         total, available, size = unpack_from("<qqq", data, at)
