@@ -59,6 +59,7 @@ def remote(*args: Any, **options: Any) -> Any:
 
 
 def make_remote(target: Any, options: dict[str, Any]) -> RemoteFunction | ActorClass:
+    """What the decorator makes of a function or a class. Raises TypeError for anything else."""
     from raylite.options import validate_task_options
     from raylite.remote_function import RemoteFunction
     from raylite.signature import Signature
