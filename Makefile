@@ -82,7 +82,7 @@ run: build
 	@$(python) examples/evolution_strategies.py $(ARGS)
 
 test: build
-	@$(python) -m pytest $(T)
+	@$(python) -m tests.lanes $(T)
 
 # The debug build has a checkout of its own, so that nothing started from it can meet the other build by its path.
 debug-checkout:

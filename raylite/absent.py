@@ -53,9 +53,6 @@ MODULES = {
 NAMES = {
     "raylite.LOCAL_MODE": "Ray no longer has it; raylite.init(mode='sim') runs tasks in the driver's process",
     "raylite._config": _INNER,
-    "raylite.runtime_context.RuntimeContext.get_assigned_resources": "a worker is not told what its task was given, "
-    "GPUs excepted, which get_accelerator_ids() returns",
-    "raylite.runtime_context.RuntimeContext.is_canceled": "a task that is cancelled gets KeyboardInterrupt",
 }
 
 CALLS = {

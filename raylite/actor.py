@@ -429,6 +429,7 @@ class ActorClass:
 
 
 def rebuild_class(cls, options):
+    """An ActorClass that was pickled."""
     return ActorClass(cls, options)
 
 

@@ -59,6 +59,7 @@ def remote(*args: Any, **options: Any) -> Any:
 
 
 def make_remote(target: Any, options: dict[str, Any]) -> RemoteFunction | ActorClass:
+    """What the decorator makes of a function or a class. Raises TypeError for anything else."""
     from raylite.options import validate_task_options
     from raylite.remote_function import RemoteFunction
     from raylite.signature import Signature
@@ -196,9 +197,13 @@ def cancel(ref: clients.ObjectRef[Any] | ObjectRefGenerator, *, force: bool = Fa
 
 def resource_amounts() -> dict[str, tuple[int, int]]:
     """Name to (total, available) of the node, in 1/10000."""
+    return read_amounts(connected_client().query(1))
+
+
+def read_amounts(data: bytes) -> dict[str, tuple[int, int]]:
+    """Name to two amounts, in 1/10000, from the node's answer to a question about resources."""
     from struct import unpack_from
 
-    data = connected_client().query(1)
     out, at = {}, 0
     while at < len(data):
         total, available, size = unpack_from("<qqq", data, at)

@@ -68,6 +68,7 @@ def init_if_needed() -> None:
 
 
 def start(**options: Any) -> Context:
+    """What init() does: see there."""
     from raylite.config import Config
 
     if in_worker():
@@ -88,12 +89,14 @@ def start(**options: Any) -> Context:
 
 
 def start_simulated(config: Config) -> Any:
+    """A runtime in virtual time."""
     from raylite.sim.session import SimulatedRuntime
 
     return SimulatedRuntime(config)
 
 
 def start_embedded(config: Config) -> EmbeddedRuntime:
+    """A runtime on this machine's processes. Its zygote starts while the rest is loaded."""
     from raylite import __version__
     from raylite.runtime.zygote_process import ZygoteProcess
 

@@ -79,6 +79,7 @@ def parts_of_function(function):
 
 
 def names_used(code, namespace):
+    """The global names that a function uses and that are there, in order."""
     from raylite.functions import global_names
 
     return sorted(name for name in global_names(code) if name in namespace)

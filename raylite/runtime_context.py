@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from raylite.runtime_env import RuntimeEnv
 
 QUERY_ACTOR_NAME = 6
+QUERY_ASSIGNED = 7
 
 
 class RuntimeContext:
@@ -89,6 +90,28 @@ class RuntimeContext:
         from raylite.api import get_gpu_ids
 
         return {"GPU": [str(gpu) for gpu in get_gpu_ids()]}
+
+    def get_assigned_resources(self) -> dict[str, float]:
+        """What the running task or this process's actor has of each resource; of the CPU an actor has none, unless it
+        was asked for. Raises AssertionError in the driver."""
+        from raylite.api import quantity, read_amounts
+
+        client, task = self._client(), clients.current_task()
+        if client.worker is None or task is None:
+            raise AssertionError("get_assigned_resources() is for tasks and actors: the driver has what it likes")
+        amounts = read_amounts(client.query(QUERY_ASSIGNED, task.task_id))
+        return {name: quantity(amount) for name, (amount, _) in amounts.items()}
+
+    def is_canceled(self) -> bool:
+        """Whether the running task, or the running call of an actor, has been cancelled.
+
+        A task gets KeyboardInterrupt, and this is true if it goes on; a call of an actor is not interrupted, and this
+        tells it. Raises RuntimeError in the driver and in async actors.
+        """
+        client, task = self._client(), clients.current_task()
+        if client.worker is None or task is None:
+            raise RuntimeError("is_canceled() is for tasks and calls of actors: nothing cancels the driver")
+        return client.worker.is_cancelled(task.task_id)
 
     def get_resource_ids(self) -> dict[str, list[str]]:
         return self.get_accelerator_ids()

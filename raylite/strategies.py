@@ -68,6 +68,7 @@ def in_group(group: bytes, amounts: Mapping[str, int], what: str) -> tuple[bytes
 
 
 def check_bundle(group: PlacementGroup | None, bundle: int) -> None:
+    """Raise ValueError unless the group has this bundle; without a group it must be -1."""
     if group is None:
         if bundle != ANY_BUNDLE:
             raise ValueError("If placement group is not set, the value of bundle index must be -1.")
@@ -94,6 +95,7 @@ def check_fit(bundles: list[dict[str, float]], amounts: Mapping[str, int], what:
 
 
 def node_labels(client: Client) -> dict[str, str]:
+    """The labels of the one node, its id among them."""
     from raylite import lifecycle
 
     return {"ray.io/node-id": client.node_id().hex(), **(lifecycle.setting("labels") or {})}

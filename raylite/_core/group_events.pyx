@@ -18,7 +18,7 @@ from raylite._core.local_scheduler cimport ready_remove, Worker
 from raylite._core.message cimport BundleHeader, CLIENT_DRIVER, CMD_READY, CMD_STOP, Cursor, GROUP_DETACHED, \
     GROUP_ID_TAKEN, GROUP_NAME_TAKEN, GroupHeader, STOP_KILL, take, take_padded
 from raylite._core.placement_groups cimport Bundle, GROUP_CREATED, group_possible, group_remove, GROUP_STRICT_SPREAD, \
-    groups_add, groups_find, groups_named, groups_place, groups_release, PlacementGroup
+    groups_add, groups_find, groups_named, groups_place, groups_release, needs_nodes, PlacementGroup
 from raylite._core.resources cimport Amount, DemandEntry, DOOM_UNGROUPED, entries_valid, no_group, RESOURCE_GPU, \
     resources_forget_shape, resources_name
 from raylite._core.state cimport call_back_queue, emit, ERROR_ACTOR_UNGROUPED, ERROR_ACTOR_UNSCHEDULABLE, \
@@ -119,7 +119,7 @@ cdef void warn_if_impossible(NodeState* n, const PlacementGroup* row) noexcept n
     if group_possible(&n.scheduler.resources, row):
         return
     text.assign(b"A placement group cannot be placed: ")
-    if row.strategy == GROUP_STRICT_SPREAD and row.bundles.size() > 1:
+    if needs_nodes(row):
         text.append(b"STRICT_SPREAD wants a node for each bundle, and there is one node.")
     else:
         text.append(b"its bundles ask for more than there is.")

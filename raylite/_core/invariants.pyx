@@ -1,14 +1,16 @@
 """What must be true of a node's tables between two events (rule 8), each counted anew from the other side of its edge.
 
 Holds: every count on an object equals the tasks and containers that list it. Resources: total equals available plus
-what running tasks and placement groups have. Groups: those listed as waiting or leaving do, and numbers of what is
-gone are free. Queues: a task is in the ready queue, in a worker's queue or on its stack exactly when its
-state says so. Arena: used bytes are the blocks' sizes, and every value there lies in a block. Lineage: a finished task
-is kept exactly while results of it could be lost. Waiting: who waits exists, and what is waited for will come.
+what running tasks and placement groups have. Groups: those listed as waiting or leaving do, for what is not there, and
+numbers of what is gone are free. Queues: a task is in the ready queue, in a worker's queue or on its stack exactly when
+its state says so. Arena: used bytes are the blocks' sizes, and every value there lies in a block. Lineage: a finished
+task is kept exactly while results of it could be lost. Waiting: who waits exists, and what is waited for will come.
 """
 from cython.operator cimport dereference as deref, preincrement
 from libc.stdint cimport int64_t, uint32_t, uint64_t, uint8_t
 from libcpp.map cimport map as ordered_map
+from libcpp.pair cimport pair
+from libcpp.set cimport set as ordered_set
 from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
 from raylite._core.actor_table cimport ACTOR_ALIVE, ACTOR_DEAD, ActorRow, actors_find, CallGroup, CallList, \
@@ -22,7 +24,7 @@ from raylite._core.message cimport STREAMING
 from raylite._core.objects cimport OBJECT_IN_ARENA, OBJECT_INLINE, OBJECT_PENDING, object_ready, OBJECT_RELEASED, \
     OBJECT_REMOTE, ObjectRow, objects_find, REACH_FOREIGN
 from raylite._core.placement_groups cimport Bundle, GROUP_CREATED, GROUP_GONE, GROUP_LEAVING, GROUP_PENDING, \
-    PlacementGroup
+    needs_nodes, PlacementGroup
 from raylite._core.resources cimport GPU, RESOURCE_CPU, RESOURCE_GPU, Resources, UNIT
 from raylite._core.state cimport request_key
 from raylite._core.task_table cimport is_call, is_creation, LISTED_CALLER, LISTED_NOT, LISTED_READY, LISTED_SENT, \
@@ -178,6 +180,35 @@ cdef const char* check_resources(NodeState* n) noexcept nogil:
     return NULL
 
 
+cdef const char* check_pending_groups(NodeState* n) noexcept nogil:
+    """Each pending group that has been tried is listed under what it lacks, and lacks it."""
+    cdef ordered_map[TaskId, PlacementGroup].iterator g = n.groups.rows.begin()
+    cdef ordered_map[pair[uint32_t, int64_t], ordered_set[uint64_t]].iterator lacking = n.groups.lacking.begin()
+    cdef Resources* r = &n.scheduler.resources
+    cdef PlacementGroup* row
+    cdef size_t n_listed = 0, n_waiting = 0
+    while lacking != n.groups.lacking.end():
+        n_listed += deref(lacking).second.size()
+        preincrement(lacking)
+    while g != n.groups.rows.end():
+        row = &deref(g).second
+        preincrement(g)
+        if row.lacks_something:
+            n_waiting += 1
+            lacking = n.groups.lacking.find(pair[uint32_t, int64_t](row.lacks, row.lacks_amount))
+            if row.state != GROUP_PENDING or lacking == n.groups.lacking.end() \
+                    or deref(lacking).second.count(row.number) == 0:
+                return b"a placement group is not listed under what it lacks"
+            if r.kinds[row.lacks] != RESOURCE_GPU and not r.is_freed[row.lacks] \
+                    and r.available[row.lacks] >= row.lacks_amount:
+                return b"a placement group waits for what there is"
+        elif row.state == GROUP_PENDING and row.number <= n.groups.last_tried and not needs_nodes(row):
+            return b"a placement group waits for nothing"
+    if n_listed != n_waiting:
+        return b"a placement group is listed under what it does not lack"
+    return NULL
+
+
 cdef const char* check_groups(NodeState* n) noexcept nogil:
     """Groups that wait or leave are listed, and nothing else is; a free number has nothing; no task's shape is free."""
     cdef ordered_map[TaskId, PlacementGroup].iterator g = n.groups.rows.begin()
@@ -208,7 +239,7 @@ cdef const char* check_groups(NodeState* n) noexcept nogil:
         if r.shapes[deref(t).second.shape].key.empty():
             return b"a task is of a shape that is gone"
         preincrement(t)
-    return NULL
+    return check_pending_groups(n)
 
 
 cdef const char* check_queues(NodeState* n) noexcept nogil:

@@ -23,7 +23,7 @@ cdef enum MessageKind:
     EV_LEASE = 14                 # request; payload: u64 bytes wanted in the arena
     EV_RETURN = 15                # payload: Location: a lease that was not used
     EV_FUNCTION = 16              # object: function id; payload: u32 name size, name, padding, envelope
-    EV_CANCEL = 17                # object.task; flags: CANCEL_*; request: 0, or answer with aux 1: it is a call
+    EV_CANCEL = 17                # object.task; flags: CANCEL_*; request: 0, or answer: aux 1 if it is a call under way
     EV_RECALLED = 18              # client; request: positions it had started when its queue was taken back
     EV_DECLINED = 19              # object.task, request: position: taken back, and so not begun
     EV_TICK = 20                  # time passed
@@ -58,7 +58,7 @@ cdef enum MessageKind:
     CMD_COMMIT = 76               # request: commit number; payload: TaskId of each row
     CMD_EXPOSED = 77              # request: of the EV_EXPOSE; its lineage is committed
     CMD_INTERRUPT = 78            # host: raise in worker `client` what cancels object.task
-    CMD_CANCEL = 79               # object.task, attempt: a call of this worker's actor that is not wanted any more
+    CMD_CANCEL = 79               # object.task, attempt, aux: position of a call of this worker's actor: not wanted
     CMD_READ = 80                 # host: request; bytes of segment object.index from aux on; payload: u64 how many
     CMD_WRITE = 81                # host: payload into segment object.index from aux on
 
@@ -105,6 +105,7 @@ cdef enum:
     QUERY_ACTOR = 4               # payload: a full name; the answer: the TaskId of the actor, now held; or none
     QUERY_ACTOR_NAME = 6          # payload: TaskId of an actor; the answer: its full name
     QUERY_NAMES = 5               # the full names of actors, each ended by a line feed
+    QUERY_ASSIGNED = 7            # payload: TaskId of who asks; the answer: what this worker's task or actor has
     QUERY_TASK_ROWS = 10          # payload: ReportQuery (reports.pxd); so for those below
     QUERY_ACTOR_ROWS = 11
     QUERY_OBJECT_ROWS = 12

@@ -512,6 +512,10 @@ cdef class Node:
         return {"names": self.state.scheduler.resources.names.size(),
                 "shapes": self.state.scheduler.resources.shapes.size()}
 
+    def group_tries(self):
+        """How often it has been tried to create a placement group."""
+        return self.state.groups.n_tries
+
     def function_name(self, bytes function not None):
         """The name of a registered function (by its 20-byte id), or its id in hexadecimal."""
         cdef unordered_map[ObjectId, Function].iterator it = self.state.functions.find(object_from_bytes(function))

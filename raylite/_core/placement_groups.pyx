@@ -4,12 +4,16 @@
         \\_____________________________/
 
 A group is created when all its bundles fit at once, or not at all; those that wait are tried in order of creation, and
-one that fits does not wait for those that do not. What a bundle sets aside leaves the node's resources, and is there
+one that fits does not wait for those that do not. One that did not fit is tried again when there may be enough of what
+it lacked, not before: any number may wait. What a bundle sets aside leaves the node's resources, and is there
 again under names of the bundle and of the group (resources.bundle_resource), from which the group's tasks take. On one
 node PACK, SPREAD and STRICT_PACK mean the same; STRICT_SPREAD is for one bundle only. A group that is removed gives all
 of it back once nothing runs in it.
 """
 from cython.operator cimport dereference as deref, preincrement
+from libcpp.map cimport map as ordered_map
+from libcpp.pair cimport pair
+from libcpp.set cimport set as ordered_set
 from raylite._core.ids cimport same_task
 from raylite._core.resources cimport amounts_acquire, amounts_fit, amounts_release, ANY_BUNDLE, \
     bundle_resource, DOOM_UNGROUPED, RESOURCE_GPU, resources_doom, resources_forget_name, resources_name, \
@@ -92,6 +96,7 @@ cdef PlacementGroup* groups_add(PlacementGroups* g, Resources* r, TaskId id, con
     row.id = id
     row.number = g.last
     row.state = GROUP_PENDING
+    row.lacks_something = False
     row.bundles = bundles[0]
     g.pending[row.number] = id
     r.groups.insert(id)
@@ -100,12 +105,17 @@ cdef PlacementGroup* groups_add(PlacementGroups* g, Resources* r, TaskId id, con
     return row
 
 
+cdef bint needs_nodes(const PlacementGroup* row) noexcept nogil:
+    """Whether the group is for several nodes, of which there is one."""
+    return row.strategy == GROUP_STRICT_SPREAD and row.bundles.size() > 1
+
+
 cdef bint group_possible(const Resources* r, const PlacementGroup* row) noexcept nogil:
     """Whether the group would fit if nothing else was there."""
     cdef ordered_map[uint32_t, int64_t] sums
     cdef const Bundle* b
     cdef size_t i, j
-    if row.strategy == GROUP_STRICT_SPREAD and row.bundles.size() > 1:
+    if needs_nodes(row):
         return False
     for i in range(row.bundles.size()):
         b = &row.bundles[i]
@@ -126,6 +136,7 @@ cdef bint place(Resources* r, PlacementGroup* row) noexcept nogil:
         amounts_acquire(r, &b.amounts, b.gpus, &b.gpu_numbers)
         taken += 1
     if taken < row.bundles.size():
+        row.lacks = lacking_resource(r, &row.bundles[taken])
         give_back(r, row, taken)
         return False
     for i in range(taken):
@@ -140,17 +151,90 @@ cdef void give_back(Resources* r, PlacementGroup* row, size_t n_bundles) noexcep
         row.bundles[i].gpu_numbers.clear()
 
 
+# ---- waiting ---------------------------------------------------------------------------------------------------
+
+cdef uint32_t lacking_resource(const Resources* r, const Bundle* b) noexcept nogil:
+    """The first resource of which there is not enough for a bundle that does not fit: at the last, whole GPUs."""
+    cdef uint32_t of_gpus = 0
+    cdef size_t i
+    for i in range(b.amounts.size()):
+        if b.amounts[i].amount > r.available[b.amounts[i].resource]:
+            return b.amounts[i].resource
+        if r.kinds[b.amounts[i].resource] == RESOURCE_GPU:
+            of_gpus = b.amounts[i].resource
+    return of_gpus
+
+
+cdef int64_t amount_in_all(const PlacementGroup* row, uint32_t resource) noexcept nogil:
+    cdef int64_t total = 0
+    cdef size_t i, j
+    for i in range(row.bundles.size()):
+        for j in range(row.bundles[i].amounts.size()):
+            if row.bundles[i].amounts[j].resource == resource:
+                total += row.bundles[i].amounts[j].amount
+    return total
+
+
+cdef void await_resource(PlacementGroups* g, PlacementGroup* row) noexcept nogil:
+    """The group did not fit: list it under what it lacks."""
+    row.lacks_something = True
+    row.lacks_amount = amount_in_all(row, row.lacks)
+    g.lacking[pair[uint32_t, int64_t](row.lacks, row.lacks_amount)].insert(row.number)
+
+
+cdef void await_nothing(PlacementGroups* g, PlacementGroup* row) noexcept nogil:
+    """Take the group from where await_resource() listed it."""
+    cdef ordered_map[pair[uint32_t, int64_t], ordered_set[uint64_t]].iterator it
+    if not row.lacks_something:
+        return
+    row.lacks_something = False
+    it = g.lacking.find(pair[uint32_t, int64_t](row.lacks, row.lacks_amount))
+    deref(it).second.erase(row.number)
+    if deref(it).second.empty():
+        g.lacking.erase(it)
+
+
+cdef uint64_t next_hopeful(PlacementGroups* g, const Resources* r, uint64_t number) noexcept nogil:
+    """The first pending group after this number that may fit: as it has not been tried, or as of what it lacked more
+    has become available, and enough is. 0: there is none."""
+    cdef ordered_map[pair[uint32_t, int64_t], ordered_set[uint64_t]].iterator it
+    cdef ordered_set[uint64_t].iterator found
+    cdef ordered_map[uint64_t, TaskId].iterator untried
+    cdef uint64_t first = 0
+    cdef size_t i
+    for i in range(r.freed.size()):
+        it = g.lacking.lower_bound(pair[uint32_t, int64_t](r.freed[i], 0))
+        while it != g.lacking.end() and deref(it).first.first == r.freed[i] \
+                and deref(it).first.second <= r.available[r.freed[i]]:
+            found = deref(it).second.upper_bound(number)
+            if found != deref(it).second.end() and (first == 0 or deref(found) < first):
+                first = deref(found)
+            preincrement(it)
+    if first:
+        return first
+    untried = g.pending.upper_bound(max(number, g.last_tried))
+    return deref(untried).first if untried != g.pending.end() else 0
+
+
 cdef void groups_place(PlacementGroups* g, Resources* r) noexcept nogil:
     """Create the pending groups that fit now."""
-    cdef ordered_map[uint64_t, TaskId].iterator it = g.pending.begin()
+    cdef uint64_t number = next_hopeful(g, r, 0)
     cdef PlacementGroup* row
-    while it != g.pending.end():
-        row = groups_find(g, deref(it).second)
-        preincrement(it)
-        if not group_possible(r, row) or not place(r, row):
-            continue
-        row.state = GROUP_CREATED
-        g.pending.erase(row.number)
+    cdef size_t i
+    while number:
+        row = groups_find(g, g.pending[number])
+        await_nothing(g, row)
+        g.last_tried = max(g.last_tried, number)
+        g.n_tries += 1
+        if not needs_nodes(row) and place(r, row):
+            row.state = GROUP_CREATED
+            g.pending.erase(number)
+        elif not needs_nodes(row):
+            await_resource(g, row)
+        number = next_hopeful(g, r, number)
+    for i in range(r.freed.size()):
+        r.is_freed[r.freed[i]] = False
+    r.freed.clear()
 
 
 cdef void gone(PlacementGroups* g, Resources* r, PlacementGroup* row) noexcept nogil:
@@ -167,6 +251,7 @@ cdef void group_remove(PlacementGroups* g, Resources* r, PlacementGroup* row) no
     cdef size_t i
     r.groups.erase(row.id)
     if row.state == GROUP_PENDING:
+        await_nothing(g, row)
         g.pending.erase(row.number)
         gone(g, r, row)
     elif row.state == GROUP_CREATED:

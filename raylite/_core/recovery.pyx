@@ -217,6 +217,7 @@ cdef void cancel_sent_call(NodeState* n, TaskRow* row) noexcept nogil:
     cdef Message* m = emit(n, CMD_CANCEL, row.worker, NULL)
     m.object = object_id(row.id, 0)
     m.attempt = row.attempt
+    m.aux = row.position
     if row.state == TASK_PLACED:
         fail_task(n, row, system_error(ERROR_TASK_CANCELLED, b"cancelled", 9), TASK_CANCELLED)
 
@@ -247,8 +248,8 @@ cdef void on_cancel(NodeState* n, const Message* m) noexcept nogil:
     row = tasks_find(&n.tasks, m.object.task)
     if m.request:                 # who asks for force hears whether that is possible
         emit(n, CMD_READY, m.client, NULL).request = m.request
-        n.commands.back().message.aux = row != NULL and is_call(row)
-        if row != NULL and is_call(row):
+        if row != NULL and is_call(row) and row.state < TASK_FINISHED:
+            n.commands.back().message.aux = 1
             return
     if m.object.index & PUT_INDEX:
         return                    # a value that was put is nobody's result; its id has the task that put it

@@ -15,10 +15,12 @@ from raylite._core.actors cimport actor_by_name
 from raylite._core.envelope cimport align8, Blob, blob_copy, blob_data, envelope_refs, EnvelopeHeader
 from raylite._core.history cimport history_task, PastActor, PastClient, PastTask
 from raylite._core.ids cimport FUNCTION_INDEX, object_id, same_object, same_task
-from raylite._core.message cimport CMD_READY, QUERY_ACTOR, QUERY_ACTOR_NAME, QUERY_ACTOR_ROWS, QUERY_CLIENT_ROWS, \
-    QUERY_NAMES, QUERY_OBJECT_ROWS, QUERY_TASK_ROWS, SUBMIT_ARGS_OBJECT
+from raylite._core.local_scheduler cimport Run, Worker, worker_find, worker_run
+from raylite._core.message cimport ACTOR_PLACED_ON_CPU, CMD_READY, QUERY_ACTOR, QUERY_ACTOR_NAME, QUERY_ACTOR_ROWS, \
+    QUERY_ASSIGNED, QUERY_CLIENT_ROWS, QUERY_NAMES, QUERY_OBJECT_ROWS, QUERY_TASK_ROWS, SUBMIT_ARGS_OBJECT
 from raylite._core.objects cimport ObjectRow, objects_find
 from raylite._core.remote_actors cimport find_name
+from raylite._core.resources cimport Amount, resource_asked_for, RESOURCE_CPU, Resources
 from raylite._core.state cimport Client, emit
 from raylite._core.task_table cimport TASK_BLOCKED, TASK_RUNNING, TaskRow, tasks_find
 
@@ -389,18 +391,44 @@ cdef void report_names(NodeState* n, string* out) noexcept nogil:
         out.append(b"\n")
 
 
-cdef void report_resources(NodeState* n, string* out) noexcept nogil:
-    """For each its total and available amount (64-bit), name size and name, padded to 8."""
+cdef void report_amounts(string* out, const string* name, int64_t first, int64_t second) noexcept nogil:
+    """Two amounts of a resource (64-bit), name size and name, padded to 8."""
     cdef int64_t numbers[3]
+    numbers[0] = first
+    numbers[1] = second
+    numbers[2] = <int64_t> name.size()
+    append(out, numbers, 24)
+    append(out, name.data(), name.size())
+
+
+cdef void report_resources(NodeState* n, string* out) noexcept nogil:
+    """Of each the total and the available amount."""
+    cdef Resources* r = &n.scheduler.resources
     cdef size_t i
-    for i in range(n.scheduler.resources.names.size()):
-        if n.scheduler.resources.names[i].empty():
-            continue
-        numbers[0] = n.scheduler.resources.total[i]
-        numbers[1] = n.scheduler.resources.available[i]
-        numbers[2] = <int64_t> n.scheduler.resources.names[i].size()
-        append(out, numbers, 24)
-        append(out, n.scheduler.resources.names[i].data(), n.scheduler.resources.names[i].size())
+    for i in range(r.names.size()):
+        if not r.names[i].empty():
+            report_amounts(out, &r.names[i], r.total[i], r.available[i])
+
+
+cdef void report_assigned(NodeState* n, string* out, uint32_t client, TaskId task) noexcept nogil:
+    """Of each resource how much of it a worker's task has, twice; an actor has it for life, whatever it runs."""
+    cdef Worker* w = worker_find(&n.scheduler, client)
+    cdef const ActorRow* actor = actors_find(&n.actors, w.actor) if w != NULL and w.dedicated else NULL
+    cdef const Run* run = NULL
+    cdef const Amount* amount
+    cdef string name
+    cdef size_t i
+    if w != NULL:
+        run = &w.life if w.settled else worker_run(w, task)
+    if run == NULL:
+        return
+    for i in range(n.scheduler.resources.shapes[run.shape].amounts.size()):
+        amount = &n.scheduler.resources.shapes[run.shape].amounts[i]
+        if actor != NULL and actor.flags & ACTOR_PLACED_ON_CPU \
+                and n.scheduler.resources.kinds[amount.resource] == RESOURCE_CPU:
+            continue              # needed to place it only
+        if resource_asked_for(&n.scheduler.resources, run.shape, amount.resource, &name):
+            report_amounts(out, &name, amount.amount, amount.amount)
 
 
 cdef bint report_rows(NodeState* n, uint32_t what, const ReportQuery* query, string* out) noexcept nogil:
@@ -436,6 +464,8 @@ cdef bint on_query(NodeState* n, const Message* m, const char* payload) noexcept
             out = actors_find(&n.actors, (<const TaskId*> payload)[0]).name
     elif m.object.index == QUERY_NAMES:
         report_names(n, &out)
+    elif m.object.index == QUERY_ASSIGNED and m.size == sizeof(TaskId):
+        report_assigned(n, &out, m.client, (<const TaskId*> payload)[0])
     else:
         report_resources(n, &out)
     emit(n, CMD_READY, m.client, blob_copy(out.data(), out.size())).request = m.request

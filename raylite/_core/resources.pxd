@@ -54,6 +54,8 @@ cdef struct Resources:
     uint32_t n_doomed             # shapes whose tasks fail
     ordered_map[uint64_t, string] environments    # what each hash stands for
     ordered_set[TaskId] groups    # placement groups that tasks may be in
+    vector[uint32_t] freed        # names of which more has become available since placement groups last looked
+    vector[uint8_t] is_freed      # of each name, whether it is among them
 
 cdef struct DemandHeader:
     uint64_t environment
@@ -74,6 +76,7 @@ cdef inline bint no_group(TaskId group) noexcept nogil:
 cdef void resources_setup(Resources* r) noexcept nogil
 cdef uint32_t resources_name(Resources* r, const char* name, uint64_t size) noexcept nogil
 cdef string bundle_resource(const string* name, TaskId group, int32_t bundle) noexcept nogil
+cdef bint resource_asked_for(const Resources* r, uint32_t shape, uint32_t resource, string* name) noexcept nogil
 cdef void resources_provide(Resources* r, uint32_t resource, int64_t amount) noexcept nogil
 cdef void resources_provide_gpu(Resources* r, uint32_t resource, uint32_t gpu, int64_t amount) noexcept nogil
 cdef void resources_forget_name(Resources* r, uint32_t resource) noexcept nogil

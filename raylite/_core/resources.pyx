@@ -48,6 +48,7 @@ cdef uint32_t resources_name(Resources* r, const char* name, uint64_t size) noex
         r.kinds.push_back(kind_of(name, size))
         r.total.push_back(0)
         r.available.push_back(0)
+        r.is_freed.push_back(False)
         r.gpu_free.resize(number + 1)
     else:
         number = r.free_names.back()
@@ -83,10 +84,32 @@ cdef string bundle_resource(const string* name, TaskId group, int32_t bundle) no
     return text
 
 
+cdef bint resource_asked_for(const Resources* r, uint32_t shape, uint32_t resource, string* name) noexcept nogil:
+    """By what name a shape's tasks asked for a resource of theirs. False if they did not, and it comes with a bundle,
+    or with the group's as a whole."""
+    cdef TaskId group = r.shapes[shape].group
+    cdef string suffix
+    name[0] = r.names[resource]
+    if no_group(group):
+        return True
+    suffix = bundle_resource(&suffix, group, ANY_BUNDLE)
+    if name.size() <= suffix.size() or name.compare(name.size() - suffix.size(), suffix.size(), suffix) != 0:
+        return False
+    name.resize(name.size() - suffix.size())
+    return name.compare(b"bundle") != 0
+
+
+cdef void add_available(Resources* r, uint32_t resource, int64_t amount) noexcept nogil:
+    r.available[resource] += amount
+    if not r.is_freed[resource]:
+        r.is_freed[resource] = True
+        r.freed.push_back(resource)
+
+
 cdef void resources_provide(Resources* r, uint32_t resource, int64_t amount) noexcept nogil:
     """The node has `amount` more of a resource."""
     r.total[resource] += amount
-    r.available[resource] += amount
+    add_available(r, resource, amount)
     if resource == GPU:
         for _ in range(amount // UNIT):
             r.gpu_free[GPU].push_back(UNIT)
@@ -287,7 +310,7 @@ cdef void amounts_release(Resources* r, const vector[Amount]* amounts, int64_t g
                           const vector[uint32_t]* numbers) noexcept nogil:
     cdef size_t i
     for i in range(amounts.size()):
-        r.available[amounts[0][i].resource] += amounts[0][i].amount
+        add_available(r, amounts[0][i].resource, amounts[0][i].amount)
     for i in range(numbers.size()):
         gpu_change(r, amounts, numbers[0][i], UNIT if gpus >= UNIT else gpus)
 
@@ -342,7 +365,7 @@ cdef void resources_lend(Resources* r, uint32_t shape) noexcept nogil:
     cdef size_t i
     for i in range(s.amounts.size()):
         if r.kinds[s.amounts[i].resource] == RESOURCE_CPU:
-            r.available[s.amounts[i].resource] += s.amounts[i].amount
+            add_available(r, s.amounts[i].resource, s.amounts[i].amount)
 
 
 cdef void resources_take_back(Resources* r, uint32_t shape) noexcept nogil:

@@ -50,6 +50,8 @@ class Actor:
         self.n_restarts = 0
         self.gpus = ()
         self.has_left = False  # by exit_actor(): what comes after that does not begin
+        self.position = 0  # of the last call that has come
+        self.cancelled = set()  # task ids of calls that are still to come
         self.group, self.captures = None, False  # its placement group
 
     # ---- making it ----
@@ -152,6 +154,23 @@ class Actor:
         self.worker.flush_output()
         self.client.finish(run, [], start_ns, self.worker.now_ns(), FINISHED_EXITS)
 
+    def take(self, run):
+        """A call has come."""
+        self.position = run.position
+        function = self.worker.function_of(run)
+        if run.task_id in self.cancelled:
+            self.cancelled.discard(run.task_id)
+            self.refuse(run)
+        else:
+            self.serve(run, function)
+
+    def cancel(self, task_id, position):
+        """The node does not want a call any more, the one that it sent as message number `position`."""
+        if position > self.position:
+            self.cancelled.add(task_id)
+        else:
+            self.cancel_taken(task_id)
+
     def refuse(self, run):
         """A call that was cancelled before it began, or that came after the actor left."""
         now_ns = self.worker.now_ns()
@@ -171,22 +190,31 @@ class SerialActor(Actor):
 
     def __init__(self, worker, function, settings):
         super().__init__(worker, function, settings)
-        self.cancelled = set()
+        self.running = None  # the task id of the call that runs
+        self.is_running_cancelled = False
 
     def take(self, run):
         """A call has come, and it is its turn."""
         if self.client.has_notices():
             self.worker.take_notices()
-        function = self.worker.function_of(run)
-        if run.task_id in self.cancelled:
-            self.cancelled.discard(run.task_id)
-            self.refuse(run)
-        else:
-            self.perform(run, function)
+        super().take(run)
 
-    def cancel(self, task_id):
-        """The node does not want this call any more. One that runs goes on to its end, as in Ray."""
-        self.cancelled.add(task_id)
+    def serve(self, run, function):
+        """Run a call."""
+        self.running, self.is_running_cancelled = run.task_id, False
+        self.perform(run, function)
+        self.running = None
+
+    def cancel_taken(self, task_id):
+        """A call that runs goes on to its end, as in Ray; it can ask. Another has ended."""
+        if task_id == self.running:
+            self.is_running_cancelled = True
+
+    def is_cancelled(self, task_id):
+        """Whether the call that runs has been cancelled: to be asked by it, on its thread."""
+        self.client.poll()
+        self.worker.take_notices()
+        return self.is_running_cancelled and self.running == task_id
 
 
 class ThreadedActor(Actor):
@@ -194,13 +222,13 @@ class ThreadedActor(Actor):
 
     def __init__(self, worker, function, settings):
         super().__init__(worker, function, settings)
-        self.crews = [Crew(limit, self.serve) for limit in self.limits]
+        self.crews = [Crew(limit, self.work) for limit in self.limits]
 
-    def take(self, run):
-        """A call has come: its group's threads run it."""
-        self.crews[run.group].add(run, self.worker.function_of(run))
+    def serve(self, run, function):
+        """Have the threads of the call's group run it."""
+        self.crews[run.group].add(run, function)
 
-    def serve(self, next_call):
+    def work(self, next_call):
         """A thread: run calls of one group."""
         while True:
             run, function, is_cancelled = next_call()
@@ -220,10 +248,14 @@ class ThreadedActor(Actor):
         self.worker.flush_output()
         _exit(error.code & 0xFF if isinstance(error.code, int) else 1)
 
-    def cancel(self, task_id):
-        """As SerialActor.cancel."""
+    def cancel_taken(self, task_id):
+        """As in SerialActor; a call that waits for a thread is not made."""
         for crew in self.crews:
             crew.cancel(task_id)
+
+    def is_cancelled(self, task_id):
+        """Whether a call that runs has been cancelled, as far as has been heard."""
+        return any(crew.is_cancelled(task_id) for crew in self.crews)
 
 
 class Crew:
@@ -240,7 +272,8 @@ class Crew:
         self.serve = serve
         self.guard = allocate_lock()  # of what follows
         self.calls = deque()  # (run, function)
-        self.cancelled = set()  # the task ids of some of them
+        self.running = {}  # the bell of each thread that runs a call -> its task id
+        self.cancelled = set()  # the task ids of some of those that wait or run
         self.n_threads = 0
         self.asleep = []  # a locked lock for each thread that waits; the last to fall asleep is woken first
         self.is_one_coming = False
@@ -252,10 +285,14 @@ class Crew:
             self.send_one()
 
     def cancel(self, task_id):
-        """If this call has not begun, it is not to be made."""
+        """If this call has not begun, it is not to be made; one that runs can ask."""
         with self.guard:
-            if any(run.task_id == task_id for run, _ in self.calls):
+            if task_id in self.running.values() or any(run.task_id == task_id for run, _ in self.calls):
                 self.cancelled.add(task_id)
+
+    def is_cancelled(self, task_id):
+        """Whether a call that runs has been cancelled."""
+        return task_id in self.cancelled
 
     def send_one(self):
         """Under the guard: see that a thread comes for what is left."""
@@ -281,6 +318,7 @@ class Crew:
     def next_call(self, bell):
         """A thread: the next call, as soon as there is one, and whether it was cancelled."""
         with self.guard:
+            self.cancelled.discard(self.running.pop(bell, None))
             while not self.calls:
                 self.asleep.append(bell)
                 self.guard.release()
@@ -291,6 +329,6 @@ class Crew:
                 self.is_one_coming = False
             run, function = self.calls.popleft()
             is_cancelled = run.task_id in self.cancelled
-            self.cancelled.discard(run.task_id)
+            self.running[bell] = run.task_id
             self.send_one()
             return run, function, is_cancelled

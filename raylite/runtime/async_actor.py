@@ -56,13 +56,12 @@ class AsyncActor(Actor):
         self.worker.take_notices()
         while runs := self.client.take_runs():  # again: a function that comes with a call has us take notices, which
             for run in runs:  # would leave us without word of what has come meanwhile
-                self.arrive(run)
+                self.take(run)
         if runs is None:
             self.stop()
 
-    def arrive(self, run):
+    def serve(self, run, function):
         """Begin a call, or let it wait for its turn."""
-        function = self.worker.function_of(run)
         if self.n_running[run.group] < self.limits[run.group]:
             self.begin(run, function)
         else:
@@ -74,9 +73,9 @@ class AsyncActor(Actor):
 
     def begin(self, run, function):
         self.n_running[run.group] += 1
-        self.running[run.task_id] = asyncio.ensure_future(self.serve(run, function))
+        self.running[run.task_id] = asyncio.ensure_future(self.run_call(run, function))
 
-    async def serve(self, run, function):
+    async def run_call(self, run, function):
         """Run one call, then see that another of its group begins."""
         group, task_id = run.group, run.task_id
         try:
@@ -164,10 +163,11 @@ class AsyncActor(Actor):
         self.client.watch_read(run, index, arrived)
         return future
 
-    def take(self, run):
-        raise RuntimeError("calls of an async actor come to its loop")
+    def is_cancelled(self, task_id):
+        """As in Ray, there is nothing to ask."""
+        raise RuntimeError("is_canceled() is not for async actors: a coroutine that is cancelled gets CancelledError")
 
-    def cancel(self, task_id):
+    def cancel_taken(self, task_id):
         """End a call that the node does not want any more: its coroutine gets CancelledError."""
         task = self.running.get(task_id)
         if task is not None:

@@ -135,6 +135,7 @@ def mirror_class():
 
 
 def on_terminal(stream):
+    """Whether a stream ends on a terminal."""
     try:
         return stream.isatty()
     except (AttributeError, ValueError):

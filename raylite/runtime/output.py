@@ -135,6 +135,7 @@ def write_lines(which, lines):
 
 
 def write_text(target, lines):
+    """Write lines to a stream, whole ones beside what other threads write; to one that is closed, nothing."""
     try:
         buffer = getattr(target, "buffer", None)
         if buffer is None:

@@ -18,6 +18,7 @@ def ensure_watcher(client):
 
 
 def run(client):
+    """The thread."""
     poll = select.poll()
     poll.register(client.notice_event(), select.POLLIN)
     while client is _watched:

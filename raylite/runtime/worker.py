@@ -47,6 +47,7 @@ class Worker:
         self.actor = None  # the actor_process.Actor that lives here
         client.worker = self
         self.interrupted = set()  # task ids
+        self.cancelled = None  # the id of the task that was last interrupted
         self.unfit = None  # the error with which every task fails: its environment could not be set up
 
     # What of the process it uses; a virtual one has its own.
@@ -232,7 +233,7 @@ class Worker:
         done, notices = self.client.collect()
         for callback, values, error in done:
             callback(values, error)
-        for kind, _, _, object_id, _ in notices:
+        for kind, _, aux, object_id, _ in notices:
             if kind == CMD_FORGET_FUNCTION:
                 self.forget_function(object_id)
             elif kind == CMD_UNSEGMENT:
@@ -240,7 +241,7 @@ class Worker:
             elif kind == CMD_INTERRUPT:
                 self.interrupted.add(object_id[:16])
             elif kind == CMD_CANCEL and self.actor is not None:
-                self.actor.cancel(object_id[:16])
+                self.actor.cancel(object_id[:16], aux)
 
     def forget_function(self, function_id):
         """Let go of a function, and of what it captures, be they in a circle (as of one that calls itself)."""
@@ -262,7 +263,12 @@ class Worker:
         wanted = bool(self.running) and self.running[-1] in self.interrupted
         self.interrupted.clear()
         if wanted:
+            self.cancelled = self.running[-1]
             raise KeyboardInterrupt
+
+    def is_cancelled(self, task_id):
+        """Whether a running task, or call of this process's actor, has been cancelled."""
+        return self.cancelled == task_id if self.actor is None else self.actor.is_cancelled(task_id)
 
 
 def n_records(run):

@@ -143,17 +143,20 @@ class ActorPool:
 
 
 def iterate(pool: ActorPool, take: Callable[[], Any]) -> Iterator[Any]:
+    """What `take` gives, while the pool has something to give."""
     while pool.has_next():
         yield take()
 
 
 def checked_handle(actor: Any) -> ActorHandle:
+    """The handle of an actor. Raises TypeError for anything else."""
     if not isinstance(actor, ActorHandle):
         raise TypeError(f"an ActorPool is made of handles of actors (what .remote() of a class gives), not {actor!r}")
     return actor
 
 
 def is_result(result: Any) -> bool:
+    """Whether this is what a remote call gives: a reference, or a list of some."""
     several = isinstance(result, list) and bool(result)
     return all(isinstance(each, ObjectRef) for each in (result if several else [result]))
 

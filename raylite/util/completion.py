@@ -70,6 +70,7 @@ def mapped(
     yield_obj_refs: bool,
     wait_options: dict[str, Any],
 ) -> Iterator[Any]:
+    """The results of `fn` of each item, as they come, at most `backpressure_size` under way at once."""
     pending: list[ObjectRef[Any]] = []
     for item in items:
         pending.append(fn.remote(item))
@@ -82,6 +83,7 @@ def mapped(
 def completed(
     pending: list[ObjectRef[Any]], chunk_size: int, yield_obj_refs: bool, wait_options: dict[str, Any]
 ) -> Iterator[Any]:
+    """The results of these references, as they come."""
     while pending:
         ready, pending = take_ready(pending, chunk_size, wait_options)
         yield from results(ready, chunk_size, yield_obj_refs)
@@ -105,6 +107,7 @@ def results(ready: list[ObjectRef[Any]], chunk_size: int, yield_obj_refs: bool) 
 
 
 def check_chunks(chunk_size: int, wait_options: dict[str, Any]) -> None:
+    """Raise TypeError or ValueError for a chunk size or arguments of wait() that are none."""
     check_count("chunk_size", chunk_size)
     if "num_returns" in wait_options:
         raise ValueError("Use the `chunk_size` argument instead of `num_returns`.")
@@ -115,6 +118,7 @@ def check_chunks(chunk_size: int, wait_options: dict[str, Any]) -> None:
 
 
 def check_count(name: str, count: int, alternative: str = "") -> None:
+    """Raise TypeError or ValueError for what is no whole number from 1 up. alternative: what else may be given."""
     if isinstance(count, bool) or not isinstance(count, int):
         raise TypeError(f"{name} must be a whole number from 1 up{alternative}, not {count!r}")
     if count < 1:

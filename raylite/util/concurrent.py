@@ -187,10 +187,12 @@ class TaskPoolExecutor(Executor):
 
 
 def call(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    """The task that makes one call."""
     return fn(*args, **kwargs)
 
 
 def call_chunk(fn: Callable[..., Any], chunk: list[tuple[Any, ...]]) -> list[Any]:
+    """The task that makes several, one after the other."""
     return [fn(*args) for args in chunk]
 
 

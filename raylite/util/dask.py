@@ -66,6 +66,7 @@ ray_dask_get = raylite_dask_get  # what Ray calls its own
 
 
 def values_of(refs: dict[Any, ObjectRef[Any]]) -> dict[Any, Any]:
+    """The value of each reference, by the same keys."""
     return dict(zip(refs, api.get(list(refs.values())), strict=True))
 
 
@@ -91,6 +92,7 @@ class Calls:
 
 
 def run_node(node: Any, keys: tuple[Any, ...], *values: Any) -> Any:
+    """The task that computes a node of a graph from the values of the keys that it depends on."""
     return node(dict(zip(keys, values)))  # noqa: B905 - they are as many
 
 

@@ -176,6 +176,7 @@ class Place:
 
 
 def rebuilt(nesting_level: int | None, inner_max_num_threads: int | None, options: dict[str, Any]) -> RayliteBackend:
+    """A backend with these settings: what was pickled, or for calls inside a batch."""
     return RayliteBackend(nesting_level, inner_max_num_threads, ray_remote_args=options)
 
 
@@ -195,4 +196,5 @@ def mapped(items: list[tuple[Any, Any, Any]], change: Callable[[Any], Any]) -> l
 
 
 def is_large_array(value: Any) -> bool:
+    """Whether this is an array that is worth being put once for all tasks."""
     return type(value).__module__ == "numpy" and getattr(value, "nbytes", 0) >= SHARED_BYTES

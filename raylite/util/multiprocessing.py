@@ -256,6 +256,7 @@ class Dispatcher:
 
 
 def check_count(name: str, count: int | None) -> None:
+    """Raise TypeError or ValueError for what is neither None nor a whole number from 1 up."""
     if count is None:
         return
     if isinstance(count, bool) or not isinstance(count, int):
@@ -285,4 +286,5 @@ def as_multiprocessing_has_it(error: BaseException) -> BaseException:
 
 
 def raise_error(error: BaseException) -> None:
+    """Raise this, where a call is wanted."""
     raise error

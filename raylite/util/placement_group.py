@@ -91,6 +91,7 @@ class PlacementGroup:
 
 
 def itself(group: PlacementGroup) -> PlacementGroup:
+    """The task whose result says that a group is there."""
     return group
 
 
@@ -196,6 +197,7 @@ def check_placement_group_index(placement_group: PlacementGroup, bundle_index: i
 
 
 def checked_group(group: Any) -> PlacementGroup:
+    """The group. Raises TypeError for anything else."""
     if not isinstance(group, PlacementGroup):
         raise TypeError(f"it takes a PlacementGroup, not {group!r}")
     return group
@@ -212,6 +214,7 @@ def checked_bundles(bundles: Any) -> list[dict[str, int]]:
 
 
 def checked_bundle(bundle: Any) -> dict[str, int]:
+    """The quantities of a bundle in 1/10000, none that is 0. Raises ValueError."""
     if not isinstance(bundle, dict) or not all(isinstance(name, str) and name for name in bundle):
         raise ValueError(f'A bundle is a dict of resource names to quantities, as in {{"CPU": 1}}, not {bundle!r}.')
     if "bundle" in bundle:
@@ -226,6 +229,7 @@ def checked_bundle(bundle: Any) -> dict[str, int]:
 
 
 def checked_quantity(name: str, quantity: Any) -> int:
+    """A quantity of a resource in 1/10000. Raises TypeError or ValueError."""
     from raylite.options import to_memory_units, to_units
 
     if name in ("memory", "object_store_memory"):
@@ -237,6 +241,7 @@ def checked_quantity(name: str, quantity: Any) -> int:
 
 
 def check_selectors(selectors: Any, n_bundles: int) -> None:
+    """Raise ValueError unless there is a label selector for each bundle."""
     from raylite.options import TASK_OPTIONS
 
     if not isinstance(selectors, list) or len(selectors) != n_bundles:
@@ -262,6 +267,7 @@ def with_labels(bundles: list[dict[str, int]], selectors: Any, client: Client) -
 
 
 def connected() -> Client:
+    """The client of this process. Raises RaySystemError if there is none."""
     from raylite.api import connected_client
 
     return connected_client()
@@ -275,6 +281,7 @@ def full_name(name: str) -> str:
 
 
 def as_floats(bundle: dict[str, int]) -> dict[str, float]:
+    """Quantities as programs give them."""
     return {name: amount / UNITS_PER_ONE for name, amount in bundle.items()}
 
 
@@ -320,6 +327,7 @@ def table(group: PlacementGroupID | None = None) -> dict[str, dict[str, Any]]:
 
 
 def pairs(number: Any, text: Any) -> list[tuple[float, str]]:
+    """The (quantity, name) pairs of a bundle, as the node tells them: their count comes first."""
     return [(number() / UNITS_PER_ONE, text()) for _ in range(number())]
 
 

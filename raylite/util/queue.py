@@ -182,4 +182,5 @@ async def awaited(ref: Awaitable[Any]) -> Any:
 
 
 def bare(error: BaseException) -> BaseException:
+    """An error as the queue's actor raised it."""
     return error.cause if isinstance(error, RayTaskError) else error

@@ -99,6 +99,7 @@ class NodeLabelSchedulingStrategy:
 
 
 def checked_values(values: tuple[Any, ...], operator: str) -> list[str]:
+    """The values of an operator. Raises ValueError unless they are strings, one at least."""
     if not values:
         raise ValueError(f'{operator}() takes one value or more: {operator}("value1", "value2")')
     for value in values:
@@ -108,6 +109,7 @@ def checked_values(values: tuple[Any, ...], operator: str) -> list[str]:
 
 
 def checked_expressions(expressions: Any, parameter: str) -> dict[str, Any]:
+    """Operators by label. Raises ValueError for anything else but None, which is no expression."""
     if expressions is None:
         return {}
     if not isinstance(expressions, dict):
@@ -131,6 +133,7 @@ def fulfils(labels: dict[str, str], expressions: dict[str, Any]) -> bool:
 
 
 def matches(label: str | None, operator: Any) -> bool:
+    """Whether a label (None: there is none) is as an operator asks."""
     if isinstance(operator, In):
         return label in operator.values
     if isinstance(operator, NotIn):
@@ -144,6 +147,7 @@ def described(expressions: dict[str, Any]) -> str:
 
 
 def in_words(operator: Any) -> str:
+    """An operator, for a message."""
     if isinstance(operator, (In, NotIn)):
         return f"{'in' if isinstance(operator, In) else 'not in'} ({', '.join(operator.values)})"
     return "exists" if isinstance(operator, Exists) else "does not exist"

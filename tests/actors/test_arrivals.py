@@ -22,14 +22,13 @@ def test_a_call_that_comes_while_the_function_of_another_is_loaded():
         return None
 
     def take_runs():
-        runs = [SimpleNamespace(name=name, group=0) for name in arrived]
+        runs = [SimpleNamespace(name=name, task_id=name, position=0, group=0) for name in arrived]
         arrived.clear()
         return runs
 
-    actor = AsyncActor.__new__(AsyncActor)
-    actor.worker = SimpleNamespace(take_notices=take_notices, function_of=function_of)
-    actor.client = SimpleNamespace(take_runs=take_runs)
-    actor.limits, actor.n_running, actor.waiting = [10], [0], [[]]
+    client = SimpleNamespace(take_runs=take_runs)
+    worker = SimpleNamespace(client=client, take_notices=take_notices, function_of=function_of)
+    actor = AsyncActor(worker, SimpleNamespace(name="Actor"), {"limits": [10]})
     actor.begin = lambda run, function: begun.append(run.name)
     actor.notice()
     assert begun == ["first", "second"] or announced[0]

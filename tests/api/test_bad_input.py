@@ -71,7 +71,7 @@ def test_arguments_that_do_not_fit(goes_on, args, kwargs, node_sizes):
 NOT_FUNCTIONS = [5, "text", None, [len], object()]
 
 
-@pytest.mark.parametrize("thing", NOT_FUNCTIONS, ids=str)
+@pytest.mark.parametrize("thing", NOT_FUNCTIONS, ids=lambda thing: type(thing).__name__)
 def test_decorating_what_is_no_function(thing):
     with pytest.raises(TypeError, match="must be applied"):
         raylite.remote(thing)
@@ -145,7 +145,7 @@ def test_bad_options(goes_on, options, error, said):
 NO_REFERENCES = [5, "ref", None, {"a": 1}, b"x" * 20, object(), len]
 
 
-@pytest.mark.parametrize("thing", NO_REFERENCES, ids=repr)
+@pytest.mark.parametrize("thing", NO_REFERENCES, ids=lambda thing: type(thing).__name__)
 def test_get_of_what_is_no_reference(goes_on, thing):
     with pytest.raises(ValueError, match=f"{type(thing).__name__}.*ObjectRef"):
         raylite.get(thing)

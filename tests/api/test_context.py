@@ -250,6 +250,55 @@ def test_ids_of_sessions_differ(leaves_nothing):
     assert len(seen) == 2
 
 
+# ---- what a task was given ----
+
+
+def assigned():
+    return raylite.get_runtime_context().get_assigned_resources()
+
+
+@raylite.remote
+class Assigned:
+    def __init__(self):
+        self.at_first = assigned()
+
+    def twice(self):
+        return self.at_first, assigned()
+
+
+@pytest.mark.parametrize(
+    "options, expected",
+    [
+        ({}, {"CPU": 1.0}),
+        ({"num_cpus": 0}, {}),
+        ({"num_cpus": 0.5, "resources": {"disk": 1.5}}, {"CPU": 0.5, "disk": 1.5}),
+        ({"memory": 1 << 20}, {"CPU": 1.0, "memory": float(1 << 20)}),
+    ],
+    ids=str,
+)
+def test_a_task_knows_what_it_was_given(running, options, expected):
+    assert raylite.get(raylite.remote(**{"num_cpus": 1, **options})(assigned).remote()) == expected
+
+
+@pytest.mark.parametrize(
+    "options, expected", [({}, {}), ({"num_cpus": 1}, {"CPU": 1.0}), ({"num_cpus": 0}, {})], ids=str
+)
+def test_an_actor_knows_what_it_was_given(running, options, expected):
+    assert raylite.get(Assigned.options(**options).remote().twice.remote()) == (expected, expected)
+
+
+def test_in_a_placement_group_it_is_told_by_the_usual_names(running):
+    group = raylite.util.placement_group([{"CPU": 1, "disk": 1}])
+    strategy = raylite.util.scheduling_strategies.PlacementGroupSchedulingStrategy(group, 0)
+    task = raylite.remote(scheduling_strategy=strategy, resources={"disk": 0.5})(assigned)
+    assert raylite.get(task.remote()) == {"CPU": 1.0, "disk": 0.5}
+
+
+def test_the_driver_was_given_nothing(running):
+    with pytest.raises(AssertionError, match="driver"):
+        assigned()
+
+
 # ---- ids ----
 
 

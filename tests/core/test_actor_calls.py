@@ -409,6 +409,28 @@ def test_a_cancelled_call_does_not_go_to_the_next_process_whether_it_was_begun_o
     assert wide.detach(2, started=started) == ["1 gets c: cancelled!", "spawn 3", "make A on 3 again 1"]
 
 
+def test_the_worker_hears_which_message_brought_the_call(alive):
+    alive.call("c1", "A")
+    alive.call("c2", "A")
+    alive.cancel("c2")
+    assert alive.last(p.CMD_CANCEL).aux == alive.runs["c2"].position > alive.runs["c1"].position
+
+
+def test_force_is_refused_until_the_call_has_ended(wide):
+    """Be it one that is remembered, to be run again for its result."""
+    wide.make("A", max_restarts=1)
+    wide.call("c", "A", max_retries=1)
+
+    def answer():
+        wide.send(p.EV_CANCEL, DRIVER, object=wide.object("c"), flags=p.CANCEL_FORCE, request=99)
+        return wide.last(p.CMD_READY).aux
+
+    assert answer() == 1
+    wide.finish("c")
+    assert wide.story_of("c")
+    assert answer() == 0
+
+
 def test_force_does_not_kill_the_actor(alive):
     alive.call("c", "A")
     assert alive.cancel("c", p.CANCEL_FORCE) == ["cancel c on 2"]

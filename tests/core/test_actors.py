@@ -427,3 +427,42 @@ def test_nobody_is_stuck_for_want_of_a_process(make_host):
     host.create("A", 2, parent="a", needs={"CPU": 1})
     host.call("c", "A", 2, parent="a")
     assert host.get("c", client=2, task="a", flags=p.GET_LENDS | p.GET_IN_PLACE) == ["spawn 3", "make A on 3"]
+
+
+# ---- what a worker has -----------------------------------------------------------------------------------------
+
+
+def assigned(host, task, client):
+    """What the node says that a worker's task has."""
+    answer = p.read_resources(host.query(p.QUERY_ASSIGNED, host.task(task), client))
+    return {name: total / p.UNIT for name, (total, _) in answer.items()}
+
+
+def test_a_worker_can_ask_what_its_task_has(make_host):
+    host = make_host({"CPU": 4, "GPU": 1, "x": 1})
+    host.submit("a", needs={"CPU": 1, "x": 0.5})
+    host.submit("b", needs={"CPU": 0.5, "GPU": 1})
+    host.submit("nothing", needs={})
+    assert assigned(host, "a", host.runs["a"].client) == {"CPU": 1, "x": 0.5}
+    assert assigned(host, "b", host.runs["b"].client) == {"CPU": 0.5, "GPU": 1}
+    assert assigned(host, "nothing", host.runs["nothing"].client) == {}
+    assert assigned(host, "a", host.runs["b"].client) == assigned(host, "a", DRIVER) == assigned(host, "a", 99) == {}
+
+
+@pytest.mark.parametrize("bundle", [p.ANY_BUNDLE, 1])
+def test_in_a_group_it_is_what_was_asked_for(make_host, bundle):
+    host = make_host({"CPU": 4, "x": 1})
+    host.group("g", {"CPU": 1}, {"CPU": 2, "x": 0.5})
+    host.submit("a", needs={"CPU": 1.5, "x": 0.5}, group="g", bundle=bundle)
+    assert assigned(host, "a", host.runs["a"].client) == {"CPU": 1.5, "x": 0.5}
+
+
+@pytest.mark.parametrize("flags, cpus", [(p.ACTOR_PLACED_ON_CPU, {}), (0, {"CPU": 1})])
+def test_an_actor_has_it_for_life(make_host, flags, cpus):
+    host = make_host({"CPU": 2, "x": 1})
+    host.create("A", needs={"CPU": 1, "x": 1}, actor_flags=flags)
+    assert assigned(host, "A", 2) == {**cpus, "x": 1}
+    host.attach(2)
+    host.made("A")
+    host.call("c", "A")
+    assert assigned(host, "c", 2) == assigned(host, "root", 2) == {**cpus, "x": 1}

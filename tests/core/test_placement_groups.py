@@ -76,6 +76,93 @@ def test_those_that_wait_are_created_in_order(host):
     assert states(host)["second"] == p.GROUP_CREATED
 
 
+def tries_of(host, events):
+    """How often it is tried to create a group meanwhile."""
+    before = host.node.group_tries()
+    events()
+    return host.node.group_tries() - before
+
+
+MANY = 40
+
+
+@pytest.mark.parametrize("needs", [{"CPU": 3}, {"x": 2}, {"CPU": 1, "x": 2}, {"GPU": 2}], ids=str)
+def test_those_that_wait_cost_nothing_while_nothing_that_would_do_is_freed(host, needs):
+    """Tasks come and go, on what is too little."""
+    host.submit("long", needs={"CPU": 2, "GPU": 1})
+    for i in range(MANY):
+        host.group(f"g{i}", needs)
+
+    def tasks():
+        for i in range(20):
+            host.submit(f"t{i}", needs={"CPU": 1})
+            host.finish(f"t{i}")
+
+    assert tries_of(host, tasks) <= (MANY if len(needs) == 2 else 0)  # those that lacked the CPU first, once
+    assert tries_of(host, tasks) == 0
+
+
+def test_each_is_tried_once_to_be_created(host):
+    host.submit("long", needs={"CPU": 4})
+    for i in range(MANY):
+        host.group(f"g{i}", {"CPU": 1 + i % 4, "x": 0.001})
+    assert tries_of(host, lambda: host.finish("long")) == 3
+    assert {name for name, state in states(host).items() if state == p.GROUP_CREATED} == {"g0", "g1", "g4"}
+    for i, created in ((0, "g8"), (4, "g12"), (8, "g16")):
+        assert tries_of(host, lambda i=i: host.ungroup(f"g{i}")) == 1
+        assert states(host)[created] == p.GROUP_CREATED
+
+
+def test_a_gpu_that_is_whole_again_is_noticed(host):
+    """As much of them is available as before."""
+    host.submit("a", needs={"GPU": 0.5})
+    host.submit("b", needs={"GPU": 0.6})
+    host.group("g", {"GPU": 1})
+    assert states(host) == {"g": p.GROUP_PENDING}
+    host.submit("c", needs={"GPU": 0.4})
+    assert available(host)["GPU"] == 0.5
+    host.finish("a")
+    assert states(host) == {"g": p.GROUP_CREATED}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_at_no_time_does_one_wait_that_would_fit(host, seed):
+    """Groups and tasks come and go."""
+    random = Random(seed)
+    groups, tasks = [], []
+    for i in range(120):
+        kind = random.below(4)
+        needs = {name: 1 + random.below(most) for name, most in (("CPU", 4), ("GPU", 2), ("x", 1)) if random.below(2)}
+        needs = {name: amount / 2 if random.below(3) == 0 and amount == 1 else amount for name, amount in needs.items()}
+        if kind == 0 and needs:
+            groups.append(f"g{i}")
+            host.group(f"g{i}", *({name: amount} for name, amount in needs.items()))
+        elif kind == 1:
+            tasks.append(f"t{i}")
+            host.submit(f"t{i}", needs=needs)
+        elif kind == 2 and groups:
+            host.ungroup(groups.pop(random.below(len(groups))))
+        elif kind == 3 and any(task in host.runs for task in tasks):
+            running = [task for task in tasks if task in host.runs]
+            task = running[random.below(len(running))]
+            tasks.remove(task)
+            host.finish(task)
+        assert_none_fits(host)
+        host.node.check_invariants()
+
+
+def assert_none_fits(host):
+    free = plain(host)
+    for name, row in host.groups().items():
+        if row.state == p.GROUP_PENDING:
+            wants = {}
+            for bundle in row.bundles:
+                for resource, amount in bundle.items():
+                    wants[resource] = wants.get(resource, 0) + amount / p.UNIT
+            fits = all(amount <= free[resource] for resource, amount in wants.items())
+            assert not fits or "GPU" in wants, name  # whole GPUs may be free in pieces
+
+
 def test_it_comes_before_tasks_that_wait_for_the_same(host):
     host.submit("a", needs={"CPU": 4})
     host.submit("b", needs={"CPU": 4})

@@ -301,3 +301,17 @@ def test_an_actor_that_waits_for_itself_is_shown():
     text = str(caught.value)
     assert "Self.work" in text and "in get for the result of Self.other" in text
     assert "Self.other" in text and "is in the queue of worker" in text
+
+
+@raylite.remote(num_cpus=2)
+class Asks:
+    def ask(self):
+        context = raylite.get_runtime_context()
+        return context.get_assigned_resources(), context.is_canceled()
+
+
+def test_a_process_knows_what_it_was_given_and_whether_it_is_wanted():
+    def program():
+        return raylite.get(Asks.remote().ask.remote())
+
+    assert sim.run(program).value == ({"CPU": 2.0}, False)

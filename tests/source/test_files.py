@@ -1,4 +1,4 @@
-"""What every source file keeps: one subject in a readable length, a docstring that says it, no waiting by guess."""
+"""What every source file keeps: one subject in a readable length, docstrings that say what is in it, no waiting by guess."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ MAX_LINES = 800
 MAY_SLEEP: dict[str, str] = {}
 MAY_BE_LONG = {"raylite/runtime/client.pyx": 1324}  # references want a module of their own; it may not grow till then
 SLEEP_CALL = re.compile(r"\b(time\.sleep|usleep|nanosleep|sleep_for)\(")
+DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 FILES = [*sources(*SOURCE_FOLDERS), *(path.relative_to(ROOT) for path in sorted(ROOT.glob("*.py")))]
 
 
@@ -26,6 +27,13 @@ def test_a_file_has_one_subject_and_a_readable_length(path):
 def test_a_module_opens_with_a_docstring(path):
     text = re.sub(r"\A(\s*#[^\n]*\n|\s*\n)*", "", (ROOT / path).read_text())
     assert text.startswith('"""') and not text.startswith('""""""'), "no docstring at the top"
+
+
+@pytest.mark.parametrize("path", sources("raylite", "sim", suffixes=(".py",)), ids=str)
+def test_what_a_module_offers_says_what_it_is(path):
+    body = ast.parse((ROOT / path).read_text()).body
+    offered = [node for node in body if isinstance(node, DEFINITIONS) and not node.name.startswith("_")]
+    assert [node.name for node in offered if not ast.get_docstring(node)] == []
 
 
 @pytest.mark.parametrize("path", sources("raylite", "sim", suffixes=(".py", ".pyx", ".pxd", ".h", ".hpp")), ids=str)

@@ -75,6 +75,7 @@ def test_a_grandchild_whose_parent_died_is_found_and_killed(wait_until):
         os.close(write_end)
 
 
+@pytest.mark.alone
 def test_shared_memory_is_a_leak_unless_another_has_it_mapped(before):
     """The other: a process that this session's mark was taken from, and that is no child of it."""
     path = f"/dev/shm/leak-{os.getpid()}"
