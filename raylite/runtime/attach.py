@@ -148,6 +148,7 @@ def reach(name: str) -> socket.socket:
 
 
 def close_all(fds: list[int]) -> None:
+    """Close descriptors that came and are not wanted."""
     for fd in fds:
         os.close(fd)
 

@@ -312,6 +312,7 @@ def ask(address: Any, timeout: Any) -> Question:
 
 
 def checked_limit(limit: Any) -> int:
+    """A limit of rows. Raises TypeError or InvalidQuery saying what is valid."""
     if isinstance(limit, bool) or not isinstance(limit, int):
         raise TypeError(f"limit is a whole number of rows, not {limit!r}")
     if not 0 <= limit <= LIMIT_MOST:
@@ -386,6 +387,7 @@ def placement_groups(question: Question, detail: bool) -> list[PlacementGroupSta
 
 
 def the_node(question: Question, detail: bool) -> NodeState:
+    """The row of the node, the only one there is."""
     from raylite.api import nodes
 
     node = nodes()[0]
@@ -405,6 +407,7 @@ def the_node(question: Question, detail: bool) -> NodeState:
 
 
 def the_job(question: Question, detail: bool) -> JobState:
+    """The row of the job, the only one there is."""
     driver = first_driver(question)
     rows = Rows(question, detail)
     job = rows.job(0)

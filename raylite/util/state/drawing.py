@@ -63,6 +63,7 @@ def to_dot(graph: TaskGraph) -> str:
 
 
 def node_line(node: GraphNode) -> str:
+    """A node of the graph as a line of Graphviz's language."""
     shape = {"object": "ellipse", "driver": "house", "forgotten": "box"}.get(node.kind, "box")
     fill = ROOT_FILL if node.state is None else FILLS.get(node.state, WAITING_FILL)
     return f'{quoted(node.id)} [label={quoted(label(node))}, shape={shape}, fillcolor="{fill}"];'

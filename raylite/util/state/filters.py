@@ -26,6 +26,7 @@ def checked_filters(filters: Any, rows: type[StateSchema]) -> list[Filter]:
 
 
 def checked_filter(each: Any, rows: type[StateSchema]) -> Filter:
+    """One filter of those. Raises InvalidQuery naming what is valid."""
     if not isinstance(each, (list, tuple)) or len(each) != 3:
         raise InvalidQuery(f'a filter has three parts, as in ("state", "=", "RUNNING"), not {each!r}')
     column, predicate, value = each

@@ -165,6 +165,7 @@ def task_graph(
 
 
 def checked_job(job: Any) -> int:
+    """A job's number, from a JobID or its hexadecimal form. Raises TypeError or ValueError."""
     from raylite.ids import JobID
 
     return job.int() if isinstance(job, JobID) else int.from_bytes(checked_id(job, 4, "a job"), "big")
@@ -197,6 +198,7 @@ def around_actor(graph: TaskGraph, actor: str) -> set[str]:
 
 
 def object_state(report: ObjectReport | None) -> str:
+    """The word for the state of an object, also of one that the node knows no more."""
     if report is None or report.state == OBJECT_RELEASED:
         return "FREED"
     if report.state == OBJECT_PENDING:

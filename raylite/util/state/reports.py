@@ -36,12 +36,16 @@ UNITS_PER_ONE = 10_000
 
 
 class Demand(NamedTuple):
+    """What a task or actor asks for: resources in whole units, and its placement group."""
+
     environment: int
     amounts: dict[str, float]
     group: bytes | None
 
 
 class TaskReport(NamedTuple):
+    """A task as the node reports it. Times are in ns of the monotonic clock, 0: not yet."""
+
     id: bytes
     parent: bytes
     actor: bytes | None
@@ -68,6 +72,8 @@ class TaskReport(NamedTuple):
 
 
 class ActorReport(NamedTuple):
+    """An actor as the node reports it."""
+
     id: bytes
     made_ns: int
     state: int
@@ -84,6 +90,8 @@ class ActorReport(NamedTuple):
 
 
 class ObjectReport(NamedTuple):
+    """An object as the node reports it. Sizes are in bytes."""
+
     id: bytes
     size: int
     state: int
@@ -99,6 +107,8 @@ class ObjectReport(NamedTuple):
 
 
 class ClientReport(NamedTuple):
+    """A driver or worker as the node reports it."""
+
     id: int
     is_driver: bool
     process: int
@@ -142,6 +152,7 @@ class Reader:
 
 
 def read_demand(reader: Reader) -> Demand:
+    """A demand, from its bytes."""
     environment, n_amounts, _, group, _, _ = reader.take(DEMAND)
     amounts = {}
     for _ in range(n_amounts):
@@ -161,6 +172,7 @@ def given(id: bytes) -> bytes | None:
 
 
 def read_task(reader: Reader) -> TaskReport:
+    """The next row of an answer about tasks."""
     values = reader.take(TASK)
     (id, parent, actor, before, submit_ns, ready_ns, start_ns, end_ns, client, client_flags, job, attempt, worker,
      process, n_returns, error_code, state, waits_in, demand_size, name_size, function_size, n_refs,
@@ -175,6 +187,7 @@ def read_task(reader: Reader) -> TaskReport:
 
 
 def read_actor(reader: Reader) -> ActorReport:
+    """The next row of an answer about actors."""
     values = reader.take(ACTOR)
     demand_size, class_size, name_size, death_size = values[-4:]
     demand, class_name, name = reader.demand(demand_size), reader.text(class_size), reader.text(name_size)
@@ -182,12 +195,14 @@ def read_actor(reader: Reader) -> ActorReport:
 
 
 def read_object(reader: Reader) -> ObjectReport:
+    """The next row of an answer about objects."""
     id, _, *numbers, n_holders, n_viewers = reader.take(OBJECT)
     clients = reader.numbers(n_holders + n_viewers)
     return ObjectReport._make((id, *numbers, clients[:n_holders], clients[n_holders:]))
 
 
 def read_client(reader: Reader) -> ClientReport:
+    """The next row of an answer about clients."""
     id, flags, process, is_past, attach_ns, detach_ns, why_size, _ = reader.take(CLIENT)
     return ClientReport(id, bool(flags & 1), process, bool(is_past), attach_ns, detach_ns, reader.text(why_size))
 

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 EV_WAIT, EV_FIND_ENVIRONMENT = 7, 31
 PUT_INDEX, ACTOR_INDEX = 0x80000000, 0xFFFFFFFE
-WAITING, READY, PLACED, RUNNING, BLOCKED, SPILLED, FINISHED, FAILED, CANCELLED = range(1, 10)  # TaskState of task_table.pxd
+WAITING, READY, PLACED, RUNNING, BLOCKED, SPILLED, FINISHED, FAILED, CANCELLED = range(
+    1, 10
+)  # TaskState of task_table.pxd
 IN_GET, IN_WAIT = "RUNNING_IN_RAY_GET", "RUNNING_IN_RAY_WAIT"
 TASK_STATES = {
     WAITING: "PENDING_ARGS_AVAIL",
@@ -198,6 +200,7 @@ def worker_id(number: int) -> str | None:
 
 
 def worker_type(client: ClientReport) -> str:
+    """Ray's word for the kind of a client."""
     return "DRIVER" if client.is_driver else "WORKER"
 
 
@@ -209,6 +212,7 @@ def exit_type(report: ClientReport) -> str:
 
 
 def is_creation(report: TaskReport) -> bool:
+    """Whether the task makes an actor."""
     return report.actor == report.id
 
 
@@ -218,12 +222,14 @@ def function_name(report: TaskReport) -> str:
 
 
 def task_type(report: TaskReport) -> str:
+    """Ray's word for the kind of a task."""
     if is_creation(report):
         return "ACTOR_CREATION_TASK"
     return "ACTOR_TASK" if report.actor else "NORMAL_TASK"
 
 
 def task_state(report: TaskReport) -> str:
+    """Ray's word for the state of a task."""
     if report.state == PLACED and report.actor:
         return QUEUED_CALL
     if report.waits_in:

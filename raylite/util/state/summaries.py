@@ -24,6 +24,7 @@ TOTALS = {
 
 
 def count(counts: dict[str, int], key: str) -> None:
+    """Count one more of this key."""
     counts[key] = counts.get(key, 0) + 1
 
 
