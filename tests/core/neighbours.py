@@ -13,7 +13,6 @@ import struct
 from typing import NamedTuple
 
 from raylite._core.member import Member
-
 from tests.core import protocol as p
 from tests.core.host import Command, Host, describe_envelope
 

@@ -107,7 +107,7 @@ class World:
     # ---- the network ----
 
     def carry(self, packet: bytes) -> None:
-        source, target, *_ = HEADER.unpack_from(packet)
+        _source, target, *_ = HEADER.unpack_from(packet)
         copies = 1 if self.random.random() >= self.loss else 0
         copies += self.random.random() < self.repeats
         for _ in range(copies):

@@ -132,7 +132,7 @@ def test_large_arguments_are_pulled_in_chunks_from_where_they_are(pair):
 
 
 def test_what_is_on_its_way_comes_from_another_copy_if_its_source_dies(pair):
-    a, b = pair
+    _a, b = pair
     b.submit("u", refs=["x"])
     assert b.stored("x", C, size=100) == ["store: unwatch x", "to 3: pull what is of x"]
     assert b.dies(C) == ["store: watch x"]
@@ -143,7 +143,7 @@ def test_what_is_on_its_way_comes_from_another_copy_if_its_source_dies(pair):
 
 
 def test_a_task_with_references_inside_leaves_when_these_are_known(pair):
-    a, b = pair
+    a, _b = pair
     a.put("root!1", "x")
     a.submit("t", needs=GPU, nested=["root!1"])
     assert a.placed("t", B) == ["store: commit t", "store: put f()", "store: put root!1"]
