@@ -250,7 +250,7 @@ os.kill(pid, 9)
 def test_callers_while_it_starts_and_shuts_down(start):
     """Each is let in, or told why not, and none hangs."""
     driver = start("""
-for _ in range(15):
+for _ in range(6):
     raylite.init(num_cpus=1)
     raylite.shutdown()
 say("descriptors", len(os.listdir("/proc/self/fd")))
@@ -283,7 +283,7 @@ say("descriptors", len(os.listdir("/proc/self/fd")))
     asking = threading.Thread(target=keep_asking)
     asking.start()
     try:
-        driver.expect("done")
+        driver.expect("done", timeout_s=40)
         driver.until(lambda: counts["asked"], "it has been asked")
     finally:
         ended.set()
