@@ -106,7 +106,7 @@ cdef Message* depart(NodeState* n, uint32_t target, uint8_t kind, Blob* payload,
 
 
 cdef Departure* depart_to_store(NodeState* n, uint16_t kind, ObjectId object, Blob* body,
-                               const TaskRow* guest) noexcept nogil:
+                                const TaskRow* guest) noexcept nogil:
     """Have the control store do something as soon as it may."""
     cdef Departure* d = add_departure(n, guest)
     d.operation.kind = kind

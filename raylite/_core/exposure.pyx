@@ -186,7 +186,7 @@ cdef void expose_all(NodeState* n, ObjectId id, bint itself) noexcept nogil:
 
 
 cdef void task_committed(NodeState* n, TaskId id) noexcept nogil:
-    """The store has acknowledged the task's row. Whoever runs it for this node is told when its ancestors are as well."""
+    """The store has acknowledged the task's row. Who runs it for this node is told when its ancestors are as well."""
     cdef TaskRow* row = tasks_find(&n.tasks, id)
     cdef TaskRow* parent
     if row == NULL:

@@ -1,8 +1,8 @@
 """Tasks that get another home: the one that they had has died, or what they made is lost.
 
-The control store decides who that is; each change of home is an epoch of the task's, and what is said under an older one
-does not count. A task runs once more only after the store has heard of the attempt: so nobody else can be at it, and who
-comes later knows how many there were.
+The control store decides who that is; each change of home is an epoch of the task's, and what is said under an older
+one does not count. A task runs once more only after the store has heard of the attempt: so nobody else can be at it,
+and who comes later knows how many there were.
 """
 from libc.stdint cimport uint32_t
 from libcpp.vector cimport vector

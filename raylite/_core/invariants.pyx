@@ -371,7 +371,8 @@ cdef const char* check_actor(NodeState* n, ActorRow* actor) noexcept nogil:
         return b"an actor waits for a creation that is over"
     if (actor.state == ACTOR_DEAD) != (actor.death != NULL) or (actor.state == ACTOR_DEAD and actor.n_unfinished):
         return b"an actor is dead and has calls left, or cannot say of what it died"
-    if not actor.name.empty() and not n.cluster.joined and (n.actors.names.count(actor.name) != 0) < (actor.state != ACTOR_DEAD):
+    if not actor.name.empty() and not n.cluster.joined \
+            and (n.actors.names.count(actor.name) != 0) < (actor.state != ACTOR_DEAD):
         return b"an actor's name is not known"
     for caller in actor.callers:
         if caller.second.head == NULL or caller.second.head.state != TASK_WAITING \

@@ -137,7 +137,7 @@ cdef class Member(Enlisted):
         return 0
 
     cdef int on_peer_gone(self, uint64_t now_ns, uint32_t source, uint32_t incarnation) except -1:
-        """A party has started again. Of nodes the master says what follows; the others have forgotten what was asked."""
+        """A party has started again. Of nodes the master says what follows; others have forgotten what was asked."""
         if source == self.master:
             self.register()
         elif party_kind(source) == PARTY_SCHEDULER:
@@ -247,7 +247,8 @@ cdef class Member(Enlisted):
         self.node.check()
         return self.node.take_commands()
 
-    def hear_store(self, uint64_t now_ns, int kind, *, uint64_t token=0, bytes object=None, bytes body=b"", int flags=0):
+    def hear_store(self, uint64_t now_ns, int kind, *, uint64_t token=0, bytes object=None, bytes body=b"",
+                   int flags=0):
         """An entry of a shard's stream; returns the commands as dicts."""
         cdef Message m
         memset(&m, 0, sizeof(Message))

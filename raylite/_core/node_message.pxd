@@ -5,12 +5,12 @@ from raylite._core.packet cimport NODE_FIRST
 cdef enum NodeMessage:
     NODE_TASK = NODE_FIRST        # object.task, attempt: run this; payload: TaskHeader ...
     NODE_RETURN = NODE_FIRST + 1  # object.task, attempt: it has not begun and cannot be run here
-    NODE_RESULT = NODE_FIRST + 2  # object.task, attempt: it has ended; flags: FINISHED_*; payload: DoneHeader, StoreValue ...
+    NODE_RESULT = NODE_FIRST + 2  # object.task, attempt: it has ended; payload: DoneHeader, StoreValue ...
     NODE_COMMITTED = NODE_FIRST + 3   # object.task: its home has committed it
     NODE_CANCEL = NODE_FIRST + 4  # object.task, attempt; flags: CANCEL_*
     NODE_FUNCTION_GONE = NODE_FIRST + 5   # object: a function that came with a task and is needed no more
     NODE_PULL = NODE_FIRST + 6    # object; request: transfer; aux: offset; payload: u64 bytes; 0: tell what it is first
-    NODE_VALUE = NODE_FIRST + 7   # object; request: transfer; aux: size; flags: kind, ValueFlags << 8; payload: references
+    NODE_VALUE = NODE_FIRST + 7   # object; request: transfer; aux: size; flags: kind, flags << 8; payload: references
     NODE_CHUNK = NODE_FIRST + 8   # request: transfer; aux: offset; payload: bytes
     NODE_NOT_HERE = NODE_FIRST + 9    # object; request: transfer: it is not to be had here
     NODE_ITEM = NODE_FIRST + 10   # object, attempt: an item of a stream; payload: StoreValue ...

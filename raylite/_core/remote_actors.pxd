@@ -26,4 +26,5 @@ cdef void on_actor_end_entry(NodeState* n, TaskId id, uint16_t how) noexcept nog
 cdef bint claim_name(NodeState* n, const Message* m, const char* payload, const ActorRequest* request) noexcept nogil
 cdef void name_claimed(NodeState* n, uint64_t token, uint16_t status) noexcept nogil
 cdef void find_name(NodeState* n, const Message* m, const char* name, uint64_t size) noexcept nogil
-cdef void name_found(NodeState* n, const Expected* asked, uint16_t status, const char* body, uint64_t size) noexcept nogil
+cdef void name_found(NodeState* n, const Expected* asked, uint16_t status, const char* body,
+                     uint64_t size) noexcept nogil

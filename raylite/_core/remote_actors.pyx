@@ -295,7 +295,8 @@ cdef void find_name(NodeState* n, const Message* m, const char* name, uint64_t s
     n.cluster.expected[token].request = m.request
 
 
-cdef void name_found(NodeState* n, const Expected* asked, uint16_t status, const char* body, uint64_t size) noexcept nogil:
+cdef void name_found(NodeState* n, const Expected* asked, uint16_t status, const char* body,
+                     uint64_t size) noexcept nogil:
     """The client that asked has a handle from now on."""
     cdef ObjectRow* handles
     cdef TaskId id

@@ -1,8 +1,9 @@
 """Bottom-up scheduling, the way up: tasks of this node that run elsewhere (Ray paper, 4.2.2).
 
-A task goes up if this node can never run it, or if it would wait here for longer than SPILL_NS. A global scheduler says where
-to; the task is then sent there over the link between the two nodes, so that it runs once. This node stays its home: it keeps the
-row, hears the result, decides on another attempt. What the task needs is sent along if it is small; of the rest, where copies are.
+A task goes up if this node can never run it, or if it would wait here for longer than SPILL_NS. A global scheduler
+says where to; the task is then sent there over the link between the two nodes, so that it runs once. This node stays
+its home: it keeps the row, hears the result, decides on another attempt. What the task needs is sent along if it is
+small; of the rest, where copies are.
 """
 from cython.operator cimport dereference as deref, preincrement
 from libc.stdint cimport uint32_t, uint64_t
@@ -249,7 +250,8 @@ cdef void function_gone(NodeState* n, ObjectId id) noexcept nogil:
             depart(n, entry.first, NODE_FUNCTION_GONE, NULL, NULL).object = id
 
 
-cdef void append_environment(NodeState* n, Peer* peer, uint64_t environment, TaskHeader* head, string* out) noexcept nogil:
+cdef void append_environment(NodeState* n, Peer* peer, uint64_t environment, TaskHeader* head,
+                             string* out) noexcept nogil:
     cdef const string* text
     if environment == 0 or n.scheduler.resources.environments.count(environment) == 0 \
             or not peer.environments.insert(environment).second:
@@ -372,7 +374,6 @@ cdef bint on_result(NodeState* n, uint32_t source, const Message* m, const char*
     cdef const StoreValue* v
     cdef const char* body = NULL
     cdef bint failed = False
-    cdef uint32_t i
     if head == NULL or not values_valid(c, head.n_values):
         return False
     if row == NULL or row.state != TASK_SPILLED or row.runs_at != source or row.attempt != m.attempt:
@@ -383,7 +384,7 @@ cdef bint on_result(NodeState* n, uint32_t source, const Message* m, const char*
         if row.retries_left and not row.cancelled and worth_another_try(v, body):
             retry(n, row)
             return True
-    for i in range(head.n_values):
+    for _ in range(head.n_values):
         v = take_stored(&c, &body)
         take_result(n, object_id(row.id, v.index), source, v, body)
     row.n_yielded = max(row.n_yielded, head.n_yielded)

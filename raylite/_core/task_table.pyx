@@ -30,7 +30,8 @@ allowed[<int> TASK_RUNNING] = (1 << TASK_BLOCKED) | (1 << TASK_FINISHED) | (1 <<
     | (1 << TASK_READY) | (1 << TASK_WAITING)
 allowed[<int> TASK_BLOCKED] = (1 << TASK_RUNNING) | (1 << TASK_FINISHED) | (1 << TASK_FAILED) | (1 << TASK_CANCELLED) \
     | (1 << TASK_READY) | (1 << TASK_WAITING)
-allowed[<int> TASK_SPILLED] = (1 << TASK_WAITING) | (1 << TASK_READY) | (1 << TASK_FINISHED) | (1 << TASK_FAILED) | (1 << TASK_CANCELLED)
+allowed[<int> TASK_SPILLED] = (1 << TASK_WAITING) | (1 << TASK_READY) | (1 << TASK_FINISHED) | (1 << TASK_FAILED) \
+    | (1 << TASK_CANCELLED)
 allowed[<int> TASK_FINISHED] = 1 << TASK_WAITING
 allowed[<int> TASK_FAILED] = 0
 allowed[<int> TASK_CANCELLED] = 0
