@@ -55,11 +55,14 @@ EXTENSIONS = (
     "raylite.sim.timeline",
     "raylite.sim.network",
     "raylite.sim.trace",
+    "raylite.sim.thread_state",
     "raylite.sim.kernel",
     "raylite.sim.memory",
     "raylite.sim.client",
     "raylite.sim.host",
+    "raylite.sim.hooks",
     "raylite.sim.clock",
+    "raylite.sim.locks",
     "raylite.sim.waits",
 )
 
