@@ -13,6 +13,7 @@ from raylite.sim.client import SimulatedClient
 from raylite.sim.errors import DeadlockError
 from raylite.sim.host import SimulatedHost
 from raylite.sim.kernel import Kernel, Process
+from raylite.sim.places import places
 from raylite.sim.waits import waits
 from raylite.sim.worker import VirtualWorker
 
@@ -99,6 +100,7 @@ class SimulatedRuntime:
         is_main = threading.current_thread() is threading.main_thread()
         if is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             self.on_signal = signal.signal(signal.SIGINT, self.interrupt)
+        self.kernel.virtual_time = virtual_time
         if virtual_time:
             event_loops.install(self.kernel)
             locks.install(self.kernel)
@@ -146,7 +148,7 @@ class SimulatedRuntime:
 
     def deadlock(self):
         """The error that says who waits for what."""
-        lines = "\n  ".join(waits(self.node))
+        lines = "\n  ".join(waits(self.node, *places(self.host.processes.values())))
         return DeadlockError(f"nothing can happen any more, and the program still waits (seed {self.seed}):\n  {lines}")
 
     # ---- for tests ----
