@@ -55,12 +55,15 @@ EXTENSIONS = (
     "raylite.sim.timeline",
     "raylite.sim.network",
     "raylite.sim.trace",
+    "raylite.sim.fault_draws",
+    "raylite.sim.losses",
     "raylite.sim.kernel",
     "raylite.sim.memory",
     "raylite.sim.client",
     "raylite.sim.host",
     "raylite.sim.clock",
     "raylite.sim.waits",
+    "raylite.sim.progress",
 )
 
 FLAVOUR = os.environ.get("RAYLITE_BUILD", "release")
