@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 _HOME = {
-    "Cluster": "cluster",
+    "Cluster": "virtual_cluster",
     "DeadlockError": "errors",
     "Faults": "faults",
     "NoProgressError": "errors",
@@ -38,7 +38,7 @@ _HOME = {
 
 def cluster(seed=0, nodes=None, faults=None, **options):
     """A virtual cluster, for `with`: see Cluster."""
-    from raylite.sim.cluster import Cluster
+    from raylite.sim.virtual_cluster import Cluster
 
     return Cluster(seed, nodes, faults, **options)
 

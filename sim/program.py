@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from raylite.sim.cluster import Cluster
 from raylite.sim.faults import Faults
+from raylite.sim.virtual_cluster import Cluster
 
 
 class Result:

@@ -33,11 +33,11 @@ def story_text(session: Any, tasks: Collection[str] | None = None) -> str:
     entries = session.story()
     steps = [entry for entry in entries if tasks is None or entry["task"] in tasks]
     labels = labels_of(steps)
-    lines = [(session.kernel.seconds(entry["time_ns"]), 0, step_line(entry, labels)) for entry in steps]
-    lines += [(fault["time_s"], 1, fault_line(fault, entries)) for fault in session.occurred()]
+    lines = [(fault["time_s"], fault_line(fault, entries)) for fault in session.occurred()]
+    lines += [(session.kernel.seconds(entry["time_ns"]), step_line(entry, labels)) for entry in lasting(steps)]
     lines.sort(key=lambda line: line[0])
     left_out = len(lines) - LINES_MOST
-    shown = [f"{time_s:12.6f} s  {text}" for time_s, _, text in lines[-LINES_MOST:]]
+    shown = [f"{time_s:12.6f} s  {text}" for time_s, text in lines[-LINES_MOST:]]
     return "\n".join(([f"... {left_out} earlier lines"] if left_out > 0 else []) + shown)
 
 
@@ -55,6 +55,20 @@ def concerned(session: Any) -> set[str]:
         if entry["attempt"] or entry["to"] not in ("FINISHED", "NONE") or entry["from"] in ("FAILED", "CANCELLED")
     }
     return found or set(last)
+
+
+def lasting(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without the states that a task is through in the instant in which it comes to them."""
+    left: dict[tuple[str, int], int] = {}
+    for i, entry in enumerate(entries):
+        left[entry["task"], entry["time_ns"]] = i
+    return [
+        entry
+        for i, entry in enumerate(entries)
+        if left[entry["task"], entry["time_ns"]] == i
+        or entry["from"] in BACK
+        or entry["to"] not in ("WAITING", "READY")
+    ]
 
 
 def labels_of(entries: list[dict[str, Any]]) -> dict[str, str]:

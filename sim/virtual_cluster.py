@@ -16,9 +16,9 @@ class Cluster:
 
     Args: seed: of everything that is left to chance, 0 up to 2**64 - 1; nodes: how many, or a list of sim.Node; faults:
     a sim.Faults, "all" (drawn from the seed) or a text such as "worker_crash=0.01"; faults_for_s: virtual seconds after
-    which faults stop (see stop_faults), None: never; virtual_time: whether `time`, `random` and the waits of asyncio are
-    the simulation's; check: check every table of the node after every event; record: keep the events; options: as for
-    raylite.init.
+    which faults stop (see stop_faults), None: never; virtual_time: whether `time`, `random` and the waits of asyncio
+    are the simulation's; check: check every table of the node after every event; record: keep the events; options: as
+    for raylite.init.
     Raises TypeError or ValueError for a wrong argument; RuntimeError in `with` if raylite is running already.
     """
 
