@@ -360,10 +360,13 @@ cdef class Process:
         """Let virtual time pass."""
         self.n_costs += 1
         if self.is_driver:
-            return self.kernel.advance(duration_ns)
+            self.kernel.advance(duration_ns)
+            self.kernel.slept_ns = self.kernel.timeline.now_ns
+            return 0
         cdef uint64_t until_ns = self.kernel.timeline.now_ns + duration_ns
         while self.kernel.timeline.now_ns < until_ns:
             self.park(until_ns)
+        self.kernel.slept_ns = until_ns
         return self.crash_point()
 
     def spend(self):
