@@ -164,7 +164,7 @@ class Report:
         return self
 
     def __exit__(self, kind: object, *rest: object) -> None:
-        self.bar.stop()
+        self.stop()
         if kind is None:
             self.summary()
 
@@ -183,6 +183,10 @@ class Report:
             if self.row is not None:
                 self.bar.update(self.row, advance=1, speed=self.speed)
 
+    def stop(self) -> None:
+        if self.row is not None:
+            self.bar.stop()
+
     def write(self, text: str) -> None:
         self.console.print(text, markup=False)
 
@@ -198,7 +202,7 @@ class Report:
         try:
             trace_hash = check_repeats(trials.arguments(trial))
         except Different as different:
-            self.bar.stop()
+            self.stop()
             self.write(f"seed {seed} is not the same run in two processes: {different}")
             self.replay(trials, trial, "--check-determinism")
             sys.exit(NOT_REPEATED)
