@@ -56,6 +56,8 @@ EXTENSIONS = (
     "raylite.sim.network",
     "raylite.sim.trace",
     "raylite.sim.thread_state",
+    "raylite.sim.fault_draws",
+    "raylite.sim.losses",
     "raylite.sim.kernel",
     "raylite.sim.memory",
     "raylite.sim.client",
@@ -64,6 +66,7 @@ EXTENSIONS = (
     "raylite.sim.clock",
     "raylite.sim.locks",
     "raylite.sim.waits",
+    "raylite.sim.progress",
 )
 
 FLAVOUR = os.environ.get("RAYLITE_BUILD", "release")

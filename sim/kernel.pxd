@@ -4,6 +4,7 @@ from raylite._core.rng cimport Rng
 from raylite.runtime.client cimport Client
 from raylite.runtime.inbox cimport Call, Inbox
 from raylite.runtime.pump cimport done_function
+from raylite.sim.fault_draws cimport FaultDraws
 from raylite.sim.network cimport Link
 from raylite.sim.timeline cimport Timeline
 
@@ -36,10 +37,13 @@ cdef class Kernel:
     cdef public object outside    # called before; returns whether it has brought anything about
     cdef public object explain    # called when nothing can happen any more; returns the error to raise
     cdef Rng durations
-    cdef Rng crashes
-    cdef uint64_t crash_below     # a yield point kills its process if the draw is below this
+    cdef readonly FaultDraws faults
+    cdef uint64_t alarm_ns        # once an event happens at this time or later, `alarm` is called
+    cdef object alarm
+    cdef uint64_t slept_ns        # when the last sleep was over
     cdef int run(self, done_function done, void* what, uint64_t until_ns) except -1
     cdef int after_event(self) except -1
+    cdef int ring(self) except -1
     cdef int collect_garbage(self) except -1
     cdef int run_or_explain(self, done_function done, void* what, uint64_t until_ns) except -1
     cdef int resume(self, Thread t) except -1
@@ -70,6 +74,7 @@ cdef class Process:
     cdef readonly bint ended
     cdef int attend(self) except -1
     cdef bint has_messages(self)
+    cdef bint asleep(self)
     cdef int interrupt(self) except -1
     cdef int crash_point(self, int rarely=*) except -1
     cdef int thread_ended(self, Thread t) except -1

@@ -6,10 +6,13 @@ class Kernel:
     elapsed_s: Any
     explain: Any
     failure: Any
+    faults: Any
     in_task: Any
     interrupted: Any
     now_ns: Any
+    def seconds(self, *args: Any, **kwargs: Any) -> Any: ...
     seed: Any
+    def set_alarm(self, *args: Any, **kwargs: Any) -> Any: ...
     def settle(self, *args: Any, **kwargs: Any) -> Any: ...
     def sleep(self, *args: Any, **kwargs: Any) -> Any: ...
     thread: Any

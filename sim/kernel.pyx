@@ -14,6 +14,7 @@ from raylite._core.ids cimport derive_task, TaskId
 from raylite._core.message cimport EV_DETACH, Message
 from raylite._core.rng cimport rng_below, rng_next
 from raylite.runtime.inbox cimport inbox_close
+from raylite.sim.fault_draws cimport FAULT_WORKER_CRASH
 from raylite.sim.network cimport link_report
 from raylite.sim.thread_state cimport leave_thread_state, return_to_thread_state
 from raylite.sim.timeline cimport Event, NEVER, START_NS, timeline_clear, timeline_plan, timeline_take
@@ -72,9 +73,9 @@ cdef int unwind(void* target, void* event) except -1:
 
 
 cdef class Kernel:
-    """Args: seed: of everything; worker_crash: how likely a yield point kills its process, 0 to 1."""
+    """Args: seed: of everything; faults: what goes wrong."""
 
-    def __init__(self, uint64_t seed, double worker_crash=0.0):
+    def __init__(self, uint64_t seed, FaultDraws faults not None):
         self.seed = seed
         self.timeline.now_ns = START_NS
         self.thread = get_ident()
@@ -83,8 +84,8 @@ cdef class Kernel:
         self.parked = {}
         self.ending = []
         self.durations.state = stream_seed(seed, STREAM_DURATIONS)
-        self.crashes.state = stream_seed(seed, STREAM_CRASHES)
-        self.crash_below = <uint64_t> (worker_crash * 9007199254740992.0)
+        self.faults = faults
+        self.alarm_ns = NEVER
 
     def __dealloc__(self):
         timeline_clear(&self.timeline)
@@ -97,7 +98,11 @@ cdef class Kernel:
     @property
     def elapsed_s(self):
         """Virtual seconds since the start."""
-        return (self.timeline.now_ns - START_NS) / 1e9
+        return self.seconds(self.timeline.now_ns)
+
+    def seconds(self, uint64_t time_ns):
+        """Virtual seconds from the start to a time."""
+        return (time_ns - START_NS) / 1e9
 
     @property
     def in_task(self):
@@ -149,12 +154,25 @@ cdef class Kernel:
             PyErr_CheckSignals()
         if self.n_handled % YOUNG_PERIOD == 0:
             self.collect_garbage()
+        if self.timeline.now_ns >= self.alarm_ns:
+            self.ring()
         if self.interrupted:
             self.interrupted = False
             raise KeyboardInterrupt
         if self.failure is not None:
             error, self.failure = self.failure, None
             raise error
+        return 0
+
+    def set_alarm(self, double after_s, call):
+        """Have call() called at the first event after so many virtual seconds, in place of what was to be called.
+        For an alarm alone no time passes."""
+        self.alarm_ns = self.timeline.now_ns + <uint64_t> (after_s * 1e9)
+        self.alarm = call
+
+    cdef int ring(self) except -1:
+        call, self.alarm, self.alarm_ns = self.alarm, None, NEVER
+        call()
         return 0
 
     cdef int collect_garbage(self) except -1:
@@ -287,6 +305,7 @@ cdef class Kernel:
         self.ending.clear()
         self.parked.clear()
         timeline_clear(&self.timeline)
+        self.alarm = None
 
     def check_thread(self):
         """Raise RuntimeError unless this is the thread that the simulation runs in."""
@@ -363,6 +382,13 @@ cdef class Process:
     cdef bint has_messages(self):
         return self.inbox.closed or not self.inbox.runs.empty() or not self.inbox.notices.empty()
 
+    cdef bint asleep(self):
+        """Whether a thread of it lets time pass by its own wish."""
+        for t in (self.main, *self.threads):
+            if (<Thread> t).token and (<Thread> t).awaited == NULL:
+                return True
+        return False
+
     cdef int interrupt(self) except -1:
         """Raise KeyboardInterrupt where the task waits."""
         self.main.to_interrupt = True
@@ -370,12 +396,15 @@ cdef class Process:
 
     cdef int crash_point(self, int rarely=0) except -1:
         """A place where a worker may die; rarely: as many times halved is the likelihood."""
+        cdef int64_t number
         if self.ended:
             raise ProcessEnded
-        if self.kernel.crash_below and not self.is_driver \
-                and rng_next(&self.kernel.crashes) >> 11 < self.kernel.crash_below >> rarely:
-            self.end("signal 9")
-            raise ProcessEnded
+        if not self.is_driver:
+            number = self.kernel.faults.strikes(FAULT_WORKER_CRASH, rarely)
+            if number >= 0:
+                self.kernel.faults.note(FAULT_WORKER_CRASH, number, self.kernel.timeline.now_ns, self.number)
+                self.end("signal 9")
+                raise ProcessEnded
         return 0
 
     def end(self, str why not None):
@@ -476,10 +505,13 @@ cdef class Thread:
         """Let virtual time pass."""
         self.n_costs += 1
         if self.is_hub:
-            return self.kernel.advance(duration_ns)
+            self.kernel.advance(duration_ns)
+            self.kernel.slept_ns = self.kernel.timeline.now_ns
+            return 0
         cdef uint64_t until_ns = self.kernel.timeline.now_ns + duration_ns
         while self.kernel.timeline.now_ns < until_ns:
             self.park(until_ns)
+        self.kernel.slept_ns = until_ns
         return self.process.crash_point()
 
     cdef int await_call(self, Call* call, uint64_t until_ns) except -1:
@@ -507,6 +539,7 @@ cdef class Thread:
             return self.kernel.run_or_explain(has_arrived, &self.wakes, until_ns)
         while p.inbox.arrived.empty() and not (what == AWAITS_MESSAGES and p.has_messages()) and not self.wakes.called:
             if self.kernel.timeline.now_ns >= until_ns:
+                self.kernel.slept_ns = self.kernel.timeline.now_ns
                 return 0
             self.awaits = what
             try:

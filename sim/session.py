@@ -10,19 +10,26 @@ from raylite._core.node import Node
 from raylite.environments import IN_PLACE, Environment, describe
 from raylite.sim import clock, event_loops, locks
 from raylite.sim.client import SimulatedClient
-from raylite.sim.errors import DeadlockError
+from raylite.sim.errors import DeadlockError, NoProgressError
+from raylite.sim.fault_draws import FaultDraws
+from raylite.sim.faults import KINDS
 from raylite.sim.host import SimulatedHost
 from raylite.sim.kernel import Kernel, Process
+from raylite.sim.losses import why_kept
 from raylite.sim.places import places
+from raylite.sim.progress import gets_on
 from raylite.sim.waits import waits
 from raylite.sim.worker import VirtualWorker
 
 JOB = 1
-DEFAULT_SEED = 0
+PROGRESS_S = 60.0
 KEPT_IDLE_MOST = 64
 ARENA_SEGMENT_BYTES = 1 << 26
 
 _current = None
+at_start: list = []  # each is called with a simulation that has begun
+at_end: list = []  # and these with one that is about to end
+recording = False  # whether simulations keep their events, if they are not told
 
 
 def current():
@@ -35,16 +42,17 @@ def current():
 class SimulatedRuntime:
     """A node with virtual workers, in virtual time.
 
-    Args: config: a Config; worker_crash: how likely a worker dies at each call that its task makes, at its start and
-    its end, 0 to 1; virtual_time: whether `time`, `random` and asyncio's waiting are the simulation's; check: check
-    every table of the node after every event (default: in a debug build); record: keep the stream of events.
+    Args: config: a Config; virtual_time: whether `time`, `random` and asyncio's waiting are the simulation's; check:
+    check every table of the node after every event (default: in a debug build); record: keep the stream of events
+    (default: `recording`).
     """
 
-    def __init__(self, config, *, worker_crash=0.0, virtual_time=True, check=None, record=False):
+    def __init__(self, config, *, virtual_time=True, check=None, record=None):
         self.config = config
-        self.seed = DEFAULT_SEED if config.seed is None else config.seed
-        self.kernel = Kernel(self.seed, worker_crash)
+        self.seed = config.sim_seed
+        self.kernel = Kernel(self.seed, FaultDraws(self.seed, config.faults))
         self.kernel.explain = self.deadlock
+        self.stopped = False
         n_workers = min(config.num_cpus, KEPT_IDLE_MOST)
         self.node = Node(
             config.node_resources(),
@@ -54,7 +62,7 @@ class SimulatedRuntime:
             segment_bytes=ARENA_SEGMENT_BYTES,
             debug=check,
         )
-        self.host = SimulatedHost(self.kernel, self.node, self.make_worker, record)
+        self.host = SimulatedHost(self.kernel, self.node, self.make_worker, recording if record is None else record)
         self.functions = {}
         self.job_environment = describe(config.runtime_env, {}, IN_PLACE)
         driver = self.make_process(self.host.next_number(), is_driver=True)
@@ -64,6 +72,8 @@ class SimulatedRuntime:
         self.host.attach(driver)
         self.start(virtual_time)
         self.host.start_workers(n_workers)
+        for call in at_start:
+            call(self)
 
     def make_process(self, number, *, is_driver=False, gpus=()):
         name = b"driver" if is_driver else number.to_bytes(8, "little")
@@ -114,9 +124,14 @@ class SimulatedRuntime:
             signal.default_int_handler(signum, frame)
 
     def stop(self):
-        """End every process and free everything."""
+        """End every process and free everything. Fine if it is stopped."""
         global _current
+        if self.stopped:
+            return
+        self.stopped = True
         try:
+            for call in at_end:
+                call(self)
             self.host.end_all()
             self.kernel.close()
             self.host.close()
@@ -146,10 +161,56 @@ class SimulatedRuntime:
         """The node's remembered transitions: dicts, oldest first."""
         return self.node.story()
 
+    def waits(self):
+        """Who waits for what, a line each."""
+        return "\n  ".join(waits(self.node, *places(self.host.processes.values())))
+
     def deadlock(self):
         """The error that says who waits for what."""
-        lines = "\n  ".join(waits(self.node, *places(self.host.processes.values())))
-        return DeadlockError(f"nothing can happen any more, and the program still waits (seed {self.seed}):\n  {lines}")
+        return DeadlockError(
+            f"nothing can happen any more, and the program still waits (seed {self.seed}):\n  {self.waits()}"
+        )
+
+    def check_invariants(self):
+        """Check all tables of the node. Raises if they contradict each other."""
+        self.node.check_invariants()
+
+    # ---- faults ----
+
+    def occurred(self):
+        """The faults so far: dicts with kind, number (among those of its kind), time_s, and whom it befell."""
+        names = tuple(KINDS)
+        return [
+            {"kind": names[kind], "number": number, "time_s": self.kernel.seconds(now_ns), "whom": whom}
+            for kind, number, now_ns, whom in self.kernel.faults.occurred
+        ]
+
+    def stop_faults(self, after_s=0.0):
+        """No more faults after so many virtual seconds: from then on the program has to get on."""
+        if after_s:
+            self.kernel.set_alarm(after_s, self.stop_faults)
+        else:
+            self.kernel.faults.stop()
+            self.kernel.set_alarm(PROGRESS_S, self.watch)
+
+    def watch(self):
+        """Once in a virtual minute after the faults: see that the program gets on."""
+        self.kernel.set_alarm(PROGRESS_S, self.watch)
+        lines = waits(self.node)
+        if lines and lines[0].startswith("the driver waits") and not gets_on(self.host, PROGRESS_S):
+            self.kernel.failure = self.no_progress()
+
+    def no_progress(self):
+        return NoProgressError(
+            f"no task has ended for a virtual minute, though faults have stopped, and the program still waits "
+            f"(seed {self.seed}, {self.now_s():.3f} s):\n  {self.waits()}"
+        )
+
+    def lose(self, ref):
+        """Lose the bytes of a value in the object store. Raises ValueError if they cannot be, saying why."""
+        if why := why_kept(self.node, ref.binary()):
+            raise ValueError(f"the bytes of {ref} cannot be lost: {why}")
+        self.host.lose(ref.binary())
 
     # ---- for tests ----
 
