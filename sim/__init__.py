@@ -22,6 +22,8 @@ __all__ = [
     "cost",
     "current",
     "run",
+    "write_graph",
+    "write_timeline",
 ]
 
 _HOME = {
@@ -33,6 +35,8 @@ _HOME = {
     "Result": "program",
     "current": "session",
     "run": "program",
+    "write_graph": "graph",
+    "write_timeline": "trace_file",
 }
 
 

@@ -15,7 +15,10 @@ class TimedCalls:
         attempt = super().attempt
         if run.n_returns != STREAMING:  # each item takes its time: see SimulatedClient.yielded
             attempt = timed(attempt, self.worker.owner)
-        return attempt(run, function, name, packed)
+        recorder = self.worker.owner.kernel.recorder
+        if recorder is None:
+            return attempt(run, function, name, packed)
+        return recorder.around(self.worker.owner, run, "call", name, attempt, run, function, name, packed)
 
 
 class VirtualSerialActor(TimedCalls, SerialActor):
@@ -70,7 +73,10 @@ class VirtualAsyncActor(AsyncActor):
         attempt = super().attempt
         if run.n_returns != STREAMING:
             attempt = timed_coroutine(attempt, self.worker.owner)
-        return await attempt(run, function, name, packed)
+        recorder = self.worker.owner.kernel.recorder
+        if recorder is None:
+            return await attempt(run, function, name, packed)
+        return await recorder.around_coroutine(self.worker.owner, run, name, attempt, run, function, name, packed)
 
     def listen(self):
         self.worker.owner.on_message = self.notice

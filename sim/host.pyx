@@ -19,7 +19,7 @@ from raylite.sim.kernel cimport STREAM_DELAYS, stream_seed, STREAM_STARTS
 from raylite.sim.losses cimport find_evictable
 from raylite.sim.network cimport delay_ns, Link, link_report, link_to_client
 from raylite.sim.timeline cimport timeline_plan
-from raylite.sim.trace cimport trace_add, trace_rows
+from raylite.sim.trace cimport trace_add, trace_deliver, trace_deliveries, trace_rows
 
 import sys
 
@@ -138,6 +138,7 @@ cdef class SimulatedHost:
 
     cdef int node_event(self, Event* e) except -1:
         """A message has come to the node."""
+        trace_deliver(&self.trace, &e.message, self.kernel.timeline.now_ns, False)
         e.message.time_ns = self.kernel.timeline.now_ns
         trace_add(&self.trace, &e.message)
         node_handle(self.node.state, &e.message, blob_data(e.payload) if e.payload != NULL else NULL)
@@ -193,6 +194,7 @@ cdef class SimulatedHost:
     cdef int client_event(self, Event* e) except -1:
         """A message has come to a process."""
         cdef Process p = self.process(e.message.client)
+        trace_deliver(&self.trace, &e.message, self.kernel.timeline.now_ns, True)
         if p is None or p.ended:
             blob_drop(e.payload)
             return 0
@@ -355,3 +357,7 @@ cdef class SimulatedHost:
     def events(self):
         """The events, if they were recorded: dicts."""
         return trace_rows(&self.trace)
+
+    def deliveries(self):
+        """The messages between the node and its clients, if they were recorded, as they arrived: dicts."""
+        return trace_deliveries(&self.trace)

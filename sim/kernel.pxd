@@ -34,6 +34,7 @@ cdef class Kernel:
     cdef public object failure    # what raylite's own code raised in a fiber, for the driver to raise
     cdef public bint virtual_time # time, chance, locks and event loops are the simulation's
     cdef public bint interrupted  # Ctrl-C came while a task's code ran
+    cdef public object recorder   # recording.Recorder, or None
     cdef public object outside    # called before; returns whether it has brought anything about
     cdef public object explain    # called when nothing can happen any more; returns the error to raise
     cdef Rng durations

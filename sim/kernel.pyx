@@ -96,6 +96,11 @@ cdef class Kernel:
         return self.timeline.now_ns
 
     @property
+    def start_ns(self):
+        """Virtual time at the start."""
+        return <uint64_t> START_NS
+
+    @property
     def elapsed_s(self):
         """Virtual seconds since the start."""
         return self.seconds(self.timeline.now_ns)
@@ -418,6 +423,8 @@ cdef class Process:
         if self.ended:
             return
         self.ended = True
+        if self.kernel.recorder is not None:
+            self.kernel.recorder.process_ended(self, why)
         inbox_close(self.inbox)
         memset(&m, 0, sizeof(Message))
         m.kind = EV_DETACH

@@ -10,10 +10,11 @@ class Result:
     """What a run gave.
 
     Attributes: value: what the program returned; trace_hash: of all events that the node handled, equal for equal
-    seeds; n_events: how many those were; virtual_s: virtual seconds that it took; events: if recorded, the events.
+    seeds; n_events: how many those were; virtual_s: virtual seconds that it took; events: if recorded, the events;
+    recording: if recorded, what sim.graph() and sim.timeline() draw.
     """
 
-    __slots__ = ("events", "n_events", "trace_hash", "value", "virtual_s")
+    __slots__ = ("events", "n_events", "recording", "trace_hash", "value", "virtual_s")
 
     def __init__(self, value, session):
         self.value = value
@@ -21,6 +22,7 @@ class Result:
         self.n_events = session.n_events()
         self.virtual_s = session.now_s()
         self.events = session.events()
+        self.recording = session.recording()
 
     def __repr__(self):
         return (

@@ -62,7 +62,12 @@ class SimulatedRuntime:
             segment_bytes=ARENA_SEGMENT_BYTES,
             debug=check,
         )
-        self.host = SimulatedHost(self.kernel, self.node, self.make_worker, recording if record is None else record)
+        record = recording if record is None else record
+        self.host = SimulatedHost(self.kernel, self.node, self.make_worker, record)
+        if record:
+            from raylite.sim.recording import Recorder
+
+            self.kernel.recorder = Recorder(self.kernel)
         self.functions = {}
         self.job_environment = describe(config.runtime_env, {}, IN_PLACE)
         driver = self.make_process(self.host.next_number(), is_driver=True)
@@ -135,7 +140,7 @@ class SimulatedRuntime:
             self.host.end_all()
             self.kernel.close()
             self.host.close()
-            self.node = self.kernel.explain = None
+            self.node = self.kernel.explain = self.kernel.recorder = None
         finally:
             clock.remove()
             locks.remove()
@@ -229,6 +234,14 @@ class SimulatedRuntime:
     def events(self):
         """The events themselves, if they were recorded: dicts."""
         return self.host.events()
+
+    def recording(self):
+        """What it did so far, as a recording.Recording; None if that is not recorded."""
+        if self.kernel.recorder is None:
+            return None
+        from raylite.sim.recording import Recording
+
+        return Recording(self)
 
     def settle(self):
         """Let everything happen that still can, and garbage go. For the driver."""

@@ -1,5 +1,7 @@
 """A virtual worker: the runtime's own loop, in a virtual process."""
 
+from functools import partial
+
 from raylite.functions import Loaded
 from raylite.runtime.worker import STREAMING, Worker
 from raylite.sim.actors import VIRTUAL
@@ -18,7 +20,17 @@ class VirtualWorker(Worker):
         loaded = super().function_of(run)
         if loaded is None or run.is_call or run.n_returns == STREAMING:
             return loaded  # each item takes its time (see SimulatedClient.yielded), and each call (see actors)
-        return Loaded(timed(loaded.call, self.owner), loaded.name, loaded.retry_on)
+        call = timed(loaded.call, self.owner)
+        if run.creates and self.owner.kernel.recorder is not None:
+            name = run.name or loaded.name
+            call = partial(self.owner.kernel.recorder.around, self.owner, run, "creation", name, call)
+        return Loaded(call, loaded.name, loaded.retry_on)
+
+    def attempt(self, run, function, name, packed):
+        recorder = self.owner.kernel.recorder
+        if recorder is None:
+            return super().attempt(run, function, name, packed)
+        return recorder.around(self.owner, run, "task", name, super().attempt, run, function, name, packed)
 
     def actor_class(self, settings):
         return VIRTUAL[super().actor_class(settings)]
