@@ -13,6 +13,7 @@ _LIBRARY = "it is a library built on Ray, and needs Ray itself"
 _INNER = "it is an inner part of Ray"
 _CLIENT = "there is no Ray Client: a program runs its own runtime, raylite.init() starts it"
 _LANGUAGES = "raylite runs Python only"
+_LOGS = "there are no log files: what workers write is shown by the driver"
 _DEBUGGER = "workers have no terminal; under raylite.init(mode='sim') tasks run in the driver's process"
 
 MODULES = {
@@ -46,7 +47,6 @@ MODULES = {
     "raylite.util.ray_debugpy": _DEBUGGER,
     "raylite.util.rpdb": _DEBUGGER,
     "raylite.util.spark": _LIBRARY,
-    "raylite.util.state": "the state API is not there yet",
     "raylite.util.tracing": "there is no OpenTelemetry; raylite.timeline() says what ran when",
 }
 
@@ -67,6 +67,11 @@ CALLS = {
     "raylite.java_function": _LANGUAGES,
     "raylite.util.connect": _CLIENT,
     "raylite.util.disconnect": _CLIENT,
+    "raylite.util.state.StateApiClient": "it talks to Ray's dashboard; the functions beside it ask the node",
+    "raylite.util.state.get_log": _LOGS,
+    "raylite.util.state.list_cluster_events": "they are those of Ray's cluster; raylite.timeline() says what ran when",
+    "raylite.util.state.list_logs": _LOGS,
+    "raylite.util.state.list_runtime_envs": "get_task() tells that of a task, get_actor() that of an actor",
 }
 
 

@@ -56,3 +56,30 @@ def connect(*args: Any, **options: Any) -> NoReturn:
 def disconnect() -> NoReturn:
     """Raises NotImplementedError."""
     raise refuse("raylite.util.disconnect")
+
+
+class StateApiClient:
+    """Cannot be made: raises NotImplementedError."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        raise refuse("raylite.util.state.StateApiClient")
+
+
+def get_log(*args: Any, **options: Any) -> NoReturn:
+    """Raises NotImplementedError."""
+    raise refuse("raylite.util.state.get_log")
+
+
+def list_logs(*args: Any, **options: Any) -> NoReturn:
+    """Raises NotImplementedError."""
+    raise refuse("raylite.util.state.list_logs")
+
+
+def list_runtime_envs(*args: Any, **options: Any) -> NoReturn:
+    """Raises NotImplementedError."""
+    raise refuse("raylite.util.state.list_runtime_envs")
+
+
+def list_cluster_events(*args: Any, **options: Any) -> NoReturn:
+    """Raises NotImplementedError."""
+    raise refuse("raylite.util.state.list_cluster_events")

@@ -31,6 +31,10 @@ cdef struct CallGroup:            # a concurrency group
 cdef struct ActorRow:
     TaskId id                     # of the task that creates it
     ObjectId function             # its class
+    uint64_t made_ns
+    uint32_t job
+    uint32_t shape                # of the task that creates it
+    uint64_t shape_serial
     Blob* handle                  # the value of its object
     string class_name
     uint8_t state

@@ -21,6 +21,7 @@ from raylite._core.actor_table cimport ACTOR_ALIVE, ACTOR_DEAD, ACTOR_RESTARTING
 from raylite._core.envelope cimport Blob, blob_copy, blob_data, blob_drop, blob_keep, envelope_pickle, envelope_valid, \
     EnvelopeHeader, KIND_SYSTEM_ERROR, KIND_VALUE, system_error
 from raylite._core.execution cimport fail_task, resolve, retry
+from raylite._core.history cimport history_add_actor
 from raylite._core.ids cimport ACTOR_INDEX, object_id, ObjectId, TaskId
 from raylite._core.local_scheduler cimport ready_remove, Worker, worker_find, worker_run
 from raylite._core.message cimport ACTOR_DETACHED, ACTOR_PLACED_ON_CPU, ActorHeader, CMD_STOP, Cursor, \
@@ -74,6 +75,10 @@ cdef void add_actor(NodeState* n, TaskRow* row, const ActorRequest* request, uin
     cdef uint32_t i
     row.actor = row.id
     actor.function = row.function
+    actor.made_ns = n.now_ns
+    actor.job = row.job
+    actor.shape = row.shape
+    actor.shape_serial = n.scheduler.resources.shapes[row.shape].serial
     class_name(n, row.function, &actor.class_name)
     actor.handle = blob_copy(request.handle, request.header.handle_size)
     actor.flags = <unsigned char> request.header.flags
@@ -277,6 +282,7 @@ cdef void end_if_done(NodeState* n, ActorRow* actor) noexcept nogil:
         if creation != NULL and (creation.state == TASK_RUNNING or creation.state == TASK_BLOCKED):
             return                # it will have begun for a purpose
         actor_dies(n, actor, died(n, actor, b"all handles of it are gone"), 0)
+    history_add_actor(&n.history, actor)
     actors_erase(&n.actors, actor)
 
 
@@ -311,16 +317,19 @@ cdef void settle_in(NodeState* n, ActorRow* actor, TaskRow* row, Worker* w) noex
 cdef void creation_ended(NodeState* n, TaskRow* row, Worker* w, const char* error) noexcept nogil:
     """`__init__` has returned, or raised: then `error` is an envelope of the words that say what."""
     cdef ActorRow* actor = actors_find(&n.actors, row.id)
+    cdef Blob* death
     n.dispatch_wanted = True
     if row.cancelled or actor == NULL:        # it was killed meanwhile: its worker is on its way out
         return
     settle_in(n, actor, row, w)
     if error != NULL:
+        death = actor_error(n, actor, ERROR_ACTOR_INIT, envelope_pickle(error),
+                            (<const EnvelopeHeader*> error).pickle_size)
         set_state(n, row, TASK_FAILED, 0)
+        row.error = blob_keep(death)
         retire_task(n, row)
         actor.worker = w.client
-        actor_dies(n, actor, actor_error(n, actor, ERROR_ACTOR_INIT, envelope_pickle(error),
-                                         (<const EnvelopeHeader*> error).pickle_size), 0)
+        actor_dies(n, actor, death, 0)
         return
     set_state(n, row, TASK_FINISHED, 0)
     if actor.restarts_left == 0:
@@ -343,6 +352,7 @@ cdef void creation_failed(NodeState* n, TaskRow* row, Blob* error) noexcept nogi
         why.assign(b"it could not be created: no process could be started: ")
         why.append(envelope_pickle(blob_data(error)) + 4, head.pickle_size - 4)
     set_state(n, row, TASK_FAILED, 0)
+    row.error = blob_keep(error)
     retire_task(n, row)
     if actor != NULL:
         actor_dies(n, actor, actor_error(n, actor, ERROR_ACTOR_DIED, why.data(), why.size()), 0)

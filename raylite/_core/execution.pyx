@@ -358,6 +358,9 @@ cdef void end_task(NodeState* n, TaskRow* row, unsigned char state, uint64_t dur
     if is_call(row):
         call_ends(n, row)
     set_state(n, row, state, duration_ns)
+    if state == TASK_FAILED and row.error == NULL:
+        result = objects_find(&n.objects, object_id(row.id, 0))
+        row.error = blob_keep(result.blob) if result != NULL and is_error(result) else NULL
     for i in range(n_result_rows(row)):
         result = objects_find(&n.objects, object_id(row.id, i))
         if result == NULL:
@@ -387,6 +390,7 @@ cdef void fail_task(NodeState* n, TaskRow* row, Blob* error, unsigned char state
     if is_creation(row):
         creation_failed(n, row, error)
         return
+    row.error = blob_keep(error)
     end_task(n, row, state, 0)
     for i in range(count):
         result = objects_find(&n.objects, object_id(task, i))

@@ -102,6 +102,10 @@ cdef enum:
     QUERY_ACTOR = 4               # payload: a full name; the answer: the TaskId of the actor, now held; or none
     QUERY_ACTOR_NAME = 6          # payload: TaskId of an actor; the answer: its full name
     QUERY_NAMES = 5               # the full names of actors, each ended by a line feed
+    QUERY_TASK_ROWS = 10          # payload: ReportQuery (reports.pxd); so for those below
+    QUERY_ACTOR_ROWS = 11
+    QUERY_OBJECT_ROWS = 12
+    QUERY_CLIENT_ROWS = 13        # workers and drivers
 
 cdef struct Message:
     uint8_t version

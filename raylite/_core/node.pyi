@@ -14,6 +14,8 @@ class Node:
         segment_bytes: int = ...,
         story_capacity: int = ...,
         lineage_cap: int = ...,
+        history_capacity: int = ...,
+        history_bytes: int = ...,
     ) -> None: ...
     def handle(
         self,

@@ -4,22 +4,21 @@ Rules it keeps: an event is checked before anything changes; after each event th
 out of scope is freed; in a debug build every table is then checked against the others.
 """
 from cython.operator cimport dereference as deref, preincrement
-from libc.stdint cimport int64_t
 from libc.string cimport memset
 from libcpp.map cimport map as ordered_map
 from libcpp.string cimport string
 from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
-from raylite._core.actor_table cimport actors_find
-from raylite._core.actors cimport actor_by_name, actor_object, on_kill
+from raylite._core.actors cimport actor_object, on_kill
 from raylite._core.arena cimport arena_drop_segment, arena_free, ARENA_FULL, arena_lease, arena_new_segment, ARENA_OK, \
     arena_seal, Segment
-from raylite._core.envelope cimport align8, Blob, blob_copy, blob_data, blob_drop, blob_new, envelope_valid, \
+from raylite._core.envelope cimport Blob, blob_copy, blob_data, blob_drop, blob_new, envelope_valid, \
     EnvelopeHeader, KIND_FUNCTION, KIND_SYSTEM_ERROR
 from raylite._core.environments cimport on_environment, on_find_environment
 from raylite._core.execution cimport announce_arrivals, on_finished, on_submit, on_yielded
-from raylite._core.ids cimport ACTOR_INDEX, object_bytes, object_from_bytes, object_id, ObjectId, task_bytes, TaskId
+from raylite._core.ids cimport ACTOR_INDEX, object_bytes, object_from_bytes, object_id, ObjectId, task_bytes
 from raylite._core.group_events cimport group_client_gone, on_group, on_groups, on_ungroup, serve_groups
+from raylite._core.history cimport history_add_client, HISTORY_BYTES, history_clear, HISTORY_TASKS
 from raylite._core.invariants cimport invariant_violation
 from raylite._core.lineage cimport on_committed, on_expose, on_lost, rebuild_wanted
 from raylite._core.local_scheduler cimport IDLE_NS, n_shared, STALL_NS, Worker, worker_find
@@ -30,6 +29,7 @@ from raylite._core.references cimport client_gone, drop_value, give_back_segment
     settle, store_blob, store_value
 from raylite._core.placement cimport dispatch, start_worker, stop_idle_worker
 from raylite._core.recovery cimport on_cancel, on_declined, on_recalled, on_worker_gone
+from raylite._core.reports cimport on_query
 from raylite._core.requests cimport forget_client_requests, on_await_read, on_forget, on_get, on_next, on_wait
 from raylite._core.resources cimport resources_name, resources_provide, resources_setup, UNIT
 from raylite._core.state cimport call_back_queue, Client, Command, emit, Function, PendingLease, poison, read_names, \
@@ -60,6 +60,7 @@ cdef void on_attach(NodeState* n, const Message* m) noexcept nogil:
     client.id = m.client
     client.flags = m.flags
     client.process = <uint32_t> m.request
+    client.attach_ns = n.now_ns
     if m.client > n.last_client:
         n.last_client = m.client
     if m.flags & CLIENT_DRIVER and n.driver == 0:
@@ -80,6 +81,11 @@ cdef void forget_client_leases(NodeState* n, uint32_t client) noexcept nogil:
 
 
 cdef void on_detach(NodeState* n, const Message* m, const char* payload) noexcept nogil:
+    cdef const Client* client
+    if n.clients.count(m.client):
+        client = &n.clients[m.client]
+        history_add_client(&n.history, m.client, client.flags, client.process, client.attach_ns, n.now_ns, payload,
+                           m.size)
     forget_client_requests(n, m.client)
     forget_client_leases(n, m.client)
     client_gone(n, m.client)
@@ -222,7 +228,7 @@ cdef void on_return(NodeState* n, const Message* m, const char* payload) noexcep
         arena_free(&n.arena, where.segment, where.offset)
 
 
-# ---- time, questions -------------------------------------------------------------------------------------------
+# ---- time ------------------------------------------------------------------------------------------------------
 
 cdef void on_tick(NodeState* n) noexcept nogil:
     """Take back queues that do not move; end surplus idle workers."""
@@ -253,40 +259,6 @@ cdef uint64_t node_deadline_ns(const NodeState* n) noexcept nogil:
     if n_shared(&n.scheduler) > n.scheduler.n_kept_idle:
         return n.now_ns + IDLE_NS // 2
     return 0
-
-
-cdef void on_query(NodeState* n, const Message* m, const char* payload) noexcept nogil:
-    cdef string out
-    cdef ObjectId actor
-    if m.object.index == QUERY_ACTOR:
-        actor = actor_by_name(n, m.client, payload, m.size)
-        if actor.index:
-            out.append(<const char*> &actor.task, sizeof(TaskId))
-    elif m.object.index == QUERY_ACTOR_NAME and m.size == sizeof(TaskId):
-        if actors_find(&n.actors, (<const TaskId*> payload)[0]) != NULL:
-            out = actors_find(&n.actors, (<const TaskId*> payload)[0]).name
-    elif m.object.index == QUERY_NAMES:
-        for entry in n.actors.names:
-            out.append(entry.first)
-            out.append(b"\n")
-    else:
-        write_resources(n, &out)
-    emit(n, CMD_READY, m.client, blob_copy(out.data(), out.size())).request = m.request
-
-
-cdef void write_resources(NodeState* n, string* out) noexcept nogil:
-    """For each its total and available amount (64-bit), name size and name, padded to 8."""
-    cdef int64_t numbers[3]
-    cdef size_t i
-    for i in range(n.scheduler.resources.names.size()):
-        if n.scheduler.resources.names[i].empty():
-            continue
-        numbers[0] = n.scheduler.resources.total[i]
-        numbers[1] = n.scheduler.resources.available[i]
-        numbers[2] = <int64_t> n.scheduler.resources.names[i].size()
-        out.append(<const char*> numbers, 24)
-        out.append(n.scheduler.resources.names[i])
-        out.resize(align8(out.size()))
 
 
 # ---- the one way in --------------------------------------------------------------------------------------------
@@ -359,7 +331,7 @@ cdef bint route(NodeState* n, const Message* m, const char* payload) noexcept no
     elif m.kind == EV_LOST:
         on_lost(n, m)
     elif m.kind == EV_QUERY:
-        on_query(n, m, payload)
+        return on_query(n, m, payload)
     elif m.kind == EV_KEEP:
         on_keep(n, m)
     elif m.kind == EV_EXPOSE:
@@ -456,7 +428,8 @@ cdef class Node:
     Args: resources: name to amount in 1/10000, object_store_bytes: capacity of the arena, worker_cap: most worker
     processes, kept_idle: workers that stay when idle, incarnation: of this node, debug: check every table after every
     event (default: whether this is a debug build), segment_bytes: usual size of an arena segment, story_capacity:
-    transitions remembered, lineage_cap: finished tasks remembered.
+    transitions remembered, lineage_cap: finished tasks kept to run again, history_capacity: ended tasks remembered,
+    history_bytes: of their references, names and errors.
     """
 
     def __cinit__(self):
@@ -464,7 +437,8 @@ cdef class Node:
 
     def __init__(self, resources, *, uint64_t object_store_bytes=1 << 30, uint32_t worker_cap=16, uint32_t kept_idle=0,
                  uint32_t incarnation=1, debug=None, uint64_t segment_bytes=1 << 28, uint64_t story_capacity=65536,
-                 uint64_t lineage_cap=100000):
+                 uint64_t lineage_cap=100000, uint64_t history_capacity=HISTORY_TASKS,
+                 uint64_t history_bytes=HISTORY_BYTES):
         cdef NodeState* n = self.state
         if resources.get("GPU", 0) % UNIT or any(amount < 0 for amount in resources.values()):
             raise ValueError(f"amounts of resources may not be negative, and GPUs are whole ones: {resources}")
@@ -476,6 +450,8 @@ cdef class Node:
         n.scheduler.n_kept_idle = kept_idle
         n.story.capacity = story_capacity
         n.lineage_cap = lineage_cap
+        n.history.capacity = history_capacity
+        n.history.bytes_most = history_bytes
         resources_setup(&n.scheduler.resources)
         for name, amount in resources.items():
             data = name.encode()
@@ -493,6 +469,7 @@ cdef class Node:
         for task in self.state.tasks.rows:
             blob_drop(task.second.arguments)
             blob_drop(task.second.name)
+        history_clear(&self.state.history)
         for function in self.state.functions:
             blob_drop(function.second.name)
         for actor in self.state.actors.rows:

@@ -6,23 +6,24 @@ then while a result of it lies in the arena, from where it could be lost. Whatev
 settle() frees what nobody needs, and what that frees in turn, without recursion.
 """
 from cython.operator cimport dereference as deref, preincrement
-from libc.string cimport strlen
+from libc.string cimport memcpy, strlen
 from libcpp.algorithm cimport sort
 from libcpp.map cimport map as ordered_map
 from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
 from raylite._core.actors cimport actor_unreferenced
 from raylite._core.arena cimport arena_client_gone, arena_drop_segment, arena_free, arena_seal, arena_surplus_segment
-from raylite._core.envelope cimport blob_copy, blob_data, blob_drop, envelope_refs, EnvelopeHeader, KIND_FUNCTION, \
-    system_error
+from raylite._core.envelope cimport blob_copy, blob_data, blob_drop, envelope_pickle, envelope_refs, EnvelopeHeader, \
+    KIND_FUNCTION, KIND_SYSTEM_ERROR, system_error
+from raylite._core.history cimport history_add_name, history_add_task
 from raylite._core.ids cimport ACTOR_INDEX
 from raylite._core.local_scheduler cimport Worker
-from raylite._core.message cimport CMD_FORGET_FUNCTION, CMD_UNSEGMENT, READY_END, STREAMING
+from raylite._core.message cimport CMD_FORGET_FUNCTION, CMD_UNSEGMENT, READY_END, STREAMING, SUBMIT_ARGS_OBJECT
 from raylite._core.objects cimport OBJECT_IN_ARENA, object_in_scope, OBJECT_INLINE, OBJECT_PENDING, OBJECT_RELEASED, \
     object_unhold, object_unpin, objects_add, objects_find
 from raylite._core.requests cimport release_generator
-from raylite._core.state cimport emit, ERROR_OBJECT_LOST, Function
-from raylite._core.task_table cimport TASK_FINISHED, tasks_erase, tasks_find
+from raylite._core.state cimport emit, ERROR_OBJECT_LOST, ERROR_RAISED, ERROR_TASK_CANCELLED, Function
+from raylite._core.task_table cimport TASK_CANCELLED, TASK_FAILED, TASK_FINISHED, tasks_erase, tasks_find
 
 
 cdef Blob* unknown_object() noexcept nogil:
@@ -168,14 +169,48 @@ cdef void retire_task(NodeState* n, TaskRow* row) noexcept nogil:
     if row.holds_lineage:
         change_holds(n, row, 0, -1)
         n.lineage.erase(row.lineage_number)
+    remember(n, row)
     tasks_erase(&n.tasks, row)
+
+
+cdef void remember(NodeState* n, TaskRow* row) noexcept nogil:
+    """Into the history, with the references that its arguments contain."""
+    cdef vector[ObjectId] nested
+    cdef const EnvelopeHeader* head
+    cdef const ObjectId* refs
+    cdef ObjectRow* block
+    if row.arguments != NULL:
+        head = <const EnvelopeHeader*> blob_data(row.arguments)
+        refs = envelope_refs(blob_data(row.arguments))
+        if head.n_refs:
+            nested.assign(refs, refs + head.n_refs)
+    elif row.flags & SUBMIT_ARGS_OBJECT:
+        block = objects_find(&n.objects, row.refs.back())
+        if block != NULL:
+            nested = block.contained
+    history_add_task(&n.history, row, &nested, n.scheduler.resources.shapes[row.shape].serial, error_code(row))
+
+
+cdef uint32_t error_code(const TaskRow* row) noexcept nogil:
+    """What the task failed of; 0 if it did not."""
+    cdef const EnvelopeHeader* head
+    cdef uint32_t code = ERROR_RAISED
+    if row.state == TASK_CANCELLED:
+        return ERROR_TASK_CANCELLED
+    if row.state != TASK_FAILED:
+        return 0
+    if row.error != NULL:
+        head = <const EnvelopeHeader*> blob_data(row.error)
+        if head.kind == KIND_SYSTEM_ERROR and head.pickle_size >= 4:
+            memcpy(&code, envelope_pickle(blob_data(row.error)), 4)
+    return code
 
 
 cdef void forget_function(NodeState* n, ObjectId id) noexcept nogil:
     cdef unordered_map[ObjectId, Function].iterator it = n.functions.find(id)
     cdef ordered_map[uint32_t, Worker].iterator w = n.scheduler.workers.begin()
     if it != n.functions.end():
-        blob_drop(deref(it).second.name)
+        history_add_name(&n.history, id, deref(it).second.name)
         n.functions.erase(it)
     while w != n.scheduler.workers.end():
         if deref(w).second.functions.erase(id):

@@ -37,6 +37,7 @@ cdef struct Shape:                # what a class of tasks asks for; tasks of one
     bint captures
     uint8_t doom                  # Doom
     string key                    # the bytes it was interned from; empty if the number is free
+    uint64_t serial               # of all shapes that there ever were: numbers are used again
 
 cdef struct Resources:
     vector[string] names          # empty if the number is free
@@ -49,6 +50,7 @@ cdef struct Resources:
     ordered_map[string, uint32_t] shape_numbers
     vector[uint32_t] free_names
     vector[uint32_t] free_shapes
+    uint64_t last_serial
     uint32_t n_doomed             # shapes whose tasks fail
     ordered_map[uint64_t, string] environments    # what each hash stands for
     ordered_set[TaskId] groups    # placement groups that tasks may be in

@@ -185,6 +185,8 @@ cdef int resources_intern(Resources* r, const char* data, uint64_t size) noexcep
         name = string(b"bundle")
         ask_bundle(r, &shape, &name, head.bundle, SHARE)
     r.n_doomed += shape.doom != DOOM_NOT
+    r.last_serial += 1
+    shape.serial = r.last_serial
     if r.free_shapes.empty():
         number = <int> r.shapes.size()
         r.shapes.push_back(shape)

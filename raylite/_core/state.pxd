@@ -6,6 +6,7 @@ from libcpp.vector cimport vector
 from raylite._core.actor_table cimport ActorTable
 from raylite._core.arena cimport Arena
 from raylite._core.envelope cimport Blob
+from raylite._core.history cimport History
 from raylite._core.ids cimport ObjectId, TaskId
 from raylite._core.local_scheduler cimport LocalScheduler, Worker
 from raylite._core.message cimport Message
@@ -23,6 +24,7 @@ cdef enum ErrorCode:              # of system errors
     ERROR_ACTOR_DIED = 6
     ERROR_ACTOR_UNAVAILABLE = 7
     ERROR_ACTOR_INIT = 8          # as ERROR_ACTOR_DIED, by what its __init__ raised
+    ERROR_RAISED = 19             # not of a value: the task itself raised
     ERROR_UNGROUPED = 20          # the placement group is gone
     ERROR_UNSCHEDULABLE = 21
     ERROR_ACTOR_UNGROUPED = 22
@@ -36,6 +38,7 @@ cdef struct Client:
     uint32_t id
     uint32_t flags
     uint32_t process
+    uint64_t attach_ns
 
 cdef struct Request:              # a client waits for objects
     uint64_t id
@@ -88,6 +91,7 @@ cdef struct NodeState:
     LocalScheduler scheduler
     PlacementGroups groups
     Story story
+    History history
     unordered_map[uint64_t, Request] requests
     ordered_map[uint32_t, Client] clients
     unordered_map[ObjectId, Function] functions

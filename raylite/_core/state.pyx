@@ -9,7 +9,8 @@ from raylite._core.envelope cimport blob_copy, blob_data
 from raylite._core.local_scheduler cimport Worker
 from raylite._core.message cimport CMD_RECALL, CMD_REJECT, CMD_WARN, MESSAGE_VERSION
 from raylite._core.story cimport story_add, StoryEntry
-from raylite._core.task_table cimport transition_allowed
+from raylite._core.task_table cimport TASK_BLOCKED, TASK_FINISHED, TASK_READY, TASK_RUNNING, TASK_WAITING, \
+    transition_allowed
 
 
 cdef void poison(NodeState* n, const char* what) noexcept nogil:
@@ -68,6 +69,16 @@ cdef void set_state(NodeState* n, TaskRow* row, uint8_t state, uint64_t duration
     entry.cause = n.cause
     entry.unused = 0
     story_add(&n.story, &entry)
+    if state == TASK_READY:
+        row.ready_ns = n.now_ns
+    elif state == TASK_RUNNING and row.state != TASK_BLOCKED:
+        row.start_ns = n.now_ns
+    elif state == TASK_WAITING:
+        row.ready_ns = row.start_ns = row.end_ns = 0
+    elif state >= TASK_FINISHED:
+        row.end_ns = n.now_ns
+        if duration_ns:
+            row.start_ns = n.now_ns - duration_ns
     row.state = state
 
 
@@ -102,8 +113,10 @@ cdef void read_workers(NodeState* n, vector[WorkerReport]* out) noexcept nogil:
 
 
 cdef void read_names(NodeState* n, ordered_map[ObjectId, string]* out) noexcept nogil:
-    """The names of the registered functions."""
+    """The names of functions: those registered, and those remembered."""
     cdef unordered_map[ObjectId, Function].iterator it = n.functions.begin()
+    for past in n.history.names:
+        out[0][past.first] = string(blob_data(past.second), past.second.size)
     while it != n.functions.end():
         if deref(it).second.name != NULL:
             out[0][deref(it).first] = string(blob_data(deref(it).second.name), deref(it).second.name.size)

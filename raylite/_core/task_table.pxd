@@ -27,9 +27,13 @@ cdef struct TaskRow:
     ObjectId function
     uint64_t digest
     uint64_t submit_ns
+    uint64_t ready_ns             # when the attempt's arguments were there; 0: not yet
+    uint64_t start_ns             # when the attempt began; 0: not yet
+    uint64_t end_ns               # 0: not yet
     uint64_t ready_sequence       # order of becoming ready; ties cannot be
     Blob* arguments               # envelope, or NULL if the last reference is the argument block
     Blob* name                    # if it is not the function's
+    Blob* error                   # what it failed of, while its row goes
     vector[ObjectId] refs         # top-level arguments (and the argument block, last)
     TaskRow* next                 # in its shape's ready queue, or the list of its actor's that it is in
     TaskRow* previous

@@ -52,6 +52,7 @@ cdef TaskRow* tasks_add(TaskTable* t, TaskId id) noexcept nogil:
 cdef void tasks_erase(TaskTable* t, TaskRow* row) noexcept nogil:
     blob_drop(row.arguments)
     blob_drop(row.name)
+    blob_drop(row.error)
     t.rows.erase(row.id)
 
 

@@ -36,6 +36,7 @@ _MODULES = (
     "queue",
     "scheduling_strategies",
     "serialization",
+    "state",
     "tqdm",
 )
 

@@ -150,7 +150,7 @@ def placement_group_table(placement_group: PlacementGroup | None = None) -> dict
     """What is known of a group, as a dict; of all groups by id, if none is given. Removed ones stay for a while."""
     rows = table(None if placement_group is None else checked_group(placement_group).id)
     for row in rows.values():
-        del row["full_name"]
+        del row["full_name"], row["is_detached"]
     return rows if placement_group is None else rows.get(placement_group.id.hex(), {})
 
 
@@ -311,10 +311,11 @@ def table(group: PlacementGroupID | None = None) -> dict[str, dict[str, Any]]:
     while at < len(data):
         group_id = data[at : at + 16].hex()
         at += 16
-        order, state, strategy, _ = number(), number(), number(), number()
+        order, state, strategy, detached = number(), number(), number(), number()
         name = text()
         bundles = [{amount_name: amount for amount, amount_name in pairs(number, text)} for _ in range(number())]
-        rows.append((order, row_of(group_id, name, bundles, STRATEGIES[strategy], STATES[state], client)))
+        row = row_of(group_id, name, bundles, STRATEGIES[strategy], STATES[state], client)
+        rows.append((order, {**row, "is_detached": bool(detached)}))
     return {row["placement_group_id"]: row for _, row in sorted(rows, key=lambda row: row[0])}
 
 

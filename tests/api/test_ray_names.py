@@ -62,6 +62,7 @@ def test_the_list_is_whole():
         "raylite.exceptions",
         "raylite.runtime_context",
         "raylite.util",
+        "raylite.util.state",
     }
 
 

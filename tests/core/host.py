@@ -14,6 +14,7 @@ import itertools
 from typing import NamedTuple
 
 from raylite._core.node import Node
+from raylite.util.state.reports import DETAIL, Question, TaskReport
 from tests.core import protocol as p
 
 DRIVER = 1
@@ -168,6 +169,15 @@ class Host:
         request = next(self.requests)
         self.send(p.EV_QUERY, client, object=p.object_id(bytes(16), what), request=request, payload=payload)
         return self.last(p.CMD_READY).payload
+
+    def reports(self) -> Question:
+        """The node's rows, as programs ask for them: `.tasks()`, `.actors()`, `.objects()`, `.clients()`."""
+        return Question(self, timeout_s=60)  # whose client has to have query()
+
+    def past(self, task: str) -> TaskReport:
+        """The one row of a task, from the table or the history."""
+        [found] = self.reports().tasks(id=self.task(task), flags=DETAIL)
+        return found
 
     def find_actor(self, full_name: str, client: int = DRIVER) -> str | None:
         """The actor of this name, held by the client from now on."""

@@ -28,6 +28,7 @@ PARTS = {
     "raylite/_core": "raylite._core",
     "raylite/runtime": "raylite.runtime",
     "raylite/util": "raylite.util",
+    "raylite/util/state": "raylite.util.state",
     "raylite/cli": "raylite.cli",
     "raylite/as_ray": "raylite.as_ray",
     "raylite": "raylite",

@@ -25,6 +25,7 @@ REASONS = {**absent.MODULES, **absent.NAMES, **absent.CALLS}
 SECTIONS = {
     "Names of `ray`": "raylite",
     "Names of `ray.util`": "raylite.util",
+    "Names of `ray.util.state`": "raylite.util.state",
     "Members of `ray.runtime_context.RuntimeContext`": "raylite.runtime_context.RuntimeContext",
     "Members of other classes": "raylite",
 }
@@ -52,7 +53,7 @@ def looked_up(full_name):
 def test_each_name_has_one_line():
     names = [name for name, _, _ in LINES]
     assert sorted(names) == sorted(set(names))
-    wanted = {name for name in NAMES if name.rpartition(".")[0] in ("raylite", "raylite.util")}
+    wanted = {name for name in NAMES if name.rpartition(".")[0] in ("raylite", "raylite.util", "raylite.util.state")}
     wanted |= {name for name in MEMBERS if ".RuntimeContext." in name}
     wanted |= {f"raylite.{name}" for name in ABSENT_MEMBERS if not name.startswith("ObjectID.")}
     assert wanted <= set(names)
