@@ -7,5 +7,5 @@ cdef class SimulatedClient(Client):
     cdef readonly Process owner
     cdef Memory memory
     cdef bint is_watched          # a thread of its process completes futures
-    cdef dict functions           # pickle -> order of registration; one for all clients of a job
+    cdef dict functions           # function_key of it -> order of registration; one for all clients of a job
     cdef int run_in_place(self, Call* call) except -1

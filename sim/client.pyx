@@ -19,6 +19,7 @@ import sys
 from functools import partial
 
 from raylite.runtime.watcher import deliver
+from raylite.sim.function_keys import function_key
 
 cdef enum:
     IDLE_RARELY = 3               # a worker that dies before it begins a task uses up no attempt
@@ -144,7 +145,7 @@ cdef class SimulatedClient(Client):
         return m
 
     cdef TaskId function_id(self, Packed packed):
-        return TaskId(0, self.functions.setdefault(packed.pickle, len(self.functions) + 1))
+        return TaskId(0, self.functions.setdefault(function_key(packed.pickle), len(self.functions) + 1))
 
     # ---- running (workers) -------------------------------------------------------------------------------------
 

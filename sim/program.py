@@ -22,7 +22,7 @@ class Result:
         self.n_events = session.n_events()
         self.virtual_s = session.now_s()
         self.events = session.events()
-        self.recording = session.recording()
+        self.recording = session.recording(with_graph=True)
 
     def __repr__(self):
         return (

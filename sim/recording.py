@@ -8,6 +8,9 @@ from asyncio import CancelledError
 from raylite.sim.errors import ProcessEnded
 
 
+LOST = 22  # EV_LOST, of _core/message.pxd
+
+
 class Slice:
     """A time in which a lane of a process was busy: one attempt of a task.
 
@@ -105,7 +108,8 @@ class Recording:
 
     Attributes: seed; start_ns, end_ns: virtual times; driver: the number of its process; slices: of tasks; deaths: of
     processes: (time in ns, number, why); faults: as SimulatedRuntime.occurred(); messages: dicts, see
-    SimulatedHost.deliveries; story: the node's; graph: the task graph (see raylite.util.state.task_graph).
+    SimulatedHost.deliveries; lost: the ids of objects whose bytes were lost, in hexadecimal; graph: the task graph (see
+    raylite.util.state), or None: it is still to be asked for, while the simulation is there.
     """
 
     def __init__(self, session):
@@ -118,7 +122,8 @@ class Recording:
         self.slices = list(recorder.slices)
         self.deaths = list(recorder.deaths)
         self.faults = session.occurred()
-        self.story = session.story()
+        self.lost = {event["object"] for event in session.events() if event["kind"] == LOST}
+        self.graph = None
 
 
 def recording_of(what):

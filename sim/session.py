@@ -8,7 +8,7 @@ from json import loads
 from raylite._core.ids import content_hash
 from raylite._core.node import Node
 from raylite.environments import IN_PLACE, Environment, describe
-from raylite.sim import clock, event_loops, locks
+from raylite.sim import clock, event_loops, function_keys, locks
 from raylite.sim.client import SimulatedClient
 from raylite.sim.errors import DeadlockError, NoProgressError
 from raylite.sim.fault_draws import FaultDraws
@@ -115,6 +115,7 @@ class SimulatedRuntime:
         is_main = threading.current_thread() is threading.main_thread()
         if is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             self.on_signal = signal.signal(signal.SIGINT, self.interrupt)
+        function_keys.install()
         self.kernel.virtual_time = virtual_time
         if virtual_time:
             event_loops.install(self.kernel)
@@ -142,6 +143,7 @@ class SimulatedRuntime:
             self.host.close()
             self.node = self.kernel.explain = self.kernel.recorder = None
         finally:
+            function_keys.remove()
             clock.remove()
             locks.remove()
             event_loops.remove()
@@ -235,13 +237,19 @@ class SimulatedRuntime:
         """The events themselves, if they were recorded: dicts."""
         return self.host.events()
 
-    def recording(self):
-        """What it did so far, as a recording.Recording; None if that is not recorded."""
+    def recording(self, *, with_graph=False):
+        """What it did so far, as a recording.Recording; None if that is not recorded. The graph is asked for, which
+        takes events of its own."""
         if self.kernel.recorder is None:
             return None
         from raylite.sim.recording import Recording
 
-        return Recording(self)
+        recording = Recording(self)
+        if with_graph:
+            from raylite.util.state import task_graph
+
+            recording.graph = task_graph()
+        return recording
 
     def settle(self):
         """Let everything happen that still can, and garbage go. For the driver."""
