@@ -229,7 +229,9 @@ def effects(n_tasks: int, rng: random.Random) -> None:
 def interrupted(n_tasks: int, rng: random.Random) -> None:
     """Trees of tasks of which some are cancelled, gently or not, in the middle: each ends right, or as cancelled."""
     specs = [random_work(rng, size) for size in parts_of(max(n_tasks, 1), rng)]
-    refs, sums, before = [], [], []
+    refs: list[Any] = []
+    sums: list[int] = []
+    before: list[list[int]] = []
     for spec in specs:
         picked = rng.sample(range(len(refs)), min(len(refs), rng.choice((0, 0, 1, 2))))
         refs.append(dawdling.remote(spec, *(refs[i] for i in picked)))
