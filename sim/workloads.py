@@ -9,12 +9,16 @@ from __future__ import annotations
 import random
 
 import raylite
+from raylite import sim
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 LARGE_BYTES = 110_000  # more than what travels inside messages
+
+
+runs: dict[int, int] = {}  # how often each task of `effects` has begun: virtual processes share the module
 
 
 class WrongResult(AssertionError):
@@ -89,6 +93,22 @@ def consume_items(numbers, limit):
     return [raylite.get(ref) for ref in produce.options(**limit).remote(numbers)]
 
 
+def count_run(number):
+    from raylite.sim.workloads import runs  # the module's, which is one for all; a global would be sent as it is now
+
+    runs[number] = runs.get(number, 0) + 1
+    return number
+
+
+def dawdle(spec, *before):
+    """A task that takes its time, itself or in tasks of its own."""
+    seconds, children = spec
+    if children:
+        return sum(raylite.get([dawdling.remote(child) for child in children])) + sum(before)
+    sim.cost(seconds)
+    return 1 + sum(before)
+
+
 class CounterState:
     def __init__(self):
         self.n = 0
@@ -102,6 +122,7 @@ class CounterState:
 task = raylite.remote(max_retries=-1)
 number_task, plus_task, block_task, weigh_task, merge_task = map(task, (number, plus, block, weigh, merge))
 solve, sum_boxed, produce, consume = map(task, (solve_tree, sum_of_boxed, produce_items, consume_items))
+counted, dawdling = map(task, (count_run, dawdle))
 Counter = raylite.remote(max_restarts=-1, max_task_retries=-1)(CounterState)
 
 
@@ -189,6 +210,50 @@ def streams(n_tasks: int, rng: random.Random) -> None:
     expect("streams read by tasks", raylite.get(sums), lists)
 
 
+def effects(n_tasks: int, rng: random.Random) -> None:
+    """Tasks with effects and few retries: none runs more often than these allow, and each ends right or says why."""
+    runs.clear()
+    retries = [rng.randrange(4) for _ in range(n_tasks)]
+    refs = [counted.options(max_retries=most).remote(number) for number, most in enumerate(retries)]
+    for number, (ref, most) in enumerate(zip(refs, retries, strict=True)):
+        try:
+            expect(f"the result of task {number}", raylite.get(ref), number)
+        except raylite.exceptions.WorkerCrashedError:
+            pass
+        else:
+            expect(f"whether task {number} has run", number in runs, True)
+        if runs.get(number, 0) > 1 + most:
+            raise WrongResult(f"task {number} has run {runs[number]} times, and has {most} retries")
+
+
+def interrupted(n_tasks: int, rng: random.Random) -> None:
+    """Trees of tasks of which some are cancelled, gently or not, in the middle: each ends right, or as cancelled."""
+    specs = [random_work(rng, size) for size in parts_of(max(n_tasks, 1), rng)]
+    refs: list[Any] = []
+    sums: list[int] = []
+    before: list[list[int]] = []
+    for spec in specs:
+        picked = rng.sample(range(len(refs)), min(len(refs), rng.choice((0, 0, 1, 2))))
+        refs.append(dawdling.remote(spec, *(refs[i] for i in picked)))
+        sums.append(n_leaves(spec) + sum(sums[i] for i in picked))
+        before.append(picked)
+    doomed = rng.sample(range(len(refs)), rng.randrange(1 + len(refs) // 2))
+    for number in doomed:
+        raylite.wait(refs, num_returns=1, timeout=rng.random() * 0.02)
+        raylite.cancel(refs[number], force=rng.random() < 0.5, recursive=rng.random() < 0.5)
+    may_fail: set[int] = set()
+    for number, picked in enumerate(before):
+        if number in doomed or may_fail.intersection(picked):
+            may_fail.add(number)
+        try:
+            expect(f"the sum of tree {number}", raylite.get(refs[number]), sums[number])
+        except raylite.exceptions.TaskCancelledError:
+            expect(f"whether tree {number} is one that was cancelled", number in may_fail, True)
+        except raylite.exceptions.RayTaskError as error:  # of a task below it
+            justified = number in may_fail and isinstance(error.cause, raylite.exceptions.TaskCancelledError)
+            expect(f"whether tree {number} may fail, by {error.cause!r}", justified, True)
+
+
 WORKLOADS = {
     "map-reduce": map_reduce,
     "chain": chain,
@@ -196,6 +261,8 @@ WORKLOADS = {
     "nested": nested,
     "actors": actors,
     "streams": streams,
+    "effects": effects,
+    "interrupted": interrupted,
 }
 
 
@@ -214,3 +281,14 @@ def random_tree(rng: random.Random, size: int) -> tuple[int, list]:
         return rng.randrange(1000), []
     children = [random_tree(rng, part) for part in parts_of(size - 1, rng)]
     return rng.randrange(4), children
+
+
+def random_work(rng: random.Random, size: int) -> tuple[float, list]:
+    """A tree of so many nodes: (seconds, children), of which the leaves take their time."""
+    if size <= 1:
+        return rng.random() * 0.02, []
+    return 0.0, [random_work(rng, part) for part in parts_of(size - 1, rng)]
+
+
+def n_leaves(spec: tuple[float, list]) -> int:
+    return sum(map(n_leaves, spec[1])) or 1

@@ -60,6 +60,9 @@ def test_workloads_of_any_size(n_tasks):
         ("diamond", "plus_task", lambda *numbers: max(numbers)),
         ("nested", "solve", lambda spec: 0),
         ("streams", "produce", lambda numbers: (number for number in numbers[:-1])),
+        ("effects", "counted", lambda number: number + 1),
+        ("effects", "counted", lambda number: max(workloads.count_run(number) for _ in range(9))),
+        ("interrupted", "dawdling", lambda spec, *before: 1),
         ("streams", "consume", lambda numbers, limit: [*numbers[::-1], 1]),
     ],
 )
@@ -72,7 +75,16 @@ def test_a_wrong_result_is_seen(monkeypatch, name, function, wrong):
 
     monkeypatch.setattr(workloads, function, raylite.remote(wrong))
     [(_, text)], [trial] = failures(WorkloadTrials(name, 30), [3])
-    assert trial.came_to == WRONG and "a serial run gives" in text
+    assert trial.came_to == WRONG and ("a serial run gives" in text or "has run 9 times" in text)
+
+
+def test_an_error_without_a_cause_is_seen(monkeypatch):
+    def fail(spec, *before):
+        raise raylite.exceptions.TaskCancelledError()
+
+    monkeypatch.setattr(workloads, "dawdling", raylite.remote(fail))
+    [(_, text)], [trial] = failures(WorkloadTrials("interrupted", 30), [3])
+    assert trial.came_to == WRONG and "whether tree 0 is one that was cancelled" in text
 
 
 class OutOfOrder(workloads.CounterState):
