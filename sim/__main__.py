@@ -72,6 +72,8 @@ def valid_nodes(ctx: click.Context, param: click.Parameter, count: int) -> int:
 @click.option("--keep-going", is_flag=True, help="Go on after a seed that fails.")
 @click.option("--no-shrink", is_flag=True, help="Leave the faults of a seed that fails as they are.")
 @click.option("--story", is_flag=True, help="Tell the story of a seed that does not fail, too.")
+@click.option("--graph", type=click.Path(dir_okay=False), help="Draw the last seed's task graph: .dot, .png or .svg.")
+@click.option("--timeline", type=click.Path(dir_okay=False), help="Write the last seed as a trace for Perfetto: .json.")
 @click.option("--record-to", type=click.Path(dir_okay=False), hidden=True)
 def main(
     seed: int,
@@ -80,6 +82,8 @@ def main(
     keep_going: bool,
     no_shrink: bool,
     story: bool,
+    graph: str | None,
+    timeline: str | None,
     record_to: str | None,
     **what: Any,
 ) -> None:
@@ -91,13 +95,17 @@ def main(
     trials = trials_of(**what, quiet=n_seeds > 1 or record_to is not None)
     if record_to:
         sys.exit(record(trials, seed, record_to))
+    if check_determinism and (graph or timeline):
+        raise click.UsageError("--check-determinism keeps nothing to draw: leave out --graph and --timeline.")
+    trials.with_graph = graph is not None
+    keep = story or graph is not None or timeline is not None
     came_to = RIGHT
     with Report() as report:
         for each in report.counted(range(seed, seed + n_seeds)):
             if check_determinism:
                 report.see_repeated(trials, each)
                 continue
-            trial = trials.run(each, keep=story)
+            trial = trials.run(each, keep=keep)
             if story and trial.came_to == RIGHT:
                 report.write(trial.story)
             report.see(trial)
@@ -106,6 +114,8 @@ def main(
                 came_to = max(came_to, trial.came_to, key=EXIT_CODES.__getitem__)
                 if not keep_going:
                     break
+    if graph or timeline:
+        draw(trial, graph, timeline)
     sys.exit(EXIT_CODES[came_to])
 
 
@@ -124,6 +134,19 @@ def trials_of(
     if program:
         return ProgramTrials(program, quiet, nodes, faults)
     return WorkloadTrials(workload, n_tasks, nodes, faults)
+
+
+def draw(trial: Trial, graph: str | None, timeline: str | None) -> None:
+    """Write what is to be looked at. Raises click.ClickException if it cannot be."""
+    from raylite import sim
+
+    try:
+        if timeline is not None:
+            sim.write_timeline(trial, timeline)
+        if graph is not None:
+            sim.write_graph(trial, graph)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise click.ClickException(str(error)) from None
 
 
 def record(trials: Trials, seed: int, path: str) -> int:

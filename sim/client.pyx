@@ -100,8 +100,8 @@ cdef class SimulatedClient(Client):
         return 0
 
     def watch(self, list refs not None, callback):
-        """As Client.watch(). An event loop collects what arrives itself; elsewhere a virtual thread does. Where locks are
-        left as they are, so that waiting for a future would stop the simulation, waits for the values first."""
+        """As Client.watch(). An event loop collects what arrives itself; elsewhere a virtual thread does. Where locks
+        are left as they are, so that waiting for a future would stop the simulation, waits for the values first."""
         asyncio = sys.modules.get("asyncio.events")
         has_loop = asyncio is not None and asyncio._get_running_loop() is not None
         if has_loop or self.owner.kernel.virtual_time:
@@ -127,14 +127,14 @@ cdef class SimulatedClient(Client):
             self.is_watched = False
 
     def await_arrived(self, double timeout_s):
-        """Wait until collect_arrived() has something, or for so many seconds (below 0: no limit). Where an actor's event
-        loop waits, also until tasks or notices have come."""
+        """Wait until collect_arrived() has something, or for so many seconds (below 0: no limit). Where an actor's
+        event loop waits, also until tasks or notices have come."""
         cdef Thread caller = self.owner.kernel.caller()
+        cdef bint is_loop = self.owner.on_message is not None and caller is self.owner.main
         cdef uint64_t until_ns = NEVER
         if timeout_s >= 0:
             until_ns = self.owner.kernel.timeline.now_ns + <uint64_t> (timeout_s * 1e9)
-        caller.await_arrived(
-            AWAITS_MESSAGES if self.owner.on_message is not None and caller is self.owner.main else AWAITS_ARRIVED, until_ns)
+        caller.await_arrived(AWAITS_MESSAGES if is_loop else AWAITS_ARRIVED, until_ns)
 
     # ---- values ------------------------------------------------------------------------------------------------
 

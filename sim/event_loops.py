@@ -2,8 +2,8 @@
 
 The loop waits in its selector. What is ready there is ready now; else the simulation goes on until what a coroutine
 awaits has arrived, the loop's next timer is due, or another virtual thread calls the loop. Sets of tasks and futures
-have an order that does not depend on where these lie in memory. In a process that has ended, coroutines run to their ends
-as far as they wait for nothing.
+have an order that does not depend on where these lie in memory. In a process that has ended, coroutines run to their
+ends as far as they wait for nothing.
 """
 
 import asyncio

@@ -26,7 +26,7 @@ cdef class Kernel:
     cdef dict parked              # token -> Thread that is to go on at a certain time
     cdef list ending              # processes whose code has yet to unwind
     cdef uint64_t last_token
-    cdef readonly uint64_t n_handled      # events
+    cdef readonly uint64_t n_handled  # events
     cdef uint64_t n_idle          # background events since anything else happened
     cdef Process current          # whose variables and client are in force
     cdef Thread running           # whose code runs; None: the loop, or the driver's program

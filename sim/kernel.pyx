@@ -1,9 +1,9 @@
 """The simulator's kernel: virtual time, and whose code runs in it.
 
 One thread of the interpreter's. The driver's greenlet runs the loop whenever the program waits; tasks run in pooled
-greenlets ("fibers") which give way to it, never to each other. A virtual process has a main thread, and as many others as
-its actor runs calls at once. Each is a stack of fibers: one for its task, and one more for each task that runs in place
-of the one that waits for it, of which only the innermost can go on. All chance comes from seeded streams.
+greenlets ("fibers") which give way to it, never to each other. A virtual process has a main thread, and as many others
+as its actor runs calls at once. Each is a stack of fibers: one for its task, and one more for each task that runs in
+place of the one that waits for it, of which only the innermost can go on. All chance comes from seeded streams.
 
 What a fiber may meet when it goes on: its process has ended (ProcessEnded, from every call from then on), or the node
 cancels its task (KeyboardInterrupt, once).

@@ -1,10 +1,10 @@
 """Locks and queues for code under simulation: who waits for one gives way, and virtual time passes.
 
-The methods of the interpreter's own locks and of `SimpleQueue` are changed (see hooks): all else of `threading`, `queue`
-and `concurrent.futures` is made of these. A lock is still locked or not as ever; only waiting for it is another thing.
-In the thread of the simulation, who meets a locked one waits as a virtual thread, and is woken when it is released; whom
-it goes to is a seeded draw. An RLock belongs to a virtual thread. Other threads are left alone; one of these may hold a
-lock too, and is then waited for in real time.
+The methods of the interpreter's own locks and of `SimpleQueue` are changed (see hooks): all else of `threading`,
+`queue` and `concurrent.futures` is made of these. A lock is still locked or not as ever; only waiting for it is another
+thing. In the thread of the simulation, who meets a locked one waits as a virtual thread, and is woken when it is
+released; whom it goes to is a seeded draw. An RLock belongs to a virtual thread. Other threads are left alone; one of
+these may hold a lock too, and is then waited for in real time.
 """
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.object cimport PyObject
@@ -77,9 +77,9 @@ cdef tuple _ONCE = (False,)
 cdef tuple _PATIENCE = (True, 0.05)   # for a thread that the driver has started, before virtual time passes
 
 THREADS_REFUSED = (
-    "a simulation runs in one thread, so that it can be repeated: a task cannot start another. Make what the thread would "
-    "do a task, a call of an actor (with max_concurrency it runs several at once) or a coroutine; with virtual_time=False "
-    "raylite.sim leaves threads, locks and time alone"
+    "a simulation runs in one thread, so that it can be repeated: a task cannot start another. Make what the thread "
+    "would do a task, a call of an actor (with max_concurrency it runs several at once) or a coroutine; with "
+    "virtual_time=False raylite.sim leaves threads, locks and time alone"
 )
 
 

@@ -1,4 +1,4 @@
-"""Where in a program's code somebody waits for a lock, a queue or an event loop: for the report that nothing can go on."""
+"""Where in a program's code somebody waits for a lock, a queue or an event loop: for reports that nothing can go on."""
 
 import sys
 from os.path import basename, dirname

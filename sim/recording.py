@@ -1,4 +1,4 @@
-"""What a simulation did, kept for a look at it afterwards: who ran what when, what went wrong, which messages went where.
+"""What a simulation did, kept for a look at it afterwards: who ran what when, what went wrong, which messages went.
 
 Kept where events are (`record=True`). Nothing that is decided depends on it.
 """
@@ -6,7 +6,6 @@ Kept where events are (`record=True`). Nothing that is decided depends on it.
 from asyncio import CancelledError
 
 from raylite.sim.errors import ProcessEnded
-
 
 LOST = 22  # EV_LOST, of _core/message.pxd
 
@@ -127,15 +126,17 @@ class Recording:
 
 
 def recording_of(what):
-    """The recording of a Result, a Cluster or a SimulatedRuntime. Raises TypeError if it is something else, ValueError
-    if nothing was recorded."""
-    from raylite.sim.program import Result
+    """The recording of a Result, a Trial, a Cluster or a SimulatedRuntime.
 
-    found = what.recording if isinstance(what, Result) else getattr(getattr(what, "session", what), "recording", None)
+    Raises TypeError if it is something else, ValueError if nothing was recorded.
+    """
+    try:
+        found = getattr(what, "session", what).recording
+    except AttributeError:
+        text = f"what sim.run() returned is drawn, a sim.cluster or a simulation that runs, not {what!r}"
+        raise TypeError(text) from None
     if callable(found):
         found = found()
-    elif not isinstance(what, Result):
-        raise TypeError(f"what sim.run() returned is drawn, a sim.cluster or a simulation that runs, not {what!r}")
     if found is None:
         raise ValueError("nothing was recorded: run it with record=True")
     return found

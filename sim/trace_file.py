@@ -109,7 +109,7 @@ class Trace:
             else:
                 handled[message["arrived_ns"]] = self.handling(message)
         times = sorted(handled)
-        for time_ns, next_ns in zip(times, [*times[1:], self.recording.end_ns + HANDLING_NS]):
+        for time_ns, next_ns in zip(times, [*times[1:], self.recording.end_ns + HANDLING_NS], strict=True):
             name, args = handled[time_ns]
             begin_ns, duration_ns = self.since_start(time_ns), min(HANDLING_NS, next_ns - time_ns)
             out.append(slice_event(name, NODE, CONTROL_PLANE, begin_ns, duration_ns, args, "message"))

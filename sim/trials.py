@@ -33,13 +33,16 @@ class Trial:
     """What came of one seed.
 
     Attributes: seed, faults: what was run; came_to: RIGHT, WRONG, STUCK or CRASHED; error: what was raised, or None;
-    trace_hash, n_events, virtual_s: of the simulation; occurred: the faults that happened; events, story: if kept.
+    trace_hash, n_events, virtual_s: of the simulation; occurred: the faults that happened; events, story, recording: if
+    kept, the last with a task graph if that is wanted.
     """
 
-    def __init__(self, seed: int, faults: Faults, keep: bool = False) -> None:
+    def __init__(self, seed: int, faults: Faults, keep: bool = False, with_graph: bool = False) -> None:
         self.seed = seed
         self.faults = faults
         self.keep = keep
+        self.with_graph = with_graph
+        self.recording: Any = None
         self.came_to = RIGHT
         self.error: BaseException | None = None
         self.trace_hash = ""
@@ -59,6 +62,7 @@ class Trial:
         if self.keep:
             self.events = session.events()
             self.story = story_text(session, concerned(session))
+            self.recording = session.recording(with_graph=self.with_graph)
 
     def fail(self, error: BaseException) -> None:
         self.error = error
@@ -94,9 +98,11 @@ def failing_numbers(trial: Trial) -> list[tuple[str, int]]:
 class Trials:
     """Runs trials: a workload, or a program's file. Args: nodes: how many; faults: as Faults.of takes them.
 
-    Attributes: check: check every table after every event (default: in a debug build)."""
+    Attributes: check: check every table after every event (default: in a debug build); with_graph: whether what is kept
+    has a task graph."""
 
     check: bool | None = None
+    with_graph = False
 
     def __init__(self, nodes: Any = None, faults: Any = None) -> None:
         self.nodes = nodes
@@ -104,7 +110,7 @@ class Trials:
 
     def run(self, seed: int, faults: Faults | None = None, *, keep: bool = False) -> Trial:
         """Run one seed, under these faults instead of its own; keep: its events and story too."""
-        trial = Trial(seed, Faults.of(self.faults, seed) if faults is None else faults, keep)
+        trial = Trial(seed, Faults.of(self.faults, seed) if faults is None else faults, keep, self.with_graph)
         sessions.at_end.append(trial.see)
         try:
             self.perform(trial)

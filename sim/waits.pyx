@@ -20,7 +20,7 @@ cdef enum:
     OBJECTS_MOST = 5              # named in one line
 
 
-def waits(Node node not None, driver=None, dict places={}):
+def waits(Node node not None, driver=None, dict places=None):
     """A line for each task that has not ended, and for what the driver waits for.
 
     Args: driver: where its program waits for a lock; places: where tasks do, by task id.
@@ -29,6 +29,7 @@ def waits(Node node not None, driver=None, dict places={}):
     cdef vector[TaskId] ids
     cdef unordered_map[TaskId, TaskRow].iterator it = n.tasks.rows.begin()
     cdef size_t i
+    places = places or {}
     lines = [f"the driver waits in {what}" for what in requests_of(node, n.driver, NULL) + ([driver] if driver else [])]
     while it != n.tasks.rows.end():
         if deref(it).second.state < TASK_FINISHED:

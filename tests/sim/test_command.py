@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
+from tests.sim.test_trace_file import check
 from tests.source.tree import ROOT
 
 
@@ -72,6 +74,19 @@ def test_many_seeds(command):
 def test_the_story_of_a_seed_that_is_right(command):
     code, output = command("--workload", "chain", "--tasks", 3, "--faults", "worker_crash=0.3", "--story")
     assert code == 0 and "** worker_crash 0: worker" in output and "plus #1 has ended" in output
+
+
+def test_something_to_look_at(command, tmp_path):
+    trace, graph = tmp_path / "trace.json", tmp_path / "graph.dot"
+    arguments = ("--workload", "chain", "--tasks", 5, "--faults", "worker_crash=0.1", "--seeds", 2)
+    code, output = command(*arguments, "--timeline", trace, "--graph", graph)
+    assert code == 0, output
+    check(json.loads(trace.read_text(encoding="utf-8"))["traceEvents"])
+    assert "plus\\n" in graph.read_text(encoding="utf-8")
+    code, output = command(*arguments, "--graph", tmp_path / "graph.txt")
+    assert code not in (0, 4) and "ends in .dot" in output
+    code, output = command("--check-determinism", "--graph", graph)
+    assert code == 2 and "keeps nothing to draw" in output
 
 
 def test_runs_repeat_in_two_processes(command):

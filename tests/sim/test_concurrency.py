@@ -133,7 +133,7 @@ def test_every_call_is_made_and_each_process_counts_it_once(cls):
 def test_without_restarts_a_crash_ends_all_calls(cls):
     outcomes = set()
     for seed in range(30):
-        added, others, n = sim.run(run_random, seed, cls, 0, 0, seed=seed, worker_crash=0.02, check=seed % 4 == 0).value
+        added, _, n = sim.run(run_random, seed, cls, 0, 0, seed=seed, worker_crash=0.02, check=seed % 4 == 0).value
         assert len({x[0] for x in added if isinstance(x, tuple)}) <= 1, f"seed {seed}: {added}"
         outcomes.update(x if isinstance(x, str) else "made" for x in (*added, n))
     assert outcomes == {"made", "ActorDiedError"}

@@ -8,9 +8,12 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 import raylite
 from raylite import sim
 from tests.sim.programs import run_random
+from tests.source.tree import ROOT
 
 # What pickles differently from process to process: sets of strings, and classes of the program's own; what has an order
 # that depends on where it lies in memory: sets of asyncio's tasks and futures, threads that wait for a lock.
@@ -117,6 +120,23 @@ def test_a_run_is_repeated_event_for_event():
     )
     assert first.events == second.events and len(first.events) == first.n_events
     assert (first.trace_hash, first.virtual_s) == (second.trace_hash, second.virtual_s)
+
+
+def other_pythons():
+    """Interpreters of other versions that have raylite, as `make test-pythons` leaves them."""
+    for python in sorted(ROOT.glob(".venv-3.*/bin/python")):
+        asked = [python, "-c", "import sys, raylite.sim.session; print(sys.version_info[:2])"]
+        found = subprocess.run(asked, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT)
+        if found.returncode == 0 and found.stdout.strip() != str(sys.version_info[:2]):
+            yield str(python)
+
+
+def test_versions_of_python_agree():
+    others = list(other_pythons())
+    if not others:
+        pytest.skip("raylite is installed for one version of Python only: see make test-pythons")
+    outputs = {output_of(PLAIN, "0", python, [str(ROOT)]) for python in others[:1]}
+    assert outputs == {output_of(PLAIN, "0", path=[str(ROOT)])}
 
 
 FIRST_AND_LATER = """

@@ -39,7 +39,11 @@ def program():
     sim.current().settle()
     sim.current().lose(made)
     counter = Counter.remote()
-    return first, raylite.get([length.remote(made), parent.remote(), counter.next.remote(), counter.next.remote()]), made
+    return (
+        first,
+        raylite.get([length.remote(made), parent.remote(), counter.next.remote(), counter.next.remote()]),
+        made,
+    )
 
 
 def nodes_of(text):
