@@ -32,7 +32,7 @@ cdef class Kernel:
     cdef Thread running           # whose code runs; None: the loop, or the driver's program
     cdef Process driver
     cdef public object failure    # what raylite's own code raised in a fiber, for the driver to raise
-    cdef public bint virtual_time # time, chance, locks and event loops are the simulation's
+    cdef public bint virtual_time  # time, chance, locks and event loops are the simulation's
     cdef public bint interrupted  # Ctrl-C came while a task's code ran
     cdef public object recorder   # recording.Recorder, or None
     cdef public object outside    # called before; returns whether it has brought anything about
@@ -69,7 +69,7 @@ cdef class Process:
     cdef public dict environment  # variables that only it has
     cdef readonly Thread main     # runs tasks, and the calls of most actors
     cdef dict threads             # the others that run: a set, in order of their start
-    cdef public object on_message # called, in the main thread's wait for anything, when tasks or notices have come
+    cdef public object on_message  # called, where the main thread waits for anything, when messages have come
     cdef public bint started      # its worker's code runs
     cdef public bint doomed       # to be killed as soon as it starts
     cdef readonly bint ended

@@ -166,7 +166,7 @@ def test_rates_that_make_no_sense_are_refused(rate):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_submission_that_is_interrupted_while_it_is_confirmed_leaves_nothing(seed):
-    def program():
+    def cancel_in_second_attempt():
         @raylite.remote
         def child():
             pass
@@ -185,7 +185,9 @@ def test_a_submission_that_is_interrupted_while_it_is_confirmed_leaves_nothing(s
         raylite.cancel(ref)
         with pytest.raises(raylite.exceptions.TaskCancelledError):
             raylite.get(ref)
-        del ref, child, parent
+
+    def program():
+        cancel_in_second_attempt()
         sim.current().settle()
         return sim.current().sizes()
 
