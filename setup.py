@@ -98,12 +98,18 @@ EXTENSIONS = (
     "raylite.sim.timeline",
     "raylite.sim.network",
     "raylite.sim.trace",
+    "raylite.sim.thread_state",
+    "raylite.sim.fault_draws",
+    "raylite.sim.losses",
     "raylite.sim.kernel",
     "raylite.sim.memory",
     "raylite.sim.client",
     "raylite.sim.host",
+    "raylite.sim.hooks",
     "raylite.sim.clock",
+    "raylite.sim.locks",
     "raylite.sim.waits",
+    "raylite.sim.progress",
 )
 
 FLAVOUR = os.environ.get("RAYLITE_BUILD", "release")

@@ -37,6 +37,7 @@ OBJECT_STORE_SHARE = 0.3  # of the memory
 MIN_DEFAULT_WORKER_CAP = 16
 DEFAULT_WORKERS_PER_CPU = 4
 
+DEFAULT_SEED = 0
 SIM_NUM_CPUS = 4
 SIM_MEMORY_BYTES = 8 << 30
 
@@ -81,12 +82,15 @@ class Config:
         ignore_reinit_error: whether a second `init` is no error.
         attachable: whether other processes of this user can look into the runtime.
         seed: of the simulator, or None.
+        nodes: of the simulator: a tuple of sim.Node, the first of which this is the configuration of; or ().
+        faults: of the simulator: a sim.Faults, or None.
         spill_dir: folder for objects that do not fit, or None for the runtime's choice.
         worker_cap: how many worker processes there may be.
     """
 
     __slots__ = (
         "attachable",
+        "faults",
         "gpu_ids",
         "ignore_reinit_error",
         "labels",
@@ -94,6 +98,7 @@ class Config:
         "memory",
         "mode",
         "namespace",
+        "nodes",
         "num_cpus",
         "num_gpus",
         "object_store_memory",
@@ -118,6 +123,8 @@ class Config:
     ignore_reinit_error: bool
     attachable: bool
     seed: int | None
+    nodes: tuple[Any, ...]
+    faults: Any
     spill_dir: str | None
     worker_cap: int
 
@@ -135,6 +142,12 @@ class Config:
         given = _given(_without_rays_own(arguments), environment)
         self = cls()
         self.mode = given["mode"] or "embedded"
+        self.seed = given["seed"]
+        self.nodes, self.faults = (), None
+        if self.mode == "sim":
+            self._simulate(given)
+        else:
+            _refuse_simulated(arguments)
         _refuse_address(given["address"])
         self.resources = given["resources"] or {}
         self.labels = given["labels"] or {}
@@ -143,7 +156,6 @@ class Config:
         self.log_to_driver = given["log_to_driver"] is not False
         self.ignore_reinit_error = bool(given["ignore_reinit_error"])
         self.attachable = given["attachable"] is not False
-        self.seed = given["seed"]
         self.spill_dir = given["spill_dir"]
         if self.mode == "sim":
             self._fill_simulated(given)
@@ -158,6 +170,23 @@ class Config:
         units["memory"] = to_memory_units(self.memory)
         units["object_store_memory"] = to_memory_units(self.object_store_memory)
         return {name: amount for name, amount in units.items() if amount}
+
+    @property
+    def sim_seed(self) -> int:
+        """The seed of a simulation."""
+        return DEFAULT_SEED if self.seed is None else self.seed
+
+    def _simulate(self, given: dict[str, Any]) -> None:
+        """The nodes and faults of a simulation; what is said of a node takes the place of what is said of all."""
+        from raylite.sim.faults import Faults
+        from raylite.sim.nodes import Node
+
+        self.faults = Faults.of(given["faults"], self.sim_seed)
+        self.nodes = given["nodes"] or (Node(),)
+        for name, value in self.nodes[0].settings().items():
+            if given[name] is not None:
+                raise ValueError(f"{name} is given for a node, and for all of them too; leave one out.")
+            given[name] = value
 
     def _fill_simulated(self, given: dict[str, Any]) -> None:
         self.num_cpus = _first(given["num_cpus"], SIM_NUM_CPUS)
@@ -256,6 +285,12 @@ def _refuse_address(address: str | None) -> None:
     )
 
 
+def _refuse_simulated(arguments: dict[str, Any]) -> None:
+    for name in ("nodes", "faults"):
+        if arguments.get(name) is not None:
+            raise ValueError(f"The argument {name} is the simulator's: it goes with mode='sim'.")
+
+
 def _first(value: Any, default: Any) -> Any:
     return default if value is None else value
 
@@ -279,6 +314,34 @@ def with_module_path(folder: str) -> dict[str, str]:
     if folders[1:] == [""]:
         folders.pop()  # there was none: an empty one would be the working folder
     return {**os.environ, MODULE_PATH_VARIABLE: os.pathsep.join(folders)}
+
+
+# ---- programs that the simulator runs ----
+
+
+def simulation_variables(seed: int, nodes: int | None, faults: Any) -> dict[str, str]:
+    """The variables under which a program that is not changed finds a simulator."""
+    variables = {"mode": "sim", "seed": str(seed), "faults": str(faults), "nodes": str(nodes or "")}
+    return {SETTINGS[name].variable: text for name, text in variables.items()}
+
+
+class VariablesSet:
+    """A context in which this process has these variables."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self.variables = variables
+        self.before: dict[str, str | None] = {}
+
+    def __enter__(self) -> None:
+        self.before = {name: os.environ.get(name) for name in self.variables}
+        os.environ.update(self.variables)
+
+    def __exit__(self, *exc_info: object) -> None:
+        for name, text in self.before.items():
+            if text is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = text
 
 
 # ---- what is found ----
@@ -433,6 +496,19 @@ def _labels(value: Any) -> dict[str, str]:
     return dict(value)
 
 
+def _nodes(value: Any) -> tuple[Any, ...]:
+    from raylite.sim.nodes import check_nodes
+
+    return check_nodes(value)
+
+
+def _faults(value: Any) -> Any:
+    from raylite.sim.faults import Faults
+
+    Faults.of(value, DEFAULT_SEED)
+    return value  # "all" needs the seed
+
+
 def _folder(value: Any) -> str:
     path = os.path.expanduser(check_type(os.fspath(value), str))
     if not path:
@@ -466,6 +542,10 @@ SETTINGS = {
     "ignore_reinit_error": Setting("RAYLITE_IGNORE_REINIT_ERROR", _flag_from_text, _FLAG, of_type(bool)),
     "attachable": Setting("RAYLITE_ATTACHABLE", _flag_from_text, _FLAG, of_type(bool)),
     "seed": Setting("RAYLITE_SIM_SEED", _whole_from_text, _COUNT, count(0, (1 << 64) - 1)),
+    "nodes": Setting("RAYLITE_SIM_NODES", _from_json, "a list of sim.Node, or how many there are", _nodes),
+    "faults": Setting(
+        "RAYLITE_SIM_FAULTS", str, "a sim.Faults, 'all', 'none' or a text such as 'worker_crash=0.01'", _faults
+    ),
     "spill_dir": Setting("RAYLITE_SPILL_DIR", str, "the path of a folder", _folder, "nothing spills yet"),
     "worker_cap": Setting("RAYLITE_WORKER_CAP", _whole_from_text, "a whole number from 1 up", count(1)),
 }

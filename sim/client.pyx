@@ -11,12 +11,15 @@ from raylite.runtime.client cimport Mapping, Run, TaskContext
 from raylite.runtime.inbox cimport Call, Inbox, inbox_close, inbox_forget, inbox_free
 from raylite.runtime.native cimport getpid
 from raylite.serialization cimport Packed
-from raylite.sim.kernel cimport Process
+from raylite.sim.kernel cimport AWAITS_ARRIVED, AWAITS_MESSAGES, Process, Thread
 from raylite.sim.network cimport link_flush_soon, link_to_node
 from raylite.sim.timeline cimport NEVER
 
 import sys
 from functools import partial
+
+from raylite.runtime.watcher import deliver
+from raylite.sim.function_keys import function_key
 
 cdef enum:
     IDLE_RARELY = 3               # a worker that dies before it begins a task uses up no attempt
@@ -81,7 +84,7 @@ cdef class SimulatedClient(Client):
         if timeout_ns >= 0:
             until_ns = self.owner.kernel.timeline.now_ns + <uint64_t> timeout_ns
         while True:
-            result = self.owner.await_call(call, until_ns)
+            result = self.owner.kernel.caller().await_call(call, until_ns)
             if result != 2:
                 return result
             self.run_in_place(call)
@@ -93,15 +96,19 @@ cdef class SimulatedClient(Client):
         run.blob = call.in_place.back()
         call.in_place.pop_back()
         run.parse()
-        self.owner.nest(partial(self.run_task, run))
+        self.owner.kernel.caller().nest(partial(self.run_task, run))
         return 0
 
     def watch(self, list refs not None, callback):
-        """As Client.watch() under asyncio, whose loop gives way to the kernel; elsewhere waits for the values first, as
-        there is no other thread that could bring them."""
+        """As Client.watch(). An event loop collects what arrives itself; elsewhere a virtual thread does. Where locks
+        are left as they are, so that waiting for a future would stop the simulation, waits for the values first."""
         asyncio = sys.modules.get("asyncio.events")
-        if asyncio is not None and asyncio._get_running_loop() is not None:
+        has_loop = asyncio is not None and asyncio._get_running_loop() is not None
+        if has_loop or self.owner.kernel.virtual_time:
             Client.watch(self, refs, callback)
+            if not (has_loop or self.is_watched):
+                self.is_watched = True
+                self.owner.start_thread(self.collect_watched)
             return
         try:
             values = self.get(refs)
@@ -110,12 +117,24 @@ cdef class SimulatedClient(Client):
         else:
             callback(values, None)
 
+    def collect_watched(self):
+        """A thread: complete futures while there are any."""
+        try:
+            while self.watched:
+                self.await_arrived(-1)
+                deliver(self)
+        finally:
+            self.is_watched = False
+
     def await_arrived(self, double timeout_s):
-        """Wait until collect_arrived() has something, or for so many seconds (below 0: no limit)."""
+        """Wait until collect_arrived() has something, or for so many seconds (below 0: no limit). Where an actor's
+        event loop waits, also until tasks or notices have come."""
+        cdef Thread caller = self.owner.kernel.caller()
+        cdef bint is_loop = self.owner.on_message is not None and caller is self.owner.main
         cdef uint64_t until_ns = NEVER
         if timeout_s >= 0:
             until_ns = self.owner.kernel.timeline.now_ns + <uint64_t> (timeout_s * 1e9)
-        self.owner.await_arrived(until_ns)
+        caller.await_arrived(AWAITS_MESSAGES if is_loop else AWAITS_ARRIVED, until_ns)
 
     # ---- values ------------------------------------------------------------------------------------------------
 
@@ -126,7 +145,7 @@ cdef class SimulatedClient(Client):
         return m
 
     cdef TaskId function_id(self, Packed packed):
-        return TaskId(0, self.functions.setdefault(packed.pickle, len(self.functions) + 1))
+        return TaskId(0, self.functions.setdefault(function_key(packed.pickle), len(self.functions) + 1))
 
     # ---- running (workers) -------------------------------------------------------------------------------------
 
@@ -145,6 +164,11 @@ cdef class SimulatedClient(Client):
                 self.owner.crash_point()
                 return run
         return None
+
+    def take_runs(self):
+        """As Client.take_runs()."""
+        self.owner.crash_point()
+        return Client.take_runs(self)
 
     cdef bint begin(self, Message* m):
         """See SimulatedHost.recall."""
@@ -174,6 +198,10 @@ cdef class SimulatedClient(Client):
         """As Client.finish()."""
         self.owner.crash_point()
         Client.finish(self, run, records, start_ns, end_ns, flags, n_yielded)
+
+    def has_messages(self):
+        """Whether take_runs() or collect() would bring anything, or the node has ended the process."""
+        return self.owner.has_messages()
 
     def has_notices(self):
         """Whether collect() would bring anything."""

@@ -1,19 +1,28 @@
 from typing import Any
 
 class Kernel:
+    def calling_thread(self, *args: Any, **kwargs: Any) -> Any: ...
     def check_thread(self, *args: Any, **kwargs: Any) -> Any: ...
     def close(self, *args: Any, **kwargs: Any) -> Any: ...
     elapsed_s: Any
     explain: Any
     failure: Any
+    faults: Any
     in_task: Any
     interrupted: Any
+    n_handled: Any
     now_ns: Any
+    outside: Any
+    recorder: Any
+    def seconds(self, *args: Any, **kwargs: Any) -> Any: ...
     seed: Any
+    def set_alarm(self, *args: Any, **kwargs: Any) -> Any: ...
     def settle(self, *args: Any, **kwargs: Any) -> Any: ...
     def sleep(self, *args: Any, **kwargs: Any) -> Any: ...
+    start_ns: Any
     thread: Any
     def unwind(self, *args: Any, **kwargs: Any) -> Any: ...
+    virtual_time: Any
 
 class Process:
     busy: Any
@@ -25,11 +34,21 @@ class Process:
     gpus: Any
     is_driver: Any
     kernel: Any
-    n_costs: Any
+    main: Any
     number: Any
+    on_message: Any
     pid: Any
     def spend(self, *args: Any, **kwargs: Any) -> Any: ...
     def spend_on_item(self, *args: Any, **kwargs: Any) -> Any: ...
+    def start_thread(self, *args: Any, **kwargs: Any) -> Any: ...
     started: Any
-    to_interrupt: Any
     worker: Any
+
+class Thread:
+    frame: Any
+    def go_on(self, *args: Any, **kwargs: Any) -> Any: ...
+    kernel: Any
+    n_costs: Any
+    n_waits: Any
+    process: Any
+    task: Any

@@ -33,6 +33,7 @@ cdef void plan_at_node(Link* way, uint64_t when_ns, const Message* m, const char
     event.handle = way.at_node
     event.target = way.host
     event.message = m[0]
+    event.message.time_ns = way.timeline.now_ns
     event.message.version = MESSAGE_VERSION
     event.message.client = way.client
     event.payload = blob_copy(payload, m.size) if m.size else NULL
@@ -60,6 +61,7 @@ cdef void link_to_client(Link* way, const Message* m, Blob* payload) noexcept no
     event.handle = way.at_client
     event.target = way.host
     event.message = m[0]
+    event.message.time_ns = way.timeline.now_ns
     event.payload = payload
     timeline_plan(way.timeline, arrival(way, &way.client_ns), &event)
 

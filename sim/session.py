@@ -8,20 +8,28 @@ from json import loads
 from raylite._core.ids import content_hash
 from raylite._core.node import Node
 from raylite.environments import IN_PLACE, Environment, describe
-from raylite.sim import clock, event_loops
+from raylite.sim import clock, event_loops, function_keys, locks
 from raylite.sim.client import SimulatedClient
-from raylite.sim.errors import DeadlockError
+from raylite.sim.errors import DeadlockError, NoProgressError
+from raylite.sim.fault_draws import FaultDraws
+from raylite.sim.faults import KINDS
 from raylite.sim.host import SimulatedHost
 from raylite.sim.kernel import Kernel, Process
+from raylite.sim.losses import why_kept
+from raylite.sim.places import places
+from raylite.sim.progress import gets_on
 from raylite.sim.waits import waits
 from raylite.sim.worker import VirtualWorker
 
 JOB = 1
-DEFAULT_SEED = 0
+PROGRESS_S = 60.0
 KEPT_IDLE_MOST = 64
 ARENA_SEGMENT_BYTES = 1 << 26
 
 _current = None
+at_start: list = []  # each is called with a simulation that has begun
+at_end: list = []  # and these with one that is about to end
+recording = False  # whether simulations keep their events, if they are not told
 
 
 def current():
@@ -34,16 +42,17 @@ def current():
 class SimulatedRuntime:
     """A node with virtual workers, in virtual time.
 
-    Args: config: a Config; worker_crash: how likely a worker dies at each call that its task makes, at its start and
-    its end, 0 to 1; virtual_time: whether `time`, `random` and asyncio's waiting are the simulation's; check: check
-    every table of the node after every event (default: in a debug build); record: keep the stream of events.
+    Args: config: a Config; virtual_time: whether `time`, `random` and asyncio's waiting are the simulation's; check:
+    check every table of the node after every event (default: in a debug build); record: keep the stream of events
+    (default: `recording`).
     """
 
-    def __init__(self, config, *, worker_crash=0.0, virtual_time=True, check=None, record=False):
+    def __init__(self, config, *, virtual_time=True, check=None, record=None):
         self.config = config
-        self.seed = DEFAULT_SEED if config.seed is None else config.seed
-        self.kernel = Kernel(self.seed, worker_crash)
+        self.seed = config.sim_seed
+        self.kernel = Kernel(self.seed, FaultDraws(self.seed, config.faults))
         self.kernel.explain = self.deadlock
+        self.stopped = False
         n_workers = min(config.num_cpus, KEPT_IDLE_MOST)
         self.node = Node(
             config.node_resources(),
@@ -53,7 +62,12 @@ class SimulatedRuntime:
             segment_bytes=ARENA_SEGMENT_BYTES,
             debug=check,
         )
+        record = recording if record is None else record
         self.host = SimulatedHost(self.kernel, self.node, self.make_worker, record)
+        if record:
+            from raylite.sim.recording import Recorder
+
+            self.kernel.recorder = Recorder(self.kernel)
         self.functions = {}
         self.job_environment = describe(config.runtime_env, {}, IN_PLACE)
         driver = self.make_process(self.host.next_number(), is_driver=True)
@@ -63,6 +77,8 @@ class SimulatedRuntime:
         self.host.attach(driver)
         self.start(virtual_time)
         self.host.start_workers(n_workers)
+        for call in at_start:
+            call(self)
 
     def make_process(self, number, *, is_driver=False, gpus=()):
         name = b"driver" if is_driver else number.to_bytes(8, "little")
@@ -99,8 +115,11 @@ class SimulatedRuntime:
         is_main = threading.current_thread() is threading.main_thread()
         if is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             self.on_signal = signal.signal(signal.SIGINT, self.interrupt)
+        function_keys.install()
+        self.kernel.virtual_time = virtual_time
         if virtual_time:
             event_loops.install(self.kernel)
+            locks.install(self.kernel)
             clock.install(self.kernel)
 
     def interrupt(self, signum, frame):
@@ -114,15 +133,22 @@ class SimulatedRuntime:
         """In a forked child: there is nothing here by which the parent could be reached."""
 
     def stop(self):
-        """End every process and free everything."""
+        """End every process and free everything. Fine if it is stopped."""
         global _current
+        if self.stopped:
+            return
+        self.stopped = True
         try:
+            for call in at_end:
+                call(self)
             self.host.end_all()
             self.kernel.close()
             self.host.close()
-            self.node = self.kernel.explain = None
+            self.node = self.kernel.explain = self.kernel.recorder = None
         finally:
+            function_keys.remove()
             clock.remove()
+            locks.remove()
             event_loops.remove()
             if self.on_signal is not None:
                 signal.signal(signal.SIGINT, self.on_signal)
@@ -145,10 +171,56 @@ class SimulatedRuntime:
         """The node's remembered transitions: dicts, oldest first."""
         return self.node.story()
 
+    def waits(self):
+        """Who waits for what, a line each."""
+        return "\n  ".join(waits(self.node, *places(self.host.processes.values())))
+
     def deadlock(self):
         """The error that says who waits for what."""
-        lines = "\n  ".join(waits(self.node))
-        return DeadlockError(f"nothing can happen any more, and the program still waits (seed {self.seed}):\n  {lines}")
+        return DeadlockError(
+            f"nothing can happen any more, and the program still waits (seed {self.seed}):\n  {self.waits()}"
+        )
+
+    def check_invariants(self):
+        """Check all tables of the node. Raises if they contradict each other."""
+        self.node.check_invariants()
+
+    # ---- faults ----
+
+    def occurred(self):
+        """The faults so far: dicts with kind, number (among those of its kind), time_s, and whom it befell."""
+        names = tuple(KINDS)
+        return [
+            {"kind": names[kind], "number": number, "time_s": self.kernel.seconds(now_ns), "whom": whom}
+            for kind, number, now_ns, whom in self.kernel.faults.occurred
+        ]
+
+    def stop_faults(self, after_s=0.0):
+        """No more faults after so many virtual seconds: from then on the program has to get on."""
+        if after_s:
+            self.kernel.set_alarm(after_s, self.stop_faults)
+        else:
+            self.kernel.faults.stop()
+            self.kernel.set_alarm(PROGRESS_S, self.watch)
+
+    def watch(self):
+        """Once in a virtual minute after the faults: see that the program gets on."""
+        self.kernel.set_alarm(PROGRESS_S, self.watch)
+        lines = waits(self.node)
+        if lines and lines[0].startswith("the driver waits") and not gets_on(self.host, PROGRESS_S):
+            self.kernel.failure = self.no_progress()
+
+    def no_progress(self):
+        return NoProgressError(
+            f"no task has ended for a virtual minute, though faults have stopped, and the program still waits "
+            f"(seed {self.seed}, {self.now_s():.3f} s):\n  {self.waits()}"
+        )
+
+    def lose(self, ref):
+        """Lose the bytes of a value in the object store. Raises ValueError if they cannot be, saying why."""
+        if why := why_kept(self.node, ref.binary()):
+            raise ValueError(f"the bytes of {ref} cannot be lost: {why}")
+        self.host.lose(ref.binary())
 
     # ---- for tests ----
 
@@ -167,6 +239,20 @@ class SimulatedRuntime:
     def events(self):
         """The events themselves, if they were recorded: dicts."""
         return self.host.events()
+
+    def recording(self, *, with_graph=False):
+        """What it did so far, as a recording.Recording; None if that is not recorded. The graph is asked for, which
+        takes events of its own."""
+        if self.kernel.recorder is None:
+            return None
+        from raylite.sim.recording import Recording
+
+        recording = Recording(self)
+        if with_graph:
+            from raylite.util.state import task_graph
+
+            recording.graph = task_graph()
+        return recording
 
     def settle(self):
         """Let everything happen that still can, and garbage go. For the driver."""

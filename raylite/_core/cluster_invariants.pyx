@@ -1,4 +1,4 @@
-"""What must be true between two events of what a node knows of its cluster (rule 8). For the rest see invariants.pyx."""
+"""What must be true between two events of what a node knows of its cluster (rule 8). The rest is in invariants.pyx."""
 from cython.operator cimport dereference as deref, preincrement
 from libc.stdint cimport uint64_t
 from libcpp.map cimport map as ordered_map

@@ -66,7 +66,7 @@ cdef class Client:
     cdef ObjectRef store(self, Packed packed, TaskContext context)
     cdef list submit_any(self, ObjectRef function, tuple args, dict kwargs, SubmitHeader* h, bytes more, bytes demand,
                          bytes name, bint confirm)
-    cdef TaskId submit_confirmed(self, Message* m, const char* payload, TaskContext context, uint64_t index) except *
+    cdef list submit_confirmed(self, Message* m, const char* payload, TaskContext context, uint64_t index)
     cdef bint begin(self, Message* m)
     cdef void ask_read(self, Message* m, Run run, uint32_t index)
     cdef void report(self, Run run, int kind, ObjectId object, bytes payload, int flags)

@@ -946,11 +946,9 @@ cdef class Client:
         cdef Packed packed = None
         cdef Message m
         cdef Py_ssize_t i
-        cdef uint64_t args_size = 0, total
-        cdef uint64_t index
+        cdef uint64_t args_size = 0, total, index
         cdef char* at
         cdef list out
-        cdef TaskId task
         self.usable()
         if args or kwargs:
             packed = pack_arguments(args, kwargs, refs)
@@ -984,45 +982,36 @@ cdef class Client:
         memcpy(PyBytes_AS_STRING(buffer), h, sizeof(SubmitHeader))
         index = context.n_submitted
         context.n_submitted += 1
-        task = derive_task(context.id, index, 0)
         memset(&m, 0, sizeof(Message))
         m.kind = EV_SUBMIT
         m.size = <uint32_t> total
-        m.attempt = 0
-        m.object = object_id(task, 0)
-        confirm |= context.attempt != 0
-        if confirm:
-            task = self.submit_confirmed(&m, PyBytes_AS_STRING(buffer), context, index)
-        out = []
-        if h.flags & SUBMIT_ACTOR:
-            out.append(self.ref(object_id(task, ACTOR_INDEX), False))
-        for i in range(1 if h.n_returns < 0 else h.n_returns):
-            out.append(self.ref(object_id(task, <uint32_t> i), False))
-        if not confirm:
-            self.post(&m, PyBytes_AS_STRING(buffer))
+        m.object = object_id(derive_task(context.id, index, 0), 0)
+        if confirm or context.attempt:
+            return self.submit_confirmed(&m, PyBytes_AS_STRING(buffer), context, index)
+        out = refs_of_results(self, &m, h)
+        self.post(&m, PyBytes_AS_STRING(buffer))
         return out
 
-    cdef TaskId submit_confirmed(self, Message* m, const char* payload, TaskContext context, uint64_t index) except *:
+    cdef list submit_confirmed(self, Message* m, const char* payload, TaskContext context, uint64_t index):
         """Submit, and hear whether it was accepted: from a task that runs again, which may have diverged from its first
         run, so that the id is another task's; or where an actor limits what it takes."""
         cdef Call* call
-        cdef TaskId task = m.object.task
         cdef uint64_t salt = 0, answer
         cdef int arrived = 0
+        cdef list out
+        m.flags = SUBMIT_CONFIRM
         while True:
-            m.flags = SUBMIT_CONFIRM
+            out = refs_of_results(self, m, <const SubmitHeader*> payload)  # released if the wait is interrupted
             call = self.await_answer(self.open_call(m, payload, 0, 0), -1, &arrived)
             answer = call.aux
             self.free_call(call)
+            if answer == 0:
+                return out
             if answer != SUBMIT_TAKEN:
-                break
+                from raylite.system_errors import submission_refused
+                raise submission_refused(answer)
             salt += context.attempt if context.attempt else 1
-            task = derive_task(context.id, index, salt)
-            m.object = object_id(task, 0)
-        if answer:
-            from raylite.system_errors import submission_refused
-            raise submission_refused(answer)
-        return task
+            m.object = object_id(derive_task(context.id, index, salt), 0)
 
     def kill(self, ObjectRef actor not None, bint no_restart):
         """Kill an actor's process."""
@@ -1181,6 +1170,15 @@ cdef class Client:
     def record(self, Packed packed not None):
         """What finish() and yielded() take for one value: it is in the arena, or in the record."""
         return self.place(packed, True)
+
+
+cdef list refs_of_results(Client client, const Message* m, const SubmitHeader* h):
+    """The references of what a submission gives."""
+    cdef uint32_t i
+    cdef list out = [client.ref(object_id(m.object.task, ACTOR_INDEX), False)] if h.flags & SUBMIT_ACTOR else []
+    for i in range(1 if h.n_returns < 0 else <uint32_t> h.n_returns):
+        out.append(client.ref(object_id(m.object.task, i), False))
+    return out
 
 
 cdef char* put_padded(char* at, const char* data, uint64_t size):

@@ -6,14 +6,19 @@ import pytest
 
 import raylite
 from raylite import sim
-from tests.parity import actor_programs, programs, state_programs
+from tests.parity import actor_programs, concurrent_programs, programs, state_programs
 
 SEEDS = range(5)
 
 
 @pytest.mark.parametrize(
     "program",
-    [*programs.PROGRAMS, *actor_programs.PROGRAMS, *state_programs.PROGRAMS],
+    [
+        *programs.PROGRAMS,
+        *actor_programs.PROGRAMS,
+        *concurrent_programs.PROGRAMS,
+        *state_programs.PROGRAMS,
+    ],
     ids=lambda program: program.__name__,
 )
 def test_hosts_agree(program):

@@ -162,3 +162,33 @@ def test_rates_that_make_no_sense_are_refused(rate):
         sim.run(int, worker_crash=rate)
     with pytest.raises(TypeError, match="worker_crash"):
         sim.run(int, worker_crash="often")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_submission_that_is_interrupted_while_it_is_confirmed_leaves_nothing(seed):
+    def cancel_in_second_attempt():
+        @raylite.remote
+        def child():
+            pass
+
+        @raylite.remote(max_retries=-1)
+        def parent():
+            sim.cost(1.0)
+            while raylite.get_runtime_context().get_attempt_number():
+                child.remote()  # waits for an answer, as this is not the first attempt
+
+        ref = parent.remote()
+        raylite.wait([ref], timeout=0.5)
+        [busy] = [worker["client"] for worker in sim.current().workers() if worker["running"]]
+        sim.current().kill_worker(busy)
+        raylite.wait([ref], timeout=1.05)
+        raylite.cancel(ref)
+        with pytest.raises(raylite.exceptions.TaskCancelledError):
+            raylite.get(ref)
+
+    def program():
+        cancel_in_second_attempt()
+        sim.current().settle()
+        return sim.current().sizes()
+
+    assert not any(sim.run(program, seed=seed).value.values())

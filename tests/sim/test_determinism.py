@@ -8,13 +8,17 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 import raylite
 from raylite import sim
 from tests.sim.programs import run_random
+from tests.source.tree import ROOT
 
-# What pickles differently from process to process: sets of strings, and classes of the program's own.
+# What pickles differently from process to process: sets of strings, and classes of the program's own; what has an order
+# that depends on where it lies in memory: sets of asyncio's tasks and futures, threads that wait for a lock.
 PROGRAM = """
-import random, time
+import asyncio, queue, random, threading, time
 import raylite
 from raylite import sim
 from tests.sim.programs import run_random
@@ -25,30 +29,88 @@ class Thing:
     def __init__(self, n):
         self.n = n
 
+@raylite.remote(max_restarts=-1, max_task_retries=-1)
+class Async:
+    async def race(self, n):
+        tasks = {asyncio.ensure_future(self.nap(i)) for i in range(n)}
+        order = []
+        while tasks:
+            done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            order += [task.result() for task in done]
+            for other in tasks:
+                if random.random() < 0.1:
+                    other.cancel()
+            tasks = {task for task in tasks if not task.cancelling()} if hasattr(asyncio.Task, "cancelling") else tasks
+            done = None
+            if len(order) > n // 2:
+                break
+        return order
+
+    async def nap(self, i):
+        try:
+            await asyncio.sleep(random.randrange(3) / 100)
+        except asyncio.CancelledError:
+            return -i
+        return i
+
+@raylite.remote(max_concurrency=4, max_restarts=-1, max_task_retries=-1)
+class Threaded:
+    def __init__(self):
+        self.lock, self.items, self.order = threading.RLock(), queue.Queue(maxsize=2), []
+
+    def work(self, i):
+        with self.lock:
+            time.sleep(0.01)
+            self.order.append(i)
+        if i % 2:
+            self.items.put(i)
+        else:
+            try:
+                self.order.append(self.items.get(timeout=0.05))
+            except queue.Empty:
+                pass
+        return list(self.order)
+
 def program():
     @raylite.remote(max_retries=-1)
     def shorten(words, thing):
         time.sleep(random.random())
         return {word[:thing.n] for word in words | WORDS}, random.getrandbits(64), time.time()
 
-    return [raylite.get(shorten.remote(WORDS, Thing(n))) for n in (1, 2)], run_random(raylite, 3), random.random()
+    naps, threads = Async.remote(), Threaded.remote()
+    refs = [naps.race.remote(8) for _ in range(3)] + [threads.work.remote(i) for i in range(8)]
+    shorts = [raylite.get(shorten.remote(WORDS, Thing(n))) for n in (1, 2)]
+    future = shorten.remote(WORDS, Thing(1)).future()
+    return shorts, run_random(raylite, 3), random.random(), raylite.get(refs), future.result()[1:]
 
-result = sim.run(program, seed=11, worker_crash=0.05, num_cpus=3)
-shorts, numbers, drawn = result.value
+result = sim.run(program, seed=11, worker_crash=0.02, num_cpus=3)
+shorts, *rest = result.value
 print(result.trace_hash, result.n_events, result.virtual_s, [sorted(words) for words, _, _ in shorts],
-      [rest for _, *rest in shorts], numbers, drawn)
+      [rest for _, *rest in shorts], *rest)
+"""
+
+# The same on every version of Python: only numbers go into it, and what the interpreter draws from them is ours.
+PLAIN = """
+from raylite import sim
+from tests.sim.programs import run_random
+import raylite
+
+results = [sim.run(run_random, raylite, seed, seed=seed, worker_crash=0.02, num_cpus=2) for seed in range(3)]
+print([(result.trace_hash, result.n_events, result.virtual_s, result.value) for result in results])
 """
 
 
-def in_another_process(hash_seed):
-    environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.pathsep.join(sys.path)}
+def output_of(program, hash_seed, python=sys.executable, path=None):
+    """What a program prints, run in a process of its own."""
+    paths = sys.path if path is None else path
+    environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.pathsep.join(paths)}
     return subprocess.run(
-        [sys.executable, "-c", PROGRAM], env=environment, stdout=subprocess.PIPE, text=True, check=True
-    )
+        [python, "-c", program], env=environment, stdout=subprocess.PIPE, text=True, check=True
+    ).stdout
 
 
 def test_processes_agree_whatever_their_hash_seed():
-    outputs = {in_another_process(hash_seed).stdout for hash_seed in ("1", "2")}
+    outputs = {output_of(PROGRAM, hash_seed) for hash_seed in ("1", "2")}
     assert len(outputs) == 1 and len(outputs.pop().split()[0]) == 32
 
 
@@ -58,6 +120,37 @@ def test_a_run_is_repeated_event_for_event():
     )
     assert first.events == second.events and len(first.events) == first.n_events
     assert (first.trace_hash, first.virtual_s) == (second.trace_hash, second.virtual_s)
+
+
+def other_pythons():
+    """Interpreters of other versions that have raylite, as `make test-pythons` leaves them."""
+    for python in sorted(ROOT.glob(".venv-3.*/bin/python")):
+        asked = [python, "-c", "import sys, raylite.sim.session; print(sys.version_info[:2])"]
+        found = subprocess.run(asked, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT)
+        if found.returncode == 0 and found.stdout.strip() != str(sys.version_info[:2]):
+            yield str(python)
+
+
+def test_versions_of_python_agree():
+    others = list(other_pythons())
+    if not others:
+        pytest.skip("raylite is installed for one version of Python only: see make test-pythons")
+    outputs = {output_of(PLAIN, "0", python, [str(ROOT)]) for python in others[:1]}
+    assert outputs == {output_of(PLAIN, "0", path=[str(ROOT)])}
+
+
+FIRST_AND_LATER = """
+import raylite
+from raylite import sim
+from tests.sim.programs import run_random
+print(*[sim.run(run_random, raylite, 5, seed=5, worker_crash=0.05, num_cpus=2).trace_hash for _ in range(2)])
+"""
+
+
+def test_the_first_run_of_a_process_is_as_the_later_ones():
+    """What these have imported since, and what is cached, makes no difference."""
+    first, later = output_of(FIRST_AND_LATER, "0").split()
+    assert first == later
 
 
 def test_what_went_before_in_the_process_does_not_matter():

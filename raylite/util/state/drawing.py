@@ -102,13 +102,18 @@ def quoted(text: str) -> str:
 
 def draw(graph: TaskGraph, path: str | Path) -> Path:
     """Write the graph as TaskGraph.draw says."""
+    return draw_text(to_dot(graph), path)
+
+
+def draw_text(dot: str, path: str | Path) -> Path:
+    """The same for a graph that is text for Graphviz already."""
     target = Path(path)
     suffix = target.suffix.lower()
     if suffix not in TEXT_SUFFIXES + PICTURE_SUFFIXES:
         valid = ", ".join(TEXT_SUFFIXES + PICTURE_SUFFIXES)
         raise ValueError(f"a graph is drawn to a file that ends in {valid}, not to {str(path)!r}")
     text = target if suffix in TEXT_SUFFIXES else target.with_suffix(".dot")
-    text.write_text(to_dot(graph), encoding="utf-8")
+    text.write_text(dot, encoding="utf-8")
     if suffix in PICTURE_SUFFIXES:
         run_graphviz(text, target, suffix.removeprefix("."))
     return target

@@ -1,0 +1,3 @@
+from typing import Any
+
+def gets_on(*args: Any, **kwargs: Any) -> Any: ...
