@@ -91,4 +91,5 @@ cdef void links_declare_dead(Links* l, uint32_t address, uint32_t incarnation) n
 cdef uint64_t links_unacknowledged(Links* l, uint32_t address) noexcept nogil
 cdef void links_taken(Links* l) noexcept nogil
 cdef void links_clear(Links* l) noexcept nogil
+cdef const char* links_violation_at(Links* l, uint32_t address) noexcept nogil
 cdef const char* links_violation(Links* l) noexcept nogil

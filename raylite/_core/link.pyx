@@ -76,6 +76,7 @@ cdef uint64_t timeout_ns(const Link* link) noexcept nogil:
     cdef uint64_t base = FIRST_TIMEOUT_NS
     if link.round_trip_ns:
         base = max(<uint64_t> LEAST_TIMEOUT_NS, link.round_trip_ns + 4 * link.variation_ns)
+    base = min(<uint64_t> MOST_TIMEOUT_NS, base)
     return min(<uint64_t> MOST_TIMEOUT_NS, base << min(link.n_timeouts, <uint32_t> MOST_TIMEOUTS))
 
 
@@ -588,6 +589,12 @@ cdef const char* link_violation(Links* l, Link* link) noexcept nogil:
     if deadline_of(link) and (link.timer_ns == 0 or link.timer_ns > deadline_of(link)):
         return b"a link's timer is too late"
     return NULL
+
+
+cdef const char* links_violation_at(Links* l, uint32_t address) noexcept nogil:
+    """What is wrong with the link to this party between two calls, or NULL."""
+    cdef unordered_map[uint32_t, Link].iterator it = l.rows.find(address)
+    return link_violation(l, &deref(it).second) if it != l.rows.end() else NULL
 
 
 cdef const char* links_violation(Links* l) noexcept nogil:

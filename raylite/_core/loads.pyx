@@ -1,9 +1,9 @@
-"""Loads: what a node reports of itself with each heartbeat, and the table of the latest reports for schedulers.
+"""Loads: what a node reports of itself with each heartbeat, and the table of the latest reports.
 
 A report has resources, labels, the length of the queue, and running means: of the time of tasks, for all and for the
 functions that ran most of late, and of the bandwidth at which it pulls. Means are exponential: a new sample counts an
-eighth. In the table a report is replaced by a later one of the same or a newer incarnation only, and what is dead does
-not come back.
+eighth. In the table, by which global_scheduler and group_placement decide, a report is replaced by a later one of the
+same or a newer incarnation only, and what is dead does not come back.
 """
 from cython.operator cimport dereference as deref, preincrement
 from libc.string cimport memset

@@ -452,7 +452,8 @@ def test_no_payload_outlives_its_party(end):
     here.hear_of(0, *THERE)
     say(here, WINDOW + 5, payload=b"body")
     say(here, 5, payload=b"chunk", bulk=True)
-    here.take(1, from_there(1, payload=b"one"), from_there(3, payload=b"three"), from_there(acknowledged=7), *end)
+    early = from_there(3, payload=b"three")
+    here.take(1, from_there(1, payload=b"one"), early, early, from_there(1, payload=b"one"), from_there(acknowledged=7), *end)
     here.pass_time(10**9)
     del here
     assert live_blobs() == before
