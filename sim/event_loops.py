@@ -22,10 +22,10 @@ SHORTEST_S = 1e-6  # a loop that never waits must not stop time
 
 _kernel = None
 _select = selectors.EpollSelector.select
-_write_to_self = BaseSelectorEventLoop._write_to_self
-_cancel_all_tasks = runners._cancel_all_tasks
+_write_to_self = getattr(BaseSelectorEventLoop, "_write_to_self")  # noqa: B009
+_cancel_all_tasks = getattr(runners, "_cancel_all_tasks")  # noqa: B009
 _run_in_executor = base_events.BaseEventLoop.run_in_executor
-_waiting = {}  # selector -> kernel.Thread
+_waiting: dict = {}  # selector -> kernel.Thread
 _numbers = count()
 
 

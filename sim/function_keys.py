@@ -18,8 +18,8 @@ PICKLE = b"\x80\x05"
 MARK = object()
 
 _find_imported_submodules = cloudpickle._find_imported_submodules
-_parts = {}  # (step, argument, numbers of its parts) -> number
-_keys = {}  # pickle -> number
+_parts: dict = {}  # (step, argument, numbers of its parts) -> number
+_keys: dict = {}  # pickle -> number
 
 
 def install():

@@ -249,7 +249,7 @@ class SimulatedRuntime:
 
         recording = Recording(self)
         if with_graph:
-            from raylite.util.state import task_graph
+            from raylite.sim.graph import task_graph
 
             recording.graph = task_graph()
         return recording
