@@ -3,6 +3,7 @@
 import sys
 from os.path import basename, dirname
 
+from raylite.runtime.async_actor import AsyncActor
 from raylite.sim import locks
 
 OURS = dirname(dirname(__file__))  # with which no place is of use, nor with the library's that user code waits in
@@ -20,7 +21,8 @@ def places(processes):
             found[thread.task.task_id] = place(frame)
     for process in processes:
         actor = getattr(process.worker, "actor", None)
-        for task_id, coroutine in getattr(actor, "running", {}).items():
+        coroutines = actor.running if isinstance(actor, AsyncActor) else {}
+        for task_id, coroutine in coroutines.items():
             stack = coroutine.get_stack()
             if stack and task_id not in found:
                 found[task_id] = f"an await at {spot(innermost(coroutine) or stack[-1])}"

@@ -277,6 +277,7 @@ def test_fails(narrow):
 
 def test_the_bar_is_for_a_terminal(pytest_in):
     text = (
+        "import raylite.sim.pytest_plugin as plugin\nplugin.BAR_PERIOD_S = 0\n"
         "@pytest.mark.raylite_sim(seeds=40)\ndef test_it():\n    raylite.get([add.remote(1, i) for i in range(30)])\n"
     )
     assert "seeds," not in pytest_in(text).replace("40 seeds, ", "", 1)
