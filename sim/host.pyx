@@ -146,7 +146,7 @@ cdef class SimulatedHost:
     cdef int node_event(self, Event* e) except -1:
         """A message has come to the node."""
         e.message.time_ns = self.kernel.timeline.now_ns
-        trace_add(&self.trace, &e.message)
+        trace_add(&self.trace, self.kernel.timeline.now_ns, 0, &e.message)
         node_handle(self.node.state, &e.message, blob_data(e.payload) if e.payload != NULL else NULL)
         blob_drop(e.payload)
         if not self.node.state.fault.empty():

@@ -25,6 +25,8 @@ cdef class Kernel:
     cdef uint64_t last_token
     cdef uint64_t n_handled
     cdef uint64_t n_idle          # background events since anything else happened
+    cdef uint64_t active_ns       # when that was
+    cdef public uint64_t patience_ns  # nothing can happen any more if there were only background events for so long
     cdef Process current          # whose variables and client are in force
     cdef Process running          # whose task runs; None: the loop, or the driver
     cdef Process driver

@@ -106,7 +106,8 @@ cdef class Kernel:
         loop = leave_event_loop()
         try:
             while not done(what):
-                if until_ns == NEVER and self.timeline.n_foreground == 0 and self.n_idle >= IDLE_MOST:
+                if until_ns == NEVER and self.timeline.n_foreground == 0 and self.n_idle >= IDLE_MOST \
+                        and self.timeline.now_ns - self.active_ns >= self.patience_ns:
                     return 2
                 if not timeline_take(&self.timeline, until_ns, &event):
                     if until_ns == NEVER:
@@ -114,7 +115,11 @@ cdef class Kernel:
                     if until_ns > self.timeline.now_ns:
                         self.timeline.now_ns = until_ns
                     return 0
-                self.n_idle = self.n_idle + 1 if event.background else 0
+                if event.background:
+                    self.n_idle += 1
+                else:
+                    self.n_idle = 0
+                    self.active_ns = self.timeline.now_ns
                 event.handle(event.target, &event)
                 self.after_event()
             return 1
@@ -149,6 +154,10 @@ cdef class Kernel:
         """The driver's program lets time pass."""
         self.run(never, NULL, self.timeline.now_ns + duration_ns)
         return 0
+
+    def pass_time(self, uint64_t duration_ns):
+        """Let virtual time pass, whoever calls: for what has no driver."""
+        self.advance(duration_ns)
 
     def sleep(self, double seconds):
         """Let virtual time pass for whoever calls. Raises ValueError for a negative time,

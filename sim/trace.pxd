@@ -1,13 +1,23 @@
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 from libcpp.vector cimport vector
 from raylite._core.ids cimport TaskId
 from raylite._core.message cimport Message
+from raylite._core.packet cimport Packet
+
+cdef struct Traced:
+    uint64_t time_ns              # the kernel's
+    uint64_t sent_ns              # packets only
+    uint64_t sequence             # of a packet in its link
+    uint32_t source               # address: where a packet comes from; 0: it is no packet
+    uint32_t target               # where the event was handled; 0: there is one node
+    Message message
 
 cdef struct Trace:
     TaskId hash
     uint64_t n_events
     bint recording
-    vector[Message] events        # if recording
+    vector[Traced] events         # if recording
 
-cdef void trace_add(Trace* t, const Message* m) noexcept nogil
+cdef void trace_add(Trace* t, uint64_t time_ns, uint32_t address, const Message* m) noexcept nogil
+cdef void trace_packet(Trace* t, uint64_t time_ns, const Packet* p, uint64_t sent_ns) noexcept nogil
 cdef list trace_rows(const Trace* t)
