@@ -57,6 +57,7 @@ EXTENSIONS = (
     "raylite.sim.trace",
     "raylite.sim.fault_draws",
     "raylite.sim.machine",
+    "raylite.sim.losses",
     "raylite.sim.kernel",
     "raylite.sim.memory",
     "raylite.sim.cluster_network",
@@ -64,6 +65,7 @@ EXTENSIONS = (
     "raylite.sim.host",
     "raylite.sim.clock",
     "raylite.sim.waits",
+    "raylite.sim.progress",
 )
 
 FLAVOUR = os.environ.get("RAYLITE_BUILD", "release")

@@ -37,6 +37,7 @@ OBJECT_STORE_SHARE = 0.3  # of the memory
 MIN_DEFAULT_WORKER_CAP = 16
 DEFAULT_WORKERS_PER_CPU = 4
 
+DEFAULT_SEED = 0
 SIM_NUM_CPUS = 4
 SIM_MEMORY_BYTES = 8 << 30
 
@@ -80,11 +81,14 @@ class Config:
         log_to_driver: whether workers' output is shown.
         ignore_reinit_error: whether a second `init` is no error.
         seed: of the simulator, or None.
+        nodes: of the simulator: a tuple of sim.Node, the first of which this is the configuration of; or ().
+        faults: of the simulator: a sim.Faults, or None.
         spill_dir: folder for objects that do not fit, or None for the runtime's choice.
         worker_cap: how many worker processes there may be.
     """
 
     __slots__ = (
+        "faults",
         "gpu_ids",
         "ignore_reinit_error",
         "labels",
@@ -92,6 +96,7 @@ class Config:
         "memory",
         "mode",
         "namespace",
+        "nodes",
         "num_cpus",
         "num_gpus",
         "object_store_memory",
@@ -115,6 +120,8 @@ class Config:
     log_to_driver: bool
     ignore_reinit_error: bool
     seed: int | None
+    nodes: tuple[Any, ...]
+    faults: Any
     spill_dir: str | None
     worker_cap: int
 
@@ -132,6 +139,12 @@ class Config:
         given = _given(_without_rays_own(arguments), environment)
         self = cls()
         self.mode = given["mode"] or "embedded"
+        self.seed = given["seed"]
+        self.nodes, self.faults = (), None
+        if self.mode == "sim":
+            self._simulate(given)
+        else:
+            _refuse_simulated(arguments)
         _refuse_address(given["address"])
         self.resources = given["resources"] or {}
         self.labels = given["labels"] or {}
@@ -139,7 +152,6 @@ class Config:
         self.runtime_env = given["runtime_env"] or {}
         self.log_to_driver = given["log_to_driver"] is not False
         self.ignore_reinit_error = bool(given["ignore_reinit_error"])
-        self.seed = given["seed"]
         self.spill_dir = given["spill_dir"]
         if self.mode == "sim":
             self._fill_simulated(given)
@@ -154,6 +166,23 @@ class Config:
         units["memory"] = to_memory_units(self.memory)
         units["object_store_memory"] = to_memory_units(self.object_store_memory)
         return {name: amount for name, amount in units.items() if amount}
+
+    @property
+    def sim_seed(self) -> int:
+        """The seed of a simulation."""
+        return DEFAULT_SEED if self.seed is None else self.seed
+
+    def _simulate(self, given: dict[str, Any]) -> None:
+        """The nodes and faults of a simulation; what is said of a node takes the place of what is said of all."""
+        from raylite.sim.faults import Faults
+        from raylite.sim.nodes import Node
+
+        self.faults = Faults.of(given["faults"], self.sim_seed)
+        self.nodes = given["nodes"] or (Node(),)
+        for name, value in self.nodes[0].settings().items():
+            if given[name] is not None:
+                raise ValueError(f"{name} is given for a node, and for all of them too; leave one out.")
+            given[name] = value
 
     def _fill_simulated(self, given: dict[str, Any]) -> None:
         self.num_cpus = _first(given["num_cpus"], SIM_NUM_CPUS)
@@ -250,6 +279,12 @@ def _refuse_address(address: str | None) -> None:
     raise ValueError(
         f"The address is {shown(address)}, but this version runs on one machine only. It takes None or 'local'."
     )
+
+
+def _refuse_simulated(arguments: dict[str, Any]) -> None:
+    for name in ("nodes", "faults"):
+        if arguments.get(name) is not None:
+            raise ValueError(f"The argument {name} is the simulator's: it goes with mode='sim'.")
 
 
 def _first(value: Any, default: Any) -> Any:
@@ -429,6 +464,19 @@ def _labels(value: Any) -> dict[str, str]:
     return dict(value)
 
 
+def _nodes(value: Any) -> tuple[Any, ...]:
+    from raylite.sim.nodes import check_nodes
+
+    return check_nodes(value)
+
+
+def _faults(value: Any) -> Any:
+    from raylite.sim.faults import Faults
+
+    Faults.of(value, DEFAULT_SEED)
+    return value  # "all" needs the seed
+
+
 def _folder(value: Any) -> str:
     path = os.path.expanduser(check_type(os.fspath(value), str))
     if not path:
@@ -461,6 +509,10 @@ SETTINGS = {
     "log_to_driver": Setting("RAYLITE_LOG_TO_DRIVER", _flag_from_text, _FLAG, of_type(bool)),
     "ignore_reinit_error": Setting("RAYLITE_IGNORE_REINIT_ERROR", _flag_from_text, _FLAG, of_type(bool)),
     "seed": Setting("RAYLITE_SIM_SEED", _whole_from_text, _COUNT, count(0, (1 << 64) - 1)),
+    "nodes": Setting("RAYLITE_SIM_NODES", _from_json, "a list of sim.Node, or how many there are", _nodes),
+    "faults": Setting(
+        "RAYLITE_SIM_FAULTS", str, "a sim.Faults, 'all', 'none' or a text such as 'worker_crash=0.01'", _faults
+    ),
     "spill_dir": Setting("RAYLITE_SPILL_DIR", str, "the path of a folder", _folder, "nothing spills yet"),
     "worker_cap": Setting("RAYLITE_WORKER_CAP", _whole_from_text, "a whole number from 1 up", count(1)),
 }

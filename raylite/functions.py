@@ -197,9 +197,13 @@ def used_submodules(package, names):
     """
     if not hasattr(package, "__path__"):
         return []
-    prefix = package.__name__ + "."
-    inside = (name for name in sorted(sys.modules) if name.startswith(prefix))
-    return [name for name in inside if names.issuperset(name[len(prefix) :].split("."))]
+    found, packages = [], [package.__name__]
+    while packages:
+        prefix = packages.pop() + "."
+        inside = [prefix + name for name in names if prefix + name in sys.modules]
+        found += inside
+        packages += inside
+    return sorted(found)
 
 
 def from_code(code, name, qualname, module, defaults, annotations, values, modules, submodules):

@@ -1,17 +1,46 @@
-"""raylite.sim: the same program, on virtual workers in virtual time, replayed from one integer.
+"""raylite.sim: the same program, in a virtual cluster and in virtual time, replayed from one integer.
 
     from raylite import sim
 
-    result = sim.run(program, seed=7, num_cpus=4, worker_crash=0.01)
+    with sim.cluster(seed=7, nodes=[sim.Node(num_cpus=4)], faults=sim.Faults(worker_crash=0.01)) as c:
+        ...  # any raylite program
 
-or `raylite.init(mode="sim", seed=7)`. Importing this loads nothing: a worker process that calls cost() stays light.
+or `raylite.init(mode="sim", seed=7)`, the pytest marker `raylite_sim`, or `python -m raylite.sim`; docs/simulator.md
+tells of all. Importing this loads nothing: a worker process that calls cost() stays light.
 """
 
 import sys
 
-__all__ = ["DeadlockError", "Result", "cost", "current", "run"]
+__all__ = [
+    "Cluster",
+    "DeadlockError",
+    "Faults",
+    "NoProgressError",
+    "Node",
+    "Result",
+    "cluster",
+    "cost",
+    "current",
+    "run",
+]
 
-_HOME = {"DeadlockError": "errors", "Result": "program", "current": "session", "run": "program"}
+_HOME = {
+    "Cluster": "virtual_cluster",
+    "DeadlockError": "errors",
+    "Faults": "faults",
+    "NoProgressError": "errors",
+    "Node": "nodes",
+    "Result": "program",
+    "current": "session",
+    "run": "program",
+}
+
+
+def cluster(seed=0, nodes=None, faults=None, **options):
+    """A virtual cluster, for `with`: see Cluster."""
+    from raylite.sim.virtual_cluster import Cluster
+
+    return Cluster(seed, nodes, faults, **options)
 
 
 def cost(seconds):

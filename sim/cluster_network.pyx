@@ -61,14 +61,14 @@ cdef class Receiver:
 
 
 cdef class ClusterNetwork:
-    """Args: kernel; machines: the Machines, by number; faults: what goes wrong; latency_ns, jitter_ns, bytes_per_s: of
+    """Args: kernel; machines: the Machines, by number; latency_ns, jitter_ns, bytes_per_s: of
     every way that set_way() says nothing of; record: keep the stream of events, and not only its hash."""
 
-    def __init__(self, Kernel kernel not None, machines, FaultDraws faults not None, *, uint64_t latency_ns=50000,
+    def __init__(self, Kernel kernel not None, machines, *, uint64_t latency_ns=50000,
                  uint64_t jitter_ns=20000, uint64_t bytes_per_s=3125000000, bint record=False):
         self.kernel = kernel
         self.machines = tuple(machines)
-        self.faults = faults
+        self.faults = kernel.faults
         self.trace.recording = record
         self.draws.state = stream_seed(kernel.seed, STREAM_PACKETS)
         memset(&self.usual, 0, sizeof(Way))

@@ -7,6 +7,10 @@ class DeadlockError(RayError):
     """Nothing can happen any more, and the program still waits: the message says who waits for what."""
 
 
+class NoProgressError(RayError):
+    """Faults have stopped, things go on happening, and nothing comes of it: the message says who waits for what."""
+
+
 class ProcessEnded(SystemExit):
     """Raised in a task whose virtual process has ended, at each of its calls from then on.
 

@@ -36,18 +36,32 @@ KINDS = {
     "worker_crash": Kind(
         "a worker dies as by SIGKILL", "each call of a task, its start, its end, the end of a sleep", True, (5e-4, 0.01)
     ),
-    "node_crash": Kind("a node dies with its workers and store, and comes back empty", "each event of a node", True, (1e-5, 1e-3)),
+    "node_crash": Kind(
+        "a node dies with its workers and store, and comes back empty", "each event of a node", True, (1e-5, 1e-3)
+    ),
     "message_delay": Kind("a message takes up to 100 times as long", "each message between nodes", True, (1e-3, 0.1)),
     "message_loss": Kind("a message never arrives", "each message between nodes", True, (1e-3, 0.05)),
     "message_duplication": Kind("a message arrives twice", "each message between nodes", True, (1e-3, 0.05)),
-    "message_reordering": Kind("a message arrives before earlier ones", "each message between nodes", True, (1e-3, 0.1)),
-    "partition": Kind("two nodes do not reach each other for a while, or one not the other", "each message between nodes", True, (1e-5, 1e-3)),
+    "message_reordering": Kind(
+        "a message arrives before earlier ones", "each message between nodes", True, (1e-3, 0.1)
+    ),
+    "partition": Kind(
+        "two nodes do not reach each other for a while, or one not the other",
+        "each message between nodes",
+        True,
+        (1e-5, 1e-3),
+    ),
     "slow_node": Kind("a node takes 10 times as long for everything", "each node, at its start", True, (0.05, 0.5)),
     "clock_skew": Kind("a node's clock is wrong by up to a minute", "each node, at its start", True, (0.05, 0.5)),
-    "full_store": Kind("a node has no memory for another segment of its object store", "each segment", False, (0.01, 0.2)),
+    "full_store": Kind(
+        "a node has no memory for another segment of its object store", "each segment", False, (0.01, 0.2)
+    ),
     "full_disk": Kind("a node cannot write to its disk", "each write", False, (1e-3, 0.05)),
     "eviction": Kind(
-        "bytes in the object store are lost that nobody reads and that tasks can make again", "each event of a node", True, (1e-3, 0.05)
+        "bytes in the object store are lost that nobody reads and that tasks can make again",
+        "each event of a node",
+        True,
+        (1e-3, 0.05),
     ),
     "replica_crash": Kind("a replica of a control-store shard dies", "each event of a replica", True, (1e-5, 1e-3)),
     "head_crash": Kind("the head dies, and comes back", "each event of the head", True, (1e-5, 1e-3)),

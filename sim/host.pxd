@@ -1,5 +1,6 @@
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
 from raylite._core.envelope cimport Blob
+from raylite._core.ids cimport ObjectId
 from raylite._core.message cimport Message
 from raylite._core.node cimport Node
 from raylite._core.rng cimport Rng
@@ -20,6 +21,9 @@ cdef class SimulatedHost:
     cdef object make_worker
     cdef Process process(self, uint32_t number)
     cdef int node_event(self, Event* e) except -1
+    cdef int evict(self) except -1
+    cdef int lose_object(self, ObjectId id) except -1
+    cdef bint fits(self, const Message* m) except -1
     cdef int forget(self, uint32_t number) except -1
     cdef int client_event(self, Event* e) except -1
     cdef int start_event(self, uint32_t number) except -1

@@ -3,16 +3,20 @@
 It performs the node's commands in virtual time, and tells the node what a real host would: that a worker came or went,
 that its queue was taken back, that a segment is there. Between a process and the node every message takes its time.
 """
+from libc.stdint cimport int64_t
 from libc.string cimport memset
 from libcpp.vector cimport vector
 from raylite._core.envelope cimport blob_data, blob_drop, blob_keep
-from raylite._core.ids cimport task_bytes
+from raylite._core.ids cimport object_bytes, object_from_bytes, ObjectId, task_bytes
 from raylite._core.message cimport *
 from raylite._core.node cimport node_deadline_ns, node_handle
+from raylite._core.objects cimport ObjectRow, objects_find
 from raylite._core.rng cimport rng_below, rng_next
 from raylite._core.state cimport Command
 from raylite.runtime.inbox cimport inbox_close, inbox_deliver, inbox_flush
+from raylite.sim.fault_draws cimport FAULT_EVICTION, FAULT_FULL_STORE
 from raylite.sim.kernel cimport STREAM_DELAYS, stream_seed, STREAM_STARTS
+from raylite.sim.losses cimport find_evictable
 from raylite.sim.network cimport delay_ns, Link, link_report, link_to_client
 from raylite.sim.timeline cimport timeline_plan
 from raylite.sim.trace cimport trace_add, trace_rows
@@ -23,6 +27,8 @@ cdef enum:
     START_LEAST_NS = 700000       # until a worker runs: a fork
     START_SPREAD_NS = 3000000
     START_SLOW_NS = 300000000     # one in 16 takes up to so much longer
+    NO_MEMORY = 12                # errno
+    RUBBISH = 0xDD
 
 
 cdef int at_node(void* target, void* event) except -1:
@@ -155,7 +161,39 @@ cdef class SimulatedHost:
             self.forget(e.message.client)
         self.perform()
         self.plan_tick()
-        return 0
+        return 0 if e.message.kind == EV_LOST else self.evict()
+
+    cdef int evict(self) except -1:
+        """A value gets lost after this event, if a draw says so."""
+        cdef ObjectId id
+        cdef int64_t number = self.kernel.faults.strikes(FAULT_EVICTION)
+        if number < 0 or not find_evictable(self.node.state, number, &id):
+            return 0
+        self.kernel.faults.note(FAULT_EVICTION, number, self.kernel.timeline.now_ns, object_bytes(id).hex())
+        return self.lose_object(id)
+
+    cdef int lose_object(self, ObjectId id) except -1:
+        """The bytes of a value that nobody reads are gone at once; who looks all the same, looks at rubbish."""
+        cdef Event e
+        cdef ObjectRow* row = objects_find(&self.node.state.objects, id)
+        memset(self.memory.find(row.segment).writable + row.offset, RUBBISH, row.size)
+        memset(&e, 0, sizeof(Event))
+        e.message.version = MESSAGE_VERSION
+        e.message.kind = EV_LOST
+        e.message.object = id
+        return self.node_event(&e)
+
+    def lose(self, bytes object not None):
+        """Lose the bytes of an object (by its 20-byte id) that why_kept() says nothing against."""
+        self.lose_object(object_from_bytes(object))
+
+    cdef bint fits(self, const Message* m) except -1:
+        """Whether the store has room for a segment that the node orders."""
+        cdef int64_t number = self.kernel.faults.strikes(FAULT_FULL_STORE)
+        if number < 0:
+            return self.memory.make(m.object.index, m.request)
+        self.kernel.faults.note(FAULT_FULL_STORE, number, self.kernel.timeline.now_ns, m.client)
+        return False
 
     cdef int forget(self, uint32_t number) except -1:
         """The node knows that the process has ended."""
@@ -266,8 +304,7 @@ cdef class SimulatedHost:
             elif m.kind == CMD_RECALL:
                 self.recall(m.client)
             elif m.kind == CMD_SEGMENT:
-                self.tell_node(EV_SEGMENT, m.client, 0 if self.memory.make(m.object.index, m.request) else 12,
-                               m.object.index)
+                self.tell_node(EV_SEGMENT, m.client, 0 if self.fits(m) else NO_MEMORY, m.object.index)
             elif m.kind == CMD_UNSEGMENT:
                 self.memory.drop(m.object.index)
             elif m.kind == CMD_STOP and m.flags & STOP_KILL:

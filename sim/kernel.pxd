@@ -4,6 +4,7 @@ from raylite._core.rng cimport Rng
 from raylite.runtime.client cimport Client
 from raylite.runtime.inbox cimport Call, Inbox
 from raylite.runtime.pump cimport done_function
+from raylite.sim.fault_draws cimport FaultDraws
 from raylite.sim.network cimport Link
 from raylite.sim.timeline cimport Timeline
 
@@ -34,8 +35,7 @@ cdef class Kernel:
     cdef public bint interrupted  # Ctrl-C came while a task's code ran
     cdef public object explain    # called when nothing can happen any more; returns the error to raise
     cdef Rng durations
-    cdef Rng crashes
-    cdef uint64_t crash_below     # a yield point kills its process if the draw is below this
+    cdef readonly FaultDraws faults
     cdef int run(self, done_function done, void* what, uint64_t until_ns) except -1
     cdef int after_event(self) except -1
     cdef int collect_garbage(self) except -1

@@ -6,11 +6,13 @@ class Kernel:
     elapsed_s: Any
     explain: Any
     failure: Any
+    faults: Any
     in_task: Any
     interrupted: Any
     now_ns: Any
     def pass_time(self, *args: Any, **kwargs: Any) -> Any: ...
     patience_ns: Any
+    def seconds(self, *args: Any, **kwargs: Any) -> Any: ...
     seed: Any
     def settle(self, *args: Any, **kwargs: Any) -> Any: ...
     def sleep(self, *args: Any, **kwargs: Any) -> Any: ...

@@ -13,6 +13,7 @@ from raylite._core.ids cimport derive_task, TaskId
 from raylite._core.message cimport EV_DETACH, Message
 from raylite._core.rng cimport rng_below, rng_next
 from raylite.runtime.inbox cimport inbox_close
+from raylite.sim.fault_draws cimport FAULT_WORKER_CRASH
 from raylite.sim.network cimport link_report
 from raylite.sim.timeline cimport Event, NEVER, START_NS, timeline_clear, timeline_plan, timeline_take
 
@@ -61,9 +62,9 @@ cdef int go_on(void* target, void* event) except -1:
 
 
 cdef class Kernel:
-    """Args: seed: of everything; worker_crash: how likely a yield point kills its process, 0 to 1."""
+    """Args: seed: of everything; faults: what goes wrong."""
 
-    def __init__(self, uint64_t seed, double worker_crash=0.0):
+    def __init__(self, uint64_t seed, FaultDraws faults not None):
         self.seed = seed
         self.timeline.now_ns = START_NS
         self.thread = get_ident()
@@ -71,8 +72,7 @@ cdef class Kernel:
         self.spare = []
         self.parked = {}
         self.durations.state = stream_seed(seed, STREAM_DURATIONS)
-        self.crashes.state = stream_seed(seed, STREAM_CRASHES)
-        self.crash_below = <uint64_t> (worker_crash * 9007199254740992.0)
+        self.faults = faults
 
     def __dealloc__(self):
         timeline_clear(&self.timeline)
@@ -85,7 +85,11 @@ cdef class Kernel:
     @property
     def elapsed_s(self):
         """Virtual seconds since the start."""
-        return (self.timeline.now_ns - START_NS) / 1e9
+        return self.seconds(self.timeline.now_ns)
+
+    def seconds(self, uint64_t time_ns):
+        """Virtual seconds from the start to a time."""
+        return (time_ns - START_NS) / 1e9
 
     @property
     def in_task(self):
@@ -316,12 +320,15 @@ cdef class Process:
 
     cdef int crash_point(self, int rarely=0) except -1:
         """A place where a worker may die; rarely: as many times halved is the likelihood."""
+        cdef int64_t number
         if self.ended:
             raise ProcessEnded
-        if self.kernel.crash_below and not self.is_driver \
-                and rng_next(&self.kernel.crashes) >> 11 < self.kernel.crash_below >> rarely:
-            self.end("signal 9")
-            raise ProcessEnded
+        if not self.is_driver:
+            number = self.kernel.faults.strikes(FAULT_WORKER_CRASH, rarely)
+            if number >= 0:
+                self.kernel.faults.note(FAULT_WORKER_CRASH, number, self.kernel.timeline.now_ns, self.number)
+                self.end("signal 9")
+                raise ProcessEnded
         return 0
 
     def end(self, str why not None):

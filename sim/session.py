@@ -10,18 +10,23 @@ from raylite._core.node import Node
 from raylite.environments import IN_PLACE, Environment, describe
 from raylite.sim import clock, event_loops
 from raylite.sim.client import SimulatedClient
-from raylite.sim.errors import DeadlockError
+from raylite.sim.errors import DeadlockError, NoProgressError
+from raylite.sim.fault_draws import FaultDraws
+from raylite.sim.faults import KINDS
 from raylite.sim.host import SimulatedHost
 from raylite.sim.kernel import Kernel, Process
+from raylite.sim.losses import why_kept
+from raylite.sim.progress import Alarms, gets_on, nothing_due
 from raylite.sim.waits import waits
 from raylite.sim.worker import VirtualWorker
 
 JOB = 1
-DEFAULT_SEED = 0
+PROGRESS_S = 60.0
 KEPT_IDLE_MOST = 64
 ARENA_SEGMENT_BYTES = 1 << 26
 
 _current = None
+at_end = []  # each called with a simulation that is about to end
 
 
 def current():
@@ -34,16 +39,17 @@ def current():
 class SimulatedRuntime:
     """A node with virtual workers, in virtual time.
 
-    Args: config: a Config; worker_crash: how likely a worker dies at each call that its task makes, at its start and
-    its end, 0 to 1; virtual_time: whether `time`, `random` and asyncio's waiting are the simulation's; check: check
-    every table of the node after every event (default: in a debug build); record: keep the stream of events.
+    Args: config: a Config; virtual_time: whether `time`, `random` and asyncio's waiting are the simulation's; check:
+    check every table of the node after every event (default: in a debug build); record: keep the stream of events.
     """
 
-    def __init__(self, config, *, worker_crash=0.0, virtual_time=True, check=None, record=False):
+    def __init__(self, config, *, virtual_time=True, check=None, record=False):
         self.config = config
-        self.seed = DEFAULT_SEED if config.seed is None else config.seed
-        self.kernel = Kernel(self.seed, worker_crash)
+        self.seed = config.sim_seed
+        self.kernel = Kernel(self.seed, FaultDraws(self.seed, config.faults))
         self.kernel.explain = self.deadlock
+        self.alarms = Alarms(self.kernel)
+        self.watching = self.settling = self.stopped = False
         n_workers = min(config.num_cpus, KEPT_IDLE_MOST)
         self.node = Node(
             config.node_resources(),
@@ -111,9 +117,14 @@ class SimulatedRuntime:
             signal.default_int_handler(signum, frame)
 
     def stop(self):
-        """End every process and free everything."""
+        """End every process and free everything. Fine if it is stopped."""
         global _current
+        if self.stopped:
+            return
+        self.stopped = True
         try:
+            for call in at_end:
+                call(self)
             self.host.end_all()
             self.kernel.close()
             self.host.close()
@@ -142,10 +153,58 @@ class SimulatedRuntime:
         """The node's remembered transitions: dicts, oldest first."""
         return self.node.story()
 
+    def waits(self):
+        """Who waits for what, a line each."""
+        return "\n  ".join(waits(self.node))
+
     def deadlock(self):
         """The error that says who waits for what."""
-        lines = "\n  ".join(waits(self.node))
-        return DeadlockError(f"nothing can happen any more, and the program still waits (seed {self.seed}):\n  {lines}")
+        return DeadlockError(
+            f"nothing can happen any more, and the program still waits (seed {self.seed}):\n  {self.waits()}"
+        )
+
+    def check_invariants(self):
+        """Check all tables of the node. Raises if they contradict each other."""
+        self.node.check_invariants()
+
+    # ---- faults ----
+
+    def occurred(self):
+        """The faults so far: dicts with kind, number (among those of its kind), time_s, and whom it befell."""
+        names = tuple(KINDS)
+        return [
+            {"kind": names[kind], "number": number, "time_s": self.kernel.seconds(now_ns), "whom": whom}
+            for kind, number, now_ns, whom in self.kernel.faults.occurred
+        ]
+
+    def stop_faults(self):
+        """No more faults: from now on the program has to get on."""
+        self.kernel.faults.stop()
+        if not self.watching:
+            self.watching = True
+            self.alarms.after(PROGRESS_S, self.watch)
+
+    def watch(self):
+        """Once in a virtual minute after the faults: see that the program gets on."""
+        if self.settling:
+            return
+        lines = waits(self.node)
+        if lines and lines[0].startswith("the driver waits") and not gets_on(self.host, PROGRESS_S):
+            self.kernel.failure = self.deadlock() if nothing_due(self.kernel) else self.no_progress()
+        else:
+            self.alarms.after(PROGRESS_S, self.watch)
+
+    def no_progress(self):
+        return NoProgressError(
+            f"no task has ended for a virtual minute, though faults have stopped, and the program still waits "
+            f"(seed {self.seed}, {self.now_s():.3f} s):\n  {self.waits()}"
+        )
+
+    def lose(self, ref):
+        """Lose the bytes of a value in the object store. Raises ValueError if they cannot be, saying why."""
+        if why := why_kept(self.node, ref.binary()):
+            raise ValueError(f"the bytes of {ref} cannot be lost: {why}")
+        self.host.lose(ref.binary())
 
     # ---- for tests ----
 
@@ -167,11 +226,15 @@ class SimulatedRuntime:
 
     def settle(self):
         """Let everything happen that still can, and garbage go. For the driver."""
+        self.settling = True
         n_events = -1
         while n_events != self.n_events():  # what is collected tells the node, which may let go of more
             n_events = self.n_events()
             gc.collect()
             self.kernel.settle()
+        self.settling = False
+        if self.watching:
+            self.alarms.after(PROGRESS_S, self.watch)
 
     def kill_worker(self, number):
         """Kill a worker as SIGKILL would, by its number. Raises ValueError if there is none."""

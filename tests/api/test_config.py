@@ -6,8 +6,11 @@ import pytest
 
 from raylite import config
 from raylite.config import SETTINGS, Config, detect_memory_bytes, detect_num_cpus, detect_num_gpus, gpu_mask
+from raylite.sim.faults import Faults
+from raylite.sim.nodes import Node
 
 GIB = 1 << 30
+OF_THE_SIMULATOR = ("nodes", "faults")
 # For each setting: the text of its variable, the value that it stands for, another value to give as the argument.
 SAMPLES = {
     "address": ("local", None, "local"),
@@ -23,6 +26,8 @@ SAMPLES = {
     "log_to_driver": ("off", False, True),
     "ignore_reinit_error": ("Yes", True, False),
     "seed": ("0x10", 16, 7),
+    "nodes": ('[{"num_cpus": 2}]', (Node(num_cpus=2),), [Node(num_gpus=1)]),
+    "faults": ("worker_crash=0.5", Faults(worker_crash=0.5), Faults(eviction=0.1)),
     "spill_dir": ("/x/spill", "/x/spill", "/y"),
     "worker_cap": ("9", 9, 4),
 }
@@ -34,6 +39,11 @@ def clean_environment(monkeypatch):
         if name.startswith("RAYLITE_"):
             monkeypatch.delenv(name)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+def configuration(name, **arguments):
+    """What holds for a setting, under the arguments."""
+    return Config.from_call(**({"mode": "sim"} if name in OF_THE_SIMULATOR else {}), **arguments)
 
 
 def found(configuration, name):
@@ -50,22 +60,23 @@ def test_every_argument_has_a_variable_and_a_sample_here():
 def test_variable_is_read(name, monkeypatch):
     text, value, _ = SAMPLES[name]
     monkeypatch.setenv(SETTINGS[name].variable, text)
-    assert found(Config.from_call(), name) == value
-    assert found(Config.from_call(**{name: None}), name) == value
+    assert found(configuration(name), name) == value
+    assert found(configuration(name, **{name: None}), name) == value
 
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_argument_beats_variable(name, monkeypatch):
     text, _, value = SAMPLES[name]
     monkeypatch.setenv(SETTINGS[name].variable, text)
-    assert found(Config.from_call(**{name: value}), name) == (None if name == "address" else value)
+    value = tuple(value) if name == "nodes" else value
+    assert found(configuration(name, **{name: value}), name) == (None if name == "address" else value)
 
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_empty_variable_is_none(name, monkeypatch):
-    expected = found(Config.from_call(), name)
+    expected = found(configuration(name), name)
     monkeypatch.setenv(SETTINGS[name].variable, " ")
-    assert found(Config.from_call(), name) == expected
+    assert found(configuration(name), name) == expected
 
 
 @pytest.mark.parametrize("name", [name for name in SAMPLES if SAMPLES[name][2] in (False, 0)])
@@ -96,6 +107,11 @@ def test_zero_is_a_number_and_not_a_default(monkeypatch):
         ("RAYLITE_LOG_TO_DRIVER", "maybe", "none of 1, true"),
         ("RAYLITE_MODE", "fast", "'embedded' or 'sim'"),
         ("RAYLITE_SIM_SEED", str(1 << 64), "it is more than"),
+        ("RAYLITE_SIM_NODES", "2", "has one node so far"),
+        ("RAYLITE_SIM_NODES", "0", "at least one node"),
+        ("RAYLITE_SIM_NODES", '[{"cpus": 1}]', "it has num_cpus, num_gpus"),
+        ("RAYLITE_SIM_FAULTS", "worker_crash", "name=rate"),
+        ("RAYLITE_SIM_FAULTS", "worker_crush=0.1", "There are worker_crash, node_crash"),
         ("RAYLITE_LABELS", '{"k": 1}', "not a string for a string"),
         ("RAYLITE_RUNTIME_ENV", '{"pip": ["x"]}', "install it there"),
         ("RAYLITE_WORKER_CAP", "0", "less than 1"),
@@ -357,3 +373,22 @@ def test_gpu_ids_are_the_users_own(monkeypatch):
     assert Config.from_call().gpu_ids == ("3", "5", "GPU-ab")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     assert Config.from_call(num_gpus=3).gpu_ids == ("0", "1", "2")
+
+
+def test_what_is_said_of_a_node_is_not_said_of_all_too():
+    assert Config.from_call(mode="sim", nodes=[Node(num_cpus=3, num_gpus=2)]).gpu_ids == ("0", "1")
+    with pytest.raises(ValueError, match="num_cpus is given for a node"):
+        Config.from_call(mode="sim", nodes=[Node(num_cpus=3)], num_cpus=2)
+
+
+@pytest.mark.parametrize(("name", "value"), [("nodes", 1), ("faults", "all")])
+def test_what_is_the_simulators_is_refused_elsewhere(name, value, monkeypatch):
+    with pytest.raises(ValueError, match=f"{name} is the simulator's"):
+        Config.from_call(**{name: value})
+    monkeypatch.setenv(SETTINGS[name].variable, str(value))
+    assert not getattr(Config.from_call(), name)  # a variable waits for a program that is simulated
+
+
+def test_all_faults_are_those_of_the_seed(monkeypatch):
+    monkeypatch.setenv("RAYLITE_SIM_FAULTS", "all")
+    assert [Config.from_call(mode="sim", seed=seed).faults for seed in (1, 2)] == list(map(Faults.from_seed, (1, 2)))

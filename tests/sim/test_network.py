@@ -27,11 +27,11 @@ class World:
     """Machines with a probe on each, address 100 + machine; one nanosecond a byte, no jitter."""
 
     def __init__(self, n_machines=3, seed=7, kept=None, rates=None, **network):
-        self.kernel = Kernel(seed)
         self.machines = [Machine(number) for number in range(n_machines)]
         faults = FaultDraws(seed, SimpleNamespace(**{**dict.fromkeys(KINDS, 0.0), **(rates or {})}, kept=kept or {}))
+        self.kernel = Kernel(seed, faults)
         options = {"latency_ns": LATENCY_NS, "jitter_ns": 0, "bytes_per_s": 10**9, **network}
-        self.network = ClusterNetwork(self.kernel, self.machines, faults, **options)
+        self.network = ClusterNetwork(self.kernel, self.machines, **options)
         self.probes = [Probe(100 + machine.number, machine, self.network) for machine in self.machines]
 
     def send(self, start, end, numbers, payload=b""):

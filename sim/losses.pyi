@@ -1,0 +1,3 @@
+from typing import Any
+
+def why_kept(*args: Any, **kwargs: Any) -> Any: ...

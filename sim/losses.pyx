@@ -1,0 +1,81 @@
+"""Which values of the object store may get lost: bytes that nobody reads, and that can be made again.
+
+Who has a view of a value keeps its bytes, as in any store; so none that is pinned is lost. What eviction takes can come
+back: the task that made it is kept as lineage, and so is all that it takes, in turn. A command may take more.
+"""
+from cython.operator cimport dereference as deref, preincrement
+from libc.stdint cimport uint32_t, uint64_t
+from libcpp.algorithm cimport sort
+from libcpp.unordered_map cimport unordered_map
+from libcpp.unordered_set cimport unordered_set
+from libcpp.vector cimport vector
+from raylite._core.envelope cimport blob_data, envelope_refs, EnvelopeHeader
+from raylite._core.ids cimport object_from_bytes, PUT_INDEX, same_object
+from raylite._core.message cimport STREAMING
+from raylite._core.node cimport Node
+from raylite._core.objects cimport OBJECT_IN_ARENA, OBJECT_INLINE, OBJECT_PENDING, object_ready, ObjectRow, objects_find
+from raylite._core.task_table cimport is_call, TASK_FINISHED, TaskRow, tasks_find
+
+
+cdef bint can_be_remade(NodeState* n, ObjectId wanted) noexcept nogil:
+    """Whether a value that is gone, or would be, comes back by running tasks of the lineage again."""
+    cdef vector[ObjectId] todo
+    cdef unordered_set[ObjectId] seen
+    cdef ObjectId id
+    cdef ObjectRow* row
+    cdef TaskRow* task
+    cdef const ObjectId* nested
+    cdef uint32_t i
+    todo.push_back(wanted)
+    seen.insert(wanted)
+    while not todo.empty():
+        id = todo.back()
+        todo.pop_back()
+        row = objects_find(&n.objects, id)
+        if row != NULL and (row.state == OBJECT_PENDING or (object_ready(row) and not same_object(id, wanted))):
+            continue
+        task = tasks_find(&n.tasks, id.task)
+        if row == NULL or task == NULL or task.state != TASK_FINISHED or id.index & PUT_INDEX or is_call(task) \
+                or (task.n_returns == STREAMING and id.index):
+            return False
+        for i in range(task.refs.size()):
+            if seen.insert(task.refs[i]).second:
+                todo.push_back(task.refs[i])
+        if task.arguments != NULL:
+            nested = envelope_refs(blob_data(task.arguments))
+            for i in range((<const EnvelopeHeader*> blob_data(task.arguments)).n_refs):
+                if seen.insert(nested[i]).second:
+                    todo.push_back(nested[i])
+    return True
+
+
+cdef bint find_evictable(NodeState* n, uint64_t number, ObjectId* out) noexcept nogil:
+    """A value that may get lost, another one for another number. False if there is none."""
+    cdef vector[ObjectId] ids
+    cdef unordered_map[ObjectId, ObjectRow].iterator it = n.objects.rows.begin()
+    cdef size_t i
+    while it != n.objects.rows.end():
+        if deref(it).second.state == OBJECT_IN_ARENA and deref(it).second.pins.empty():
+            ids.push_back(deref(it).first)
+        preincrement(it)
+    sort(ids.begin(), ids.end())
+    for i in range(ids.size()):
+        out[0] = ids[(i + number) % ids.size()]
+        if can_be_remade(n, out[0]):
+            return True
+    return False
+
+
+def why_kept(Node node not None, bytes object not None):
+    """Why the bytes of an object (by its 20-byte id) cannot get lost; None if they can."""
+    cdef ObjectRow* row = objects_find(&node.state.objects, object_from_bytes(object))
+    if row == NULL or row.state == OBJECT_PENDING:
+        return "there is no value yet"
+    if row.state == OBJECT_INLINE:
+        return "a value of up to 100 KiB travels inside messages, and lies in no store"
+    if row.state != OBJECT_IN_ARENA:
+        return "the value is not there"
+    if not row.pins.empty():
+        clients = sorted({pin.client for pin in row.pins})
+        return f"client {', '.join(map(str, clients))} reads its bytes"
+    return None

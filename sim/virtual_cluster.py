@@ -1,0 +1,171 @@
+"""A virtual cluster around a program: what sim.cluster() gives, and what can be done to it by command."""
+
+from __future__ import annotations
+
+from raylite import lifecycle
+from raylite.config import Config
+from raylite.sim.session import SimulatedRuntime
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn, Self
+
+
+class Cluster:
+    """A virtual cluster: a context manager, inside which raylite runs on it, in virtual time.
+
+    Args: seed: of everything that is left to chance, 0 up to 2**64 - 1; nodes: how many, or a list of sim.Node; faults:
+    a sim.Faults, "all" (drawn from the seed) or a text such as "worker_crash=0.01"; faults_for_s: virtual seconds after
+    which faults stop (see stop_faults), None: never; virtual_time: whether `time`, `random` and the waits of asyncio
+    are the simulation's; check: check every table of the node after every event; record: keep the events; options: as
+    for raylite.init.
+    Raises TypeError or ValueError for a wrong argument; RuntimeError in `with` if raylite is running already.
+    """
+
+    def __init__(
+        self,
+        seed: int = 0,
+        nodes: Any = None,
+        faults: Any = None,
+        *,
+        faults_for_s: float | None = None,
+        virtual_time: bool = True,
+        check: bool | None = None,
+        record: bool = False,
+        **options: Any,
+    ) -> None:
+        self.config = Config.from_call(**{**options, "mode": "sim", "seed": seed, "nodes": nodes, "faults": faults})
+        self.seed = seed
+        self.faults = self.config.faults
+        self.faults_for_s = _seconds(faults_for_s)
+        self.settings = {"virtual_time": virtual_time, "check": check, "record": record}
+        self._session: SimulatedRuntime | None = None
+
+    def __enter__(self) -> Self:
+        if lifecycle.is_initialized():
+            raise RuntimeError(
+                "sim.cluster() and sim.run() start a runtime of their own, and one is running: "
+                "call raylite.shutdown() before"
+            )
+        session = self._session = SimulatedRuntime(self.config, **self.settings)
+        try:
+            lifecycle.set_hooks()
+            lifecycle.adopt(session)
+            if self.faults_for_s is not None:
+                session.alarms.after(self.faults_for_s, session.stop_faults)
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        try:
+            if error is None:
+                self.session.check_invariants()
+            elif hasattr(error, "add_note"):
+                error.add_note(f"raylite.sim: with seed {self.seed}" + (f", {self.faults!r}" if self.faults else ""))
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            session.stop()
+            lifecycle.shutdown()
+
+    @property
+    def session(self) -> SimulatedRuntime:
+        """The runtime. Raises RuntimeError outside `with`."""
+        if self._session is None:
+            raise RuntimeError("the cluster is there inside `with sim.cluster(...) as c:`")
+        return self._session
+
+    def __repr__(self) -> str:
+        return f"<raylite.sim cluster, seed {self.seed}, faults {self.faults}>"
+
+    # ---- what it is like ----
+
+    def now(self) -> float:
+        """Virtual seconds since the start."""
+        return self.session.now_s()
+
+    def trace_hash(self) -> str:
+        """The hash of all events that the nodes have handled so far: equal for equal seeds."""
+        return self.session.trace_hash()
+
+    def n_events(self) -> int:
+        """How many events the nodes have handled so far."""
+        return self.session.n_events()
+
+    def events(self) -> list[dict[str, Any]]:
+        """The events themselves, if they are recorded."""
+        return self.session.events()
+
+    def workers(self) -> list[dict[str, Any]]:
+        """The workers: dicts with client number, pid, running and queued tasks."""
+        return self.session.workers()
+
+    def sizes(self) -> dict[str, int]:
+        """The sizes of all tables: zero when everything has been released and c.settle() was called."""
+        return self.session.sizes()
+
+    def occurred(self) -> list[dict[str, Any]]:
+        """The faults so far: dicts with kind, number (among those of its kind), time_s, and whom it befell."""
+        return self.session.occurred()
+
+    def story(self, *refs: Any) -> str:
+        """What has happened to the tasks of these references, or to all, a line for each step in virtual time."""
+        from raylite.sim.story import story_text
+
+        return story_text(self.session, tasks={ref.hex()[:32] for ref in refs} or None)
+
+    # ---- what can be done to it ----
+
+    def settle(self) -> None:
+        """Let everything happen that still can, and garbage go."""
+        self.session.settle()
+
+    def kill_worker(self, number: int | None = None) -> int:
+        """Kill a worker as SIGKILL would: the one of this number, else the first that runs a task, else the first.
+
+        Returns its number. Raises ValueError if there is none.
+        """
+        if number is None:
+            workers = self.workers()
+            busy = [worker["client"] for worker in workers if worker["running"]]
+            number = min(busy or [worker["client"] for worker in workers], default=0)
+        self.session.kill_worker(number)
+        return number
+
+    def lose(self, ref: Any) -> None:
+        """Lose the bytes of a value in the object store: it is made again, or an ObjectLostError from then on.
+
+        Raises ValueError if they cannot be lost, saying why: it is small, or somebody reads it.
+        """
+        self.session.lose(ref)
+
+    def stop_faults(self) -> None:
+        """No fault is drawn from now on; a virtual minute in which nothing gets on is a NoProgressError from now on."""
+        self.session.stop_faults()
+
+    def kill_node(self, node: int) -> NoReturn:
+        """Not there yet: raises NotImplementedError."""
+        raise NotImplementedError("the simulator has one node so far, and cannot lose it")
+
+    def partition(self, *groups: Any) -> NoReturn:
+        """Not there yet: raises NotImplementedError."""
+        raise NotImplementedError("the simulator has one node so far: there is no network to part")
+
+    def heal(self) -> NoReturn:
+        """Not there yet: raises NotImplementedError."""
+        raise NotImplementedError("the simulator has one node so far: no partition to heal; stop_faults() ends faults")
+
+
+def _seconds(value: Any) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"faults_for_s is a number of virtual seconds, or None, not {value!r}")
+    if not 0 <= value <= 1e9:
+        raise ValueError(f"faults_for_s is from 0 to 1e9 virtual seconds, not {value!r}")
+    return float(value)
