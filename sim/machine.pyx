@@ -29,6 +29,8 @@ cdef class Machine:
 
     cdef uint64_t local_ns(self, uint64_t kernel_ns) noexcept nogil:
         """What its clock shows at a time of the kernel's. It never goes back."""
+        if self.rate_ppm == TRUE_RATE_PPM:
+            return self.showed_ns + (kernel_ns - self.since_ns)
         return self.showed_ns + raylite_scale(kernel_ns - self.since_ns, self.rate_ppm, TRUE_RATE_PPM)
 
     cdef uint64_t kernel_ns(self, uint64_t local_ns) noexcept nogil:

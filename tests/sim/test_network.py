@@ -15,7 +15,7 @@ from raylite.sim.faults import KINDS
 from raylite.sim.kernel import Kernel
 from raylite.sim.machine import Machine
 
-HEADER_BYTES = 104
+HEADER_BYTES = 112
 START_NS = 1_000_000_000_000_000
 LATENCY_NS = 10_000
 MS = 1_000_000
