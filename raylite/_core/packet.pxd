@@ -1,6 +1,7 @@
 """What parties of a cluster send each other (docs/cluster.md): addresses, packets, kinds of messages between parties.
 
-A packet carries one message and its payload between two parties; the links number and acknowledge it.
+A packet carries one message and its payload between two parties; the links number and acknowledge it. As bytes it is
+the header, the message and the payload, one after another, little-endian.
 """
 from libc.stdint cimport uint32_t, uint64_t
 from raylite._core.envelope cimport Blob
@@ -15,7 +16,7 @@ cdef enum PartyKind:
 
 cdef enum PeerMessage:            # kinds of messages between parties
     PEER_ACK = 128                # nothing but the packet's header
-    PEER_FENCED = 129             # aux: the incarnation of the target that was declared dead
+    PEER_FENCED = 129             # the target's incarnation was declared dead, or there is a newer one
     # the control store
     STORE_REQUEST = 130           # endpoint to head; payload: StreamHeader, StoreOp ...
     STORE_ENTRIES = 131           # tail to endpoint; payload: StreamHeader, StoreEntry ...
@@ -49,6 +50,7 @@ cdef struct PacketHeader:
     uint32_t target_incarnation   # as the source knows it; 0: not yet
     uint64_t sequence             # of this link's data, from 1; 0: nothing but an acknowledgement
     uint64_t acknowledged         # of the other direction: all up to here has come
+    uint64_t early                # and of what is behind the next one, bit i: acknowledged + 2 + i
 
 cdef struct Packet:
     PacketHeader head
@@ -64,3 +66,10 @@ cdef inline uint32_t party_kind(uint32_t address) noexcept nogil:
 
 cdef inline uint32_t party_number(uint32_t address) noexcept nogil:
     return address & 0xFFFFFF
+
+cdef void packet_write(const Packet* packet, char* out) noexcept nogil
+cdef bint packet_read(const char* data, uint64_t size, Packet* packet) noexcept nogil
+
+cdef inline uint64_t packet_size(const Packet* packet) noexcept nogil:
+    """Of a packet as bytes."""
+    return sizeof(PacketHeader) + sizeof(Message) + packet.message.size
