@@ -64,6 +64,8 @@ EXTENSIONS = (
     "raylite.sim.kernel",
     "raylite.sim.memory",
     "raylite.sim.cluster_network",
+    "raylite.sim.disk",
+    "raylite.sim.party_host",
     "raylite.sim.client",
     "raylite.sim.host",
     "raylite.sim.clock",

@@ -15,12 +15,16 @@ from raylite._core.ids cimport derive_task, task_bytes, TaskId
 from raylite._core.message cimport Message
 from raylite._core.packet cimport PacketHeader
 from raylite._core.rng cimport rng_below, rng_next
-from raylite.sim.fault_draws cimport FAULT_MESSAGE_DELAY, FAULT_MESSAGE_DUPLICATION, FAULT_MESSAGE_LOSS, \
-    FAULT_MESSAGE_REORDERING, FAULT_PARTITION
+from raylite.sim.fault_draws cimport FAULT_CLOCK_SKEW, FAULT_MESSAGE_DELAY, FAULT_MESSAGE_DUPLICATION, \
+    FAULT_MESSAGE_LOSS, FAULT_MESSAGE_REORDERING, FAULT_PARTITION, FAULT_SLOW_NODE
 from raylite.sim.kernel cimport stream_seed
 from raylite.sim.machine cimport FULL_SPEED
 from raylite.sim.timeline cimport Event, timeline_plan
 from raylite.sim.trace cimport trace_packet, trace_rows
+
+from raylite.sim.faults import KINDS
+
+FAULT_NAMES = tuple(KINDS)
 
 cdef enum:
     STREAM_PACKETS = 48           # of kernel.Stream
@@ -31,6 +35,9 @@ cdef enum:
     HELD_DOUBLINGS = 8
     CUT_LEAST_NS = 5000000        # how long a partition lasts, the same
     CUT_DOUBLINGS = 10
+    SLOW_PERCENT = 1000
+    SKEW_MOST_NS = 60000000000
+    DRIFT_PPM = 10000             # of a clock that is off
 
 
 cdef int at_arrival(void* target, void* event) except -1:
@@ -297,6 +304,29 @@ cdef class ClusterNetwork:
         event.token = self.partition([start], others, one_way)
         timeline_plan(&self.kernel.timeline, self.kernel.timeline.now_ns + duration_ns, &event)
         return 0
+
+    # ---- other faults ------------------------------------------------------------------------------------------
+
+    def draw_machine(self, uint32_t number):
+        """Draw what is wrong with a machine from its start: it is slow, its clock is off."""
+        cdef int64_t fault = self.faults.strikes(FAULT_SLOW_NODE)
+        cdef Machine machine = self.machines[number]
+        cdef uint64_t now_ns = self.kernel.timeline.now_ns
+        if fault >= 0:
+            self.faults.note(FAULT_SLOW_NODE, fault, now_ns, number)
+            machine.slow_down(SLOW_PERCENT)
+        fault = self.faults.strikes(FAULT_CLOCK_SKEW)
+        if fault >= 0:
+            self.faults.note(FAULT_CLOCK_SKEW, fault, now_ns, number)
+            extent = self.extent(FAULT_CLOCK_SKEW, fault)
+            machine.skew(now_ns, rng_below(&extent, SKEW_MOST_NS),
+                         <uint32_t> (1000000 - DRIFT_PPM + rng_below(&extent, 2 * DRIFT_PPM + 1)))
+
+    def drawn_s(self, kind not None, int64_t number, double least_s, uint64_t doublings):
+        """How long this fault lasts. Args: kind: its name; least_s: each of so many doublings of it is as likely."""
+        cdef Rng extent = self.extent(FAULT_NAMES.index(kind), number)
+        rng_next(&extent)             # which said whether what was sent has left
+        return doubling(&extent, <uint64_t> (least_s * 1e9), doublings) / 1e9
 
     # ---- reports -----------------------------------------------------------------------------------------------
 

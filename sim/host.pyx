@@ -15,8 +15,10 @@ from raylite._core.rng cimport rng_below, rng_next
 from raylite._core.state cimport Command
 from raylite.runtime.inbox cimport inbox_close, inbox_deliver, inbox_flush
 from raylite.sim.fault_draws cimport FAULT_EVICTION, FAULT_FULL_STORE
-from raylite.sim.kernel cimport STREAM_DELAYS, stream_seed, STREAM_STARTS
+from raylite.sim.cluster_network cimport ClusterNetwork, Receiver
+from raylite.sim.kernel cimport Kernel, STREAM_DELAYS, stream_seed, STREAM_STARTS
 from raylite.sim.losses cimport find_evictable
+from raylite.sim.machine cimport Machine
 from raylite.sim.network cimport delay_ns, Link, link_report, link_to_client
 from raylite.sim.timeline cimport timeline_plan
 from raylite.sim.trace cimport trace_add, trace_rows
@@ -54,23 +56,25 @@ cdef int at_unwind(void* target, void* event) except -1:
     return 0
 
 
-cdef int at_tick(void* target, void* event) except -1:
-    return (<SimulatedHost> target).tick_event((<Event*> event).token)
-
-
-cdef class SimulatedHost:
+cdef class SimulatedHost(PartyHost):
     """Args: kernel; node: a Node nobody else hosts; make_worker: called with number, environment and GPUs of a new
-    worker, returns its Process; record: keep the stream of events, and not only its hash."""
+    worker, returns its Process; record: keep the stream of events, and not only its hash, if the node is alone;
+    network, machine: in a cluster, where the node is."""
 
-    def __init__(self, Kernel kernel not None, Node node not None, make_worker, bint record=False):
+    def __init__(self, Kernel kernel not None, Node node not None, make_worker, bint record=False,
+                 ClusterNetwork network=None, Machine machine=None):
+        Receiver.__init__(self, 0, Machine(0) if machine is None else machine)
         self.kernel = kernel
+        self.network = network
         self.node = node
         self.memory = Memory()
         self.processes = {}
         self.make_worker = make_worker
-        self.trace.recording = record
-        self.delays.state = stream_seed(kernel.seed, STREAM_DELAYS)
-        self.starts.state = stream_seed(kernel.seed, STREAM_STARTS)
+        self.crash_fault = -1
+        self.own_trace.recording = record
+        self.trace = &self.own_trace if network is None else &network.trace
+        self.delays.state = stream_seed(kernel.seed, STREAM_DELAYS + (<uint64_t> self.machine.number << 8))
+        self.starts.state = stream_seed(kernel.seed, STREAM_STARTS + (<uint64_t> self.machine.number << 8))
 
     # ---- processes ---------------------------------------------------------------------------------------------
 
@@ -92,6 +96,7 @@ cdef class SimulatedHost:
         way.at_node = at_node
         way.at_client = at_client
         way.at_flush = at_flush
+        way.slowness = &self.machine.slowness
         way.client = p.number
         self.processes[p.number] = p
 
@@ -107,7 +112,7 @@ cdef class SimulatedHost:
     def start_workers(self, int count):
         """Order workers before there is work for them."""
         self.node.start_workers(count)
-        self.perform()
+        self.after_call()
 
     cdef int kill(self, Process p) except -1:
         """End a worker as SIGKILL would, now or as soon as it runs."""
@@ -140,28 +145,54 @@ cdef class SimulatedHost:
             p.end("")
             self.kernel.unwind(p)
 
+    def end(self):
+        """The node is gone with all its processes, as from one instant to the next; what was sent still arrives."""
+        self.gone = True
+        self.end_all()
+        if self.network is not None:
+            self.network.disconnect(self)
+        self.close()
+
     def close(self):
         """Let go of the node and the processes, all ended: references to the simulation outlive it."""
         for p in self.processes.values():
             (<Process> p).client.close()
         self.processes.clear()
         self.node = None
+        self.party = None
 
     # ---- what is due -------------------------------------------------------------------------------------------
 
     cdef int node_event(self, Event* e) except -1:
         """A message has come to the node."""
-        e.message.time_ns = self.kernel.timeline.now_ns
-        trace_add(&self.trace, self.kernel.timeline.now_ns, 0, &e.message)
+        if self.gone:
+            blob_drop(e.payload)
+            return 0
+        self.hear(e)
+        self.after_event()
+        return 0 if self.gone else self.evict()
+
+    cdef int hear(self, Event* e) except -1:
+        e.message.time_ns = self.now_ns()
+        trace_add(self.trace, self.kernel.timeline.now_ns, self.address, &e.message)
         node_handle(self.node.state, &e.message, blob_data(e.payload) if e.payload != NULL else NULL)
         blob_drop(e.payload)
         if not self.node.state.fault.empty():
             self.node.check()
         if e.message.kind == EV_DETACH:
             self.forget(e.message.client)
+        return 0
+
+    cdef int after_call(self) except -1:
         self.perform()
-        self.plan_tick()
-        return 0 if e.message.kind == EV_LOST else self.evict()
+        return self.plan_tick(node_deadline_ns(self.node.state))
+
+    cdef int tick(self) except -1:
+        cdef Event e
+        memset(&e, 0, sizeof(Event))
+        e.message.version = MESSAGE_VERSION
+        e.message.kind = EV_TICK
+        return self.hear(&e)
 
     cdef int evict(self) except -1:
         """A value gets lost after this event, if a draw says so."""
@@ -181,7 +212,8 @@ cdef class SimulatedHost:
         e.message.version = MESSAGE_VERSION
         e.message.kind = EV_LOST
         e.message.object = id
-        return self.node_event(&e)
+        self.hear(&e)
+        return self.after_call()
 
     def lose(self, bytes object not None):
         """Lose the bytes of an object (by its 20-byte id) that why_kept() says nothing against."""
@@ -240,6 +272,8 @@ cdef class SimulatedHost:
     cdef int start_event(self, uint32_t number) except -1:
         """The worker's code begins."""
         cdef Process p = self.process(number)
+        if p is None:
+            return 0
         self.attach(p)
         if p.doomed:
             p.end("signal 9")
@@ -261,31 +295,6 @@ cdef class SimulatedHost:
         if p is not None:
             p.link.flush_planned = False
             inbox_flush(p.inbox, True)
-        return 0
-
-    cdef int tick_event(self, uint64_t at_ns) except -1:
-        cdef Event e
-        if self.tick_at_ns != at_ns:
-            return 0
-        self.tick_at_ns = 0
-        memset(&e, 0, sizeof(Event))
-        e.message.version = MESSAGE_VERSION
-        e.message.kind = EV_TICK
-        return self.node_event(&e)
-
-    cdef int plan_tick(self) except -1:
-        """Have the node told of the time when it wants to be."""
-        cdef Event e
-        cdef uint64_t deadline_ns = node_deadline_ns(self.node.state)
-        if deadline_ns == 0 or (self.tick_at_ns and self.tick_at_ns <= deadline_ns):
-            return 0
-        self.tick_at_ns = deadline_ns
-        memset(&e, 0, sizeof(Event))
-        e.handle = at_tick
-        e.target = <void*> self
-        e.background = True
-        e.token = deadline_ns
-        timeline_plan(&self.kernel.timeline, deadline_ns, &e)
         return 0
 
     # ---- commands ----------------------------------------------------------------------------------------------
@@ -340,7 +349,7 @@ cdef class SimulatedHost:
         e.handle = at_start
         e.target = <void*> self
         e.message.client = m.client
-        timeline_plan(&self.kernel.timeline, self.kernel.timeline.now_ns + delay, &e)
+        timeline_plan(&self.kernel.timeline, self.kernel.timeline.now_ns + self.machine.slowed(delay), &e)
         return 0
 
     cdef int recall(self, uint32_t number) except -1:
@@ -383,4 +392,4 @@ cdef class SimulatedHost:
 
     def events(self):
         """The events, if they were recorded: dicts."""
-        return trace_rows(&self.trace)
+        return trace_rows(self.trace)

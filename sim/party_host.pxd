@@ -9,7 +9,7 @@ cdef class PartyHost(Receiver):
     cdef readonly ClusterNetwork network      # None: it is alone
     cdef readonly Party party
     cdef readonly bint gone
-    cdef public object on_crash       # called with the host, when a fault befalls it
+    cdef public object on_crash       # called with host, kind and number of a fault; False: it is left out
     cdef public object on_fenced      # called with the host, when it was told that it counts as dead
     cdef int crash_fault              # the kind of fault that each event may be for it; -1: none
     cdef uint64_t tick_at_ns

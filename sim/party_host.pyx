@@ -4,11 +4,15 @@ After each event of its party a fault may befall it (see faults.KINDS): before w
 after.
 """
 from libc.string cimport memset
+from raylite._core.message cimport EV_TICK, Message
 from raylite._core.rng cimport rng_next
 from raylite.sim.machine cimport Machine
 from raylite.sim.timeline cimport Event, timeline_plan
+from raylite.sim.trace cimport trace_add
 
 from raylite.sim.faults import KINDS
+
+FAULT_NAMES = tuple(KINDS)
 
 cdef enum:
     SOON_NS = 1                   # a deadline that is past
@@ -19,16 +23,18 @@ cdef int at_tick(void* target, void* event) except -1:
 
 
 cdef class PartyHost(Receiver):
-    """Args: network: that carries its packets; machine: where it is; party; crash_fault: the name of the kind of fault
-    that each of its events may be for it, or None."""
+    """Args: network: that carries its packets; machine: where it is; party."""
 
-    def __init__(self, ClusterNetwork network not None, Machine machine not None, Party party not None,
-                 crash_fault=None):
+    def __init__(self, ClusterNetwork network not None, Machine machine not None, Party party not None):
         Receiver.__init__(self, party.address, machine)
         self.kernel = network.kernel
         self.network = network
         self.party = party
-        self.crash_fault = -1 if crash_fault is None else list(KINDS).index(crash_fault)
+        self.crash_fault = -1
+
+    def set_crash_fault(self, name):
+        """Say which kind of fault each of its events may be for it. Args: name: of the kind, or None."""
+        self.crash_fault = -1 if name is None else FAULT_NAMES.index(name)
 
     cdef uint64_t now_ns(self) noexcept:
         """What its machine's clock shows."""
@@ -62,17 +68,19 @@ cdef class PartyHost(Receiver):
     cdef int after_event(self) except -1:
         """Perform what the party wants done, unless a fault befalls it first; or after that."""
         cdef int64_t number = -1
+        cdef bint has_left = True
         if self.crash_fault >= 0:
             number = self.kernel.faults.strikes(self.crash_fault)
         if number >= 0:
             draws = self.network.extent(self.crash_fault, number)
-            if rng_next(&draws) & 1:
-                self.after_call()
-            self.kernel.faults.note(self.crash_fault, number, self.kernel.timeline.now_ns, self.address)
-            self.on_crash(self, number)
-        else:
+            has_left = rng_next(&draws) & 1
+        if has_left:
             self.after_call()
-        if not self.gone and self.party is not None and self.party.fenced and self.on_fenced is not None:
+        if number >= 0 and self.on_crash(self, FAULT_NAMES[self.crash_fault], number):
+            return self.kernel.faults.note(self.crash_fault, number, self.kernel.timeline.now_ns, self.address)
+        if not has_left:
+            self.after_call()
+        if self.party is not None and self.party.fenced and self.on_fenced is not None:
             self.on_fenced(self)
         return 0
 
@@ -82,7 +90,12 @@ cdef class PartyHost(Receiver):
         return self.plan_tick(self.party.deadline_ns())
 
     cdef int tick(self) except -1:
-        self.party.tick(self.now_ns())
+        cdef Message m
+        memset(&m, 0, sizeof(Message))
+        m.kind = EV_TICK
+        m.time_ns = self.now_ns()
+        trace_add(&self.network.trace, self.kernel.timeline.now_ns, self.address, &m)
+        self.party.tick(m.time_ns)
         return 0
 
     cdef int tick_event(self, uint64_t at_ns) except -1:
