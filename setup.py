@@ -61,6 +61,7 @@ EXTENSIONS = (
     "raylite.sim.fault_draws",
     "raylite.sim.machine",
     "raylite.sim.losses",
+    "raylite.sim.thread_state",
     "raylite.sim.kernel",
     "raylite.sim.memory",
     "raylite.sim.cluster_network",
@@ -68,7 +69,9 @@ EXTENSIONS = (
     "raylite.sim.party_host",
     "raylite.sim.client",
     "raylite.sim.host",
+    "raylite.sim.hooks",
     "raylite.sim.clock",
+    "raylite.sim.locks",
     "raylite.sim.waits",
     "raylite.sim.progress",
 )

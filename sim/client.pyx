@@ -11,7 +11,7 @@ from raylite.runtime.client cimport Mapping, Run, TaskContext
 from raylite.runtime.inbox cimport Call, Inbox, inbox_close, inbox_forget, inbox_free
 from raylite.runtime.native cimport getpid
 from raylite.serialization cimport Packed
-from raylite.sim.kernel cimport Process
+from raylite.sim.kernel cimport AWAITS_ARRIVED, AWAITS_MESSAGES, Process, Thread
 from raylite.sim.network cimport link_flush_soon, link_to_node
 from raylite.sim.timeline cimport NEVER
 
@@ -81,7 +81,7 @@ cdef class SimulatedClient(Client):
         if timeout_ns >= 0:
             until_ns = self.owner.kernel.timeline.now_ns + <uint64_t> timeout_ns
         while True:
-            result = self.owner.await_call(call, until_ns)
+            result = self.owner.kernel.caller().await_call(call, until_ns)
             if result != 2:
                 return result
             self.run_in_place(call)
@@ -93,7 +93,7 @@ cdef class SimulatedClient(Client):
         run.blob = call.in_place.back()
         call.in_place.pop_back()
         run.parse()
-        self.owner.nest(partial(self.run_task, run))
+        self.owner.kernel.caller().nest(partial(self.run_task, run))
         return 0
 
     def watch(self, list refs not None, callback):
@@ -111,11 +111,14 @@ cdef class SimulatedClient(Client):
             callback(values, None)
 
     def await_arrived(self, double timeout_s):
-        """Wait until collect_arrived() has something, or for so many seconds (below 0: no limit)."""
+        """Wait until collect_arrived() has something, or for so many seconds (below 0: no limit). Where an actor's event
+        loop waits, also until tasks or notices have come."""
+        cdef Thread caller = self.owner.kernel.caller()
         cdef uint64_t until_ns = NEVER
         if timeout_s >= 0:
             until_ns = self.owner.kernel.timeline.now_ns + <uint64_t> (timeout_s * 1e9)
-        self.owner.await_arrived(until_ns)
+        caller.await_arrived(
+            AWAITS_MESSAGES if self.owner.on_message is not None and caller is self.owner.main else AWAITS_ARRIVED, until_ns)
 
     # ---- values ------------------------------------------------------------------------------------------------
 
@@ -146,6 +149,11 @@ cdef class SimulatedClient(Client):
                 return run
         return None
 
+    def take_runs(self):
+        """As Client.take_runs()."""
+        self.owner.crash_point()
+        return Client.take_runs(self)
+
     cdef bint begin(self, Message* m):
         """See SimulatedHost.recall."""
         cdef Message declined
@@ -174,6 +182,10 @@ cdef class SimulatedClient(Client):
         """As Client.finish()."""
         self.owner.crash_point()
         Client.finish(self, run, records, start_ns, end_ns, flags, n_yielded)
+
+    def has_messages(self):
+        """Whether take_runs() or collect() would bring anything, or the node has ended the process."""
+        return self.owner.has_messages()
 
     def has_notices(self):
         """Whether collect() would bring anything."""

@@ -1,11 +1,12 @@
 """Time and chance for code under simulation: virtual clocks, sleeps and a seeded `random`.
 
-`time.sleep`, the clocks of `time` and the functions of `random` are changed where all names of them lead: in the
-method tables of the interpreter's own functions. So it makes no difference how a program has imported them. The thread
-of the simulation gets the virtual ones, from the start of the session to its end; every other thread the real ones.
+`time.sleep`, the clocks of `time` and the functions of `random` are changed (see hooks). The thread of the simulation
+gets the virtual ones, from the start of the session to its end; every other thread the real ones.
 """
 from cpython.object cimport PyObject
-from raylite.sim.kernel cimport Kernel, STREAM_RANDOM, stream_seed
+from raylite.sim.hooks cimport fast_function, Hook, hook_prepare, hooks_install, hooks_remove, METH_FASTCALL, \
+    METH_NOARGS, METH_O, plain_function, raylite_method
+from raylite.sim.kernel cimport is_caller, Kernel, STREAM_RANDOM, stream_seed
 from raylite.sim.timeline cimport START_NS
 
 import _random
@@ -13,37 +14,13 @@ import os
 import random
 import time
 from _contextvars import ContextVar
-from _thread import get_ident
 
 from raylite._core.ids import content_hash
 from raylite.runtime.client import current_task
 
-cdef extern from *:
-    """
-    static inline PyMethodDef *raylite_method(PyObject *function) { return ((PyCFunctionObject *)function)->m_ml; }
-    static inline void *raylite_code(PyMethodDef *method) { return (void *)method->ml_meth; }
-    static inline void raylite_set_code(PyMethodDef *method, void *code) { method->ml_meth = (PyCFunction)code; }
-    """
-    ctypedef struct PyMethodDef:
-        int ml_flags
-    PyMethodDef* raylite_method(PyObject* function)
-    void* raylite_code(PyMethodDef* method)
-    void raylite_set_code(PyMethodDef* method, void* code)
-    int METH_NOARGS
-    int METH_O
-    int METH_FASTCALL
-
-ctypedef object (*plain_function)(PyObject* self, PyObject* argument)
-ctypedef object (*fast_function)(PyObject* self, PyObject** args, Py_ssize_t n_args)
-
 cdef enum:
     EPOCH_S = 946684800           # time.time() begins here: 2000-01-01
     N_HOOKS = 12
-
-cdef struct Hook:                 # one function of the interpreter's, and what stands in for it
-    PyMethodDef* method
-    void* original
-    void* virtual
 
 cdef Hook hooks[N_HOOKS]
 cdef int n_hooks = 0
@@ -54,7 +31,7 @@ cdef object _generator = ContextVar("raylite_sim_random")     # (TaskContext, Ra
 
 cdef bint virtual():
     """Whether it is a simulation's code that calls."""
-    return _kernel is not None and get_ident() == _kernel.thread
+    return is_caller(_kernel)
 
 
 # ---- the clocks ------------------------------------------------------------------------------------------------
@@ -144,15 +121,9 @@ cdef object set_seed_fast(PyObject* self, PyObject** args, Py_ssize_t n_args):
 # ---- putting them in place -------------------------------------------------------------------------------------
 
 cdef int hook(object function, int flags, void* stand_in) except -1:
-    """Note what stands in for a function of the interpreter's."""
+    """Note what stands in for a function."""
     global n_hooks
-    cdef PyMethodDef* method = raylite_method(<PyObject*> function) if type(function) is type(len) else NULL
-    if method == NULL or method.ml_flags != flags:
-        raise NotImplementedError(f"{function} is of a kind that raylite.sim does not know in this version of Python; "
-                                  "virtual_time=False leaves time and random as they are")
-    hooks[n_hooks].method = method
-    hooks[n_hooks].original = raylite_code(method)
-    hooks[n_hooks].virtual = stand_in
+    hook_prepare(&hooks[n_hooks], function, flags, stand_in)
     n_hooks += 1
     return 0
 
@@ -182,21 +153,17 @@ cdef int prepare() except -1:
 def install(Kernel kernel not None):
     """From here on the calling thread's time and chance are those of this simulation."""
     global _kernel
-    cdef int i
     if n_hooks == 0:
         prepare()
     _kernel = kernel
     random._inst.gauss_next = None    # a number left over; where random.gauss draws two, a later task may use the other
-    for i in range(n_hooks):
-        raylite_set_code(hooks[i].method, hooks[i].virtual)
+    hooks_install(hooks, n_hooks)
 
 
 def remove():
     """Time and chance are real again."""
     global _kernel
-    cdef int i
     if _kernel is None:
         return
-    for i in range(n_hooks):
-        raylite_set_code(hooks[i].method, hooks[i].original)
+    hooks_remove(hooks, n_hooks)
     _kernel = None

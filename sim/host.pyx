@@ -49,13 +49,6 @@ cdef int at_start(void* target, void* event) except -1:
     return (<SimulatedHost> target).start_event((<Event*> event).message.client)
 
 
-cdef int at_unwind(void* target, void* event) except -1:
-    cdef Process p = (<SimulatedHost> target).process((<Event*> event).message.client)
-    if p is not None:
-        (<SimulatedHost> target).kernel.resume(p)
-    return 0
-
-
 cdef class SimulatedHost(PartyHost):
     """Args: kernel; node: a Node nobody else hosts; make_worker: called with number, environment and GPUs of a new
     worker, returns its Process; record: keep the stream of events, and not only its hash, if the node is alone;
@@ -116,16 +109,10 @@ cdef class SimulatedHost(PartyHost):
 
     cdef int kill(self, Process p) except -1:
         """End a worker as SIGKILL would, now or as soon as it runs."""
-        cdef Event e
-        if not p.started:
+        if p.started:
+            p.end("signal 9")
+        else:
             p.doomed = True
-            return 0
-        p.end("signal 9")
-        memset(&e, 0, sizeof(Event))
-        e.handle = at_unwind
-        e.target = <void*> self
-        e.message.client = p.number
-        timeline_plan(&self.kernel.timeline, self.kernel.timeline.now_ns, &e)
         return 0
 
     def kill_worker(self, uint32_t number):
@@ -252,22 +239,7 @@ cdef class SimulatedHost(PartyHost):
 
     cdef int attend(self, Process p) except -1:
         """Let a process go on if what has come lets it."""
-        if p.is_driver or not p.started:
-            return 0
-        if p.awaited != NULL:
-            if p.awaited.answered or not p.awaited.in_place.empty():
-                self.kernel.resume(p)
-        elif p.wants_arrived:
-            if not p.inbox.arrived.empty():
-                self.kernel.resume(p)
-        elif not p.fibers:
-            if not p.inbox.closed and not p.inbox.runs.empty():
-                p.begin(p.worker.serve)
-            if not p.fibers and not p.ended:
-                p.worker.take_notices()
-        if p.inbox.closed and not p.ended and not p.fibers:
-            p.end("exit code 0")
-        return 0
+        return p.attend() if p.started or p.is_driver else 0
 
     cdef int start_event(self, uint32_t number) except -1:
         """The worker's code begins."""
@@ -286,8 +258,7 @@ cdef class SimulatedHost(PartyHost):
         try:
             p.worker.on_interrupt(2, None)
         except KeyboardInterrupt:
-            p.to_interrupt = True
-            self.kernel.resume(p)
+            p.interrupt()
         return 0
 
     cdef int flush_event(self, uint32_t number) except -1:

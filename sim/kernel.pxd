@@ -15,6 +15,7 @@ cdef enum Stream:                 # of seeded draws: one more draw of one kind s
     STREAM_DURATIONS = 4
     STREAM_CRASHES = 5
     STREAM_RANDOM = 6
+    STREAM_LOCKS = 7
 
 cdef class Kernel:
     cdef Timeline timeline
@@ -22,29 +23,34 @@ cdef class Kernel:
     cdef readonly uint64_t thread  # the only one that may call
     cdef object hub               # the greenlet that runs the loop: the driver's
     cdef list spare               # fibers without a job
-    cdef dict parked              # token -> Process that is to go on at a certain time
+    cdef dict parked              # token -> Thread that is to go on at a certain time
+    cdef list ending              # processes whose code has yet to unwind
     cdef uint64_t last_token
-    cdef uint64_t n_handled
+    cdef readonly uint64_t n_handled      # events
     cdef uint64_t n_idle          # background events since anything else happened
     cdef uint64_t active_ns       # when that was
     cdef public uint64_t patience_ns  # nothing can happen any more if there were only background events for so long
     cdef Process current          # whose variables and client are in force
-    cdef Process running          # whose task runs; None: the loop, or the driver
+    cdef Thread running           # whose code runs; None: the loop, or the driver's program
     cdef Process driver
     cdef public object failure    # what raylite's own code raised in a fiber, for the driver to raise
     cdef public bint interrupted  # Ctrl-C came while a task's code ran
+    cdef public object outside    # called before; returns whether it has brought anything about
     cdef public object explain    # called when nothing can happen any more; returns the error to raise
     cdef Rng durations
     cdef readonly FaultDraws faults
     cdef int run(self, done_function done, void* what, uint64_t until_ns) except -1
     cdef int after_event(self) except -1
     cdef int collect_garbage(self) except -1
-    cdef int resume(self, Process p) except -1
+    cdef int run_or_explain(self, done_function done, void* what, uint64_t until_ns) except -1
+    cdef int resume(self, Thread t) except -1
+    cdef int plan_resume(self, Thread t, uint64_t at_ns) except -1
     cdef int wake(self, uint64_t token) except -1
+    cdef int unwind_ending(self) except -1
     cdef int enter(self, Process p) except -1
     cdef object take_fiber(self)
     cdef uint64_t read_clock(self)
-    cdef Process caller(self)
+    cdef Thread caller(self)
     cdef int advance(self, uint64_t duration_ns) except -1
 
 cdef class Process:
@@ -57,24 +63,53 @@ cdef class Process:
     cdef public object worker     # VirtualWorker
     cdef readonly tuple gpus
     cdef public dict environment  # variables that only it has
+    cdef readonly Thread main     # runs tasks, and the calls of most actors
+    cdef dict threads             # the others that run: a set, in order of their start
+    cdef public object on_message # called, in the main thread's wait for anything, when tasks or notices have come
+    cdef public bint started      # its worker's code runs
+    cdef public bint doomed       # to be killed as soon as it starts
+    cdef readonly bint ended
+    cdef int attend(self) except -1
+    cdef bint has_messages(self)
+    cdef int interrupt(self) except -1
+    cdef int crash_point(self, int rarely=*) except -1
+    cdef int thread_ended(self, Thread t) except -1
+
+cdef enum Awaited:                # beside the answer to a call
+    AWAITS_NOTHING = 0
+    AWAITS_ARRIVED = 1            # asynchronous calls that are done
+    AWAITS_MESSAGES = 2           # tasks and notices too, and the end
+
+cdef class Thread:
+    cdef readonly Process process
+    cdef readonly Kernel kernel
+    cdef bint is_hub              # the driver's program: it has no fiber, and where it waits the loop runs
     cdef object context           # its contextvars.Context
     cdef list fibers              # of the tasks on its stack, outermost first
     cdef object job               # for the fiber just added
     cdef Call* awaited            # what the innermost fiber waits for
-    cdef bint wants_arrived       # it waits for asynchronous calls
+    cdef Awaited awaits
+    cdef bint woken               # see wait_until_woken
     cdef uint64_t token           # of the time at which it goes on anyway
     cdef readonly uint64_t n_costs    # how often it has spent time
+    cdef readonly uint64_t n_waits    # how often it has given way
     cdef uint64_t n_costs_before  # when its task last reported an item
-    cdef public bint started      # its worker's code runs
-    cdef public bint doomed       # to be killed as soon as it starts
-    cdef readonly bint ended
-    cdef public bint to_interrupt     # KeyboardInterrupt is raised in it when it goes on
-    cdef int crash_point(self, int rarely=*) except -1
+    cdef uint64_t n_waits_before
+    cdef bint to_interrupt        # KeyboardInterrupt is raised in it when it goes on
     cdef int park(self, uint64_t until_ns) except -1
     cdef int nest(self, object job) except -1
     cdef int begin(self, object job) except -1
     cdef int sleep(self, uint64_t duration_ns) except -1
     cdef int await_call(self, Call* call, uint64_t until_ns) except -1
-    cdef int await_arrived(self, uint64_t until_ns) except -1
+    cdef int await_arrived(self, Awaited what, uint64_t until_ns) except -1
+    cdef int wake(self) except -1
+    cdef bint wait_until_woken(self, uint64_t until_ns) except -1
+
+cdef extern from "pythread.h":
+    unsigned long PyThread_get_thread_ident() nogil
+
+cdef inline bint is_caller(Kernel kernel):
+    """Whether it is this simulation's code that calls."""
+    return kernel is not None and PyThread_get_thread_ident() == kernel.thread
 
 cdef uint64_t stream_seed(uint64_t seed, uint64_t stream) noexcept nogil

@@ -1,8 +1,9 @@
 """The simulator's kernel: virtual time, and whose code runs in it.
 
-One thread. The driver's greenlet runs the loop whenever the program waits; tasks run in pooled greenlets ("fibers")
-which give way to it, never to each other. A virtual process has one fiber for its task, and one more for each task that
-runs in place of the one that waits for it: only the innermost can go on. All chance comes from seeded streams.
+One thread of the interpreter's. The driver's greenlet runs the loop whenever the program waits; tasks run in pooled
+greenlets ("fibers") which give way to it, never to each other. A virtual process has a main thread, and as many others as
+its actor runs calls at once. Each is a stack of fibers: one for its task, and one more for each task that runs in place
+of the one that waits for it, of which only the innermost can go on. All chance comes from seeded streams.
 
 What a fiber may meet when it goes on: its process has ended (ProcessEnded, from every call from then on), or the node
 cancels its task (KeyboardInterrupt, once).
@@ -15,6 +16,7 @@ from raylite._core.rng cimport rng_below, rng_next
 from raylite.runtime.inbox cimport inbox_close
 from raylite.sim.fault_draws cimport FAULT_WORKER_CRASH
 from raylite.sim.network cimport link_report
+from raylite.sim.thread_state cimport leave_thread_state, return_to_thread_state
 from raylite.sim.timeline cimport Event, NEVER, START_NS, timeline_clear, timeline_plan, timeline_take
 
 import gc
@@ -56,9 +58,18 @@ cdef bint never(void* nothing) noexcept nogil:
     return False
 
 
+cdef bint is_set(void* flag) noexcept nogil:
+    return (<bint*> flag)[0]
+
+
 cdef int go_on(void* target, void* event) except -1:
     """An event: what somebody waited for is a time, and it has come."""
     return (<Kernel> target).wake((<Event*> event).token)
+
+
+cdef int unwind(void* target, void* event) except -1:
+    """An event: processes have ended."""
+    return (<Kernel> target).unwind_ending()
 
 
 cdef class Kernel:
@@ -71,6 +82,7 @@ cdef class Kernel:
         self.hub = getcurrent()
         self.spare = []
         self.parked = {}
+        self.ending = []
         self.durations.state = stream_seed(seed, STREAM_DURATIONS)
         self.faults = faults
 
@@ -107,7 +119,7 @@ cdef class Kernel:
         """Let things happen until done(what): 1; until it is `until_ns`: 0; until nothing can happen any more: 2."""
         cdef Event event
         self.hub = getcurrent()
-        loop = leave_event_loop()
+        state = leave_thread_state()
         try:
             while not done(what):
                 if until_ns == NEVER and self.timeline.n_foreground == 0 and self.n_idle >= IDLE_MOST \
@@ -129,7 +141,16 @@ cdef class Kernel:
             return 1
         finally:
             self.enter(self.driver)
-            return_to_event_loop(loop)
+            return_to_thread_state(state)
+
+    cdef int run_or_explain(self, done_function done, void* what, uint64_t until_ns) except -1:
+        """As run(), for the driver's program, which is told if nothing can happen any more."""
+        cdef int result = self.run(done, what, until_ns)
+        while result == 2:
+            if self.outside is None or not self.outside():
+                raise self.explain()
+            result = self.run(done, what, until_ns)
+        return result
 
     cdef int after_event(self) except -1:
         self.n_handled += 1
@@ -174,9 +195,13 @@ cdef class Kernel:
 
     # ---- whose code runs ---------------------------------------------------------------------------------------
 
-    cdef Process caller(self):
-        """The process whose code runs."""
-        return self.running if self.running is not None else self.driver
+    cdef Thread caller(self):
+        """The thread whose code runs."""
+        return self.running if self.running is not None else self.driver.main
+
+    def calling_thread(self):
+        """The thread whose code runs."""
+        return self.caller()
 
     cdef int enter(self, Process p) except -1:
         """From here on code of this process runs."""
@@ -190,54 +215,80 @@ cdef class Kernel:
         set_current_client(p.client)
         return 0
 
-    cdef int resume(self, Process p) except -1:
-        """Let the innermost task of a process go on, and the outer ones as the inner end, until one gives way."""
-        cdef list fibers = p.fibers
-        self.enter(p)
+    cdef int resume(self, Thread t) except -1:
+        """Let the innermost task of a thread go on, and the outer ones as the inner end, until one gives way."""
+        cdef list fibers = t.fibers
+        self.enter(t.process)
         while fibers:
             fiber = fibers[-1]
-            self.running = p
-            if p.job is None:
+            self.running = t
+            if t.job is None:
                 ended = fiber.switch()
+            elif t.process.ended:
+                t.job, ended = None, True     # it never began
             else:
-                job, p.job = p.job, None
-                ended = fiber.switch(p, job)
+                job, t.job = t.job, None
+                ended = fiber.switch(t, job)
             self.running = None
             if ended:
                 fibers.pop()
                 self.spare.append(fiber)
             elif fibers[-1] is fiber:
                 return 0
+        return t.process.thread_ended(t)
+
+    cdef int plan_resume(self, Thread t, uint64_t at_ns) except -1:
+        """Have the thread go on at a time; of several plans for one thread the last counts."""
+        cdef Event event
+        self.last_token += 1
+        t.token = self.last_token
+        self.parked[t.token] = t
+        memset(&event, 0, sizeof(Event))
+        event.handle = go_on
+        event.target = <void*> self
+        event.token = t.token
+        timeline_plan(&self.timeline, at_ns, &event)
         return 0
 
     cdef int wake(self, uint64_t token) except -1:
-        p = self.parked.pop(token, None)
-        if p is not None and (<Process> p).token == token:
-            (<Process> p).token = 0
-            self.resume(p)
+        t = self.parked.pop(token, None)
+        if t is not None and (<Thread> t).token == token:
+            (<Thread> t).token = 0
+            self.resume(t)
+        return 0
+
+    cdef int unwind_ending(self) except -1:
+        while self.ending:
+            self.unwind(self.ending.pop(0))
         return 0
 
     def unwind(self, Process p not None):
         """Let the code of a process that has ended run to its end. For the loop, or the driver's program."""
         if self.running is None:
             self.hub = getcurrent()
-            self.resume(p)
+            for t in (p.main, *p.threads):
+                if (<Thread> t).fibers:
+                    self.resume(t)
             self.enter(self.driver)
 
     cdef object take_fiber(self):
         return self.spare.pop() if self.spare else greenlet(self._live)
 
-    def _live(self, Process p, job):
+    def _live(self, Thread t, job):
         """The life of a fiber: one job after another."""
         while True:
             try:
-                (p.context if len(p.fibers) == 1 else p.context.copy()).run(job)
+                (t.context if len(t.fibers) == 1 else t.context.copy()).run(job)
             except SystemExit as error:
-                p.end(exit_text(error.code))
+                if t.process.is_driver and not t.process.ended:
+                    self.failure = error
+                else:
+                    t.process.end(exit_text(error.code))
             except BaseException as error:
-                self.failure = error
+                if not t.process.ended:  # who dies in the middle of something leaves it as it is
+                    self.failure = error
             job = None
-            p, job = self.hub.switch(True)
+            t, job = self.hub.switch(True)
 
     def close(self):
         """End the fibers. No process has any left."""
@@ -246,6 +297,8 @@ cdef class Kernel:
             fiber = self.spare.pop()
             fiber.parent = self.hub
             fiber.throw()
+        self.ending.clear()
+        self.parked.clear()
         timeline_clear(&self.timeline)
 
     def check_thread(self):
@@ -265,8 +318,9 @@ cdef class Process:
         self.inbox = client.inbox
         self.is_driver = is_driver
         self.gpus = gpus
-        self.context = Context()
-        self.fibers = []
+        self.threads = {}
+        self.main = Thread(self)
+        self.main.is_hub = is_driver
         if is_driver:
             kernel.driver = self
 
@@ -277,46 +331,55 @@ cdef class Process:
 
     @property
     def busy(self):
-        """Whether it has a task on its stack."""
-        return bool(self.fibers)
+        """Whether any code of its runs, or waits."""
+        return bool(self.main.fibers or self.threads)
 
-    cdef int begin(self, object job) except -1:
-        """The process has been idle: run job() in it."""
-        self.fibers.append(self.kernel.take_fiber())
-        self.job = job
-        return self.kernel.resume(self)
+    def start_thread(self, job):
+        """Run job() in a thread of its own, from this time on."""
+        cdef Thread t = Thread(self)
+        t.fibers.append(self.kernel.take_fiber())
+        t.job = job
+        self.threads[t] = None
+        self.kernel.plan_resume(t, self.kernel.timeline.now_ns)
 
-    cdef int nest(self, object job) except -1:
-        """Run job() in this process, on top of the task that calls; returns when it has ended."""
-        self.fibers.append(self.kernel.take_fiber())
-        self.job = job
-        return self.park(NEVER)
-
-    cdef int park(self, uint64_t until_ns) except -1:
-        """Give way, until somebody resumes this process, or it is `until_ns`."""
-        cdef Event event
-        cdef uint64_t token
-        if self.ended:
-            raise ProcessEnded
-        if until_ns != NEVER:
-            self.kernel.last_token += 1
-            token = self.token = self.kernel.last_token
-            self.kernel.parked[token] = self
-            memset(&event, 0, sizeof(Event))
-            event.handle = go_on
-            event.target = <void*> self.kernel
-            event.token = token
-            timeline_plan(&self.kernel.timeline, until_ns, &event)
-        loop = leave_event_loop()
-        self.kernel.hub.switch(False)
-        return_to_event_loop(loop)
-        self.token = 0
-        if self.ended:
-            raise ProcessEnded
-        if self.to_interrupt:
-            self.to_interrupt = False
-            raise KeyboardInterrupt
+    cdef int thread_ended(self, Thread t) except -1:
+        """A thread has nothing left to do."""
+        if t is not self.main:
+            self.threads.pop(t, None)
+        elif self.inbox.closed and not self.ended:
+            self.end("exit code 0")
         return 0
+
+    cdef int attend(self) except -1:
+        """Something has come: let go on whom that lets."""
+        cdef Thread t
+        for each in (self.main, *self.threads) if self.threads else (self.main,):
+            t = each
+            if t.awaited != NULL:
+                if t.awaited.answered or not t.awaited.in_place.empty():
+                    self.kernel.resume(t)
+            elif t.awaits:
+                if not self.inbox.arrived.empty() or (t.awaits == AWAITS_MESSAGES and self.has_messages()):
+                    self.kernel.resume(t)
+        if self.is_driver or self.main.fibers or self.ended:
+            return 0
+        if not self.inbox.closed and not self.inbox.runs.empty():
+            self.main.begin(self.worker.serve)
+        if not self.main.fibers and not self.ended:
+            if not self.inbox.notices.empty():
+                self.kernel.enter(self)
+                self.worker.take_notices()
+            if self.inbox.closed:
+                self.end("exit code 0")
+        return 0
+
+    cdef bint has_messages(self):
+        return self.inbox.closed or not self.inbox.runs.empty() or not self.inbox.notices.empty()
+
+    cdef int interrupt(self) except -1:
+        """Raise KeyboardInterrupt where the task waits."""
+        self.main.to_interrupt = True
+        return self.kernel.resume(self.main)
 
     cdef int crash_point(self, int rarely=0) except -1:
         """A place where a worker may die; rarely: as many times halved is the likelihood."""
@@ -334,9 +397,10 @@ cdef class Process:
     def end(self, str why not None):
         """The process is gone, as from one instant to the next; what it has sent still arrives.
 
-        Its code has yet to unwind: see Kernel.unwind.
+        Its code unwinds: that which runs by what its next call raises, that which waits soon after.
         """
         cdef Message m
+        cdef Event event
         cdef bytes text = why.encode()
         if self.ended:
             return
@@ -347,39 +411,86 @@ cdef class Process:
         m.request = self.link.started
         m.size = <uint32_t> len(text)
         link_report(&self.link, &m, text)
+        if not self.threads and (not self.main.fibers or self.kernel.running is self.main):
+            return
+        self.kernel.ending.append(self)
+        memset(&event, 0, sizeof(Event))
+        event.handle = unwind
+        event.target = <void*> self.kernel
+        timeline_plan(&self.kernel.timeline, self.kernel.timeline.now_ns, &event)
+
+    # ---- time: of the thread that calls ------------------------------------------------------------------------
+
+    def spend(self):
+        """Let pass what a task takes that says nothing of its duration: a seeded draw."""
+        cdef uint64_t draw = rng_next(&self.kernel.durations)
+        cdef uint64_t base = SHORTEST_NS << (draw % DOUBLINGS)
+        self.kernel.caller().sleep(base + rng_below(&self.kernel.durations, base))
+
+    def spend_on_item(self):
+        """The same for an item of a stream."""
+        cdef Thread t = self.kernel.caller()
+        if t.n_costs == t.n_costs_before and (self.on_message is None or t.n_waits == t.n_waits_before):
+            self.spend()
+        t.n_costs_before = t.n_costs
+        t.n_waits_before = t.n_waits
+
+
+cdef class Thread:
+    """A thread of a virtual process. Args: process: whose."""
+
+    def __init__(self, Process process not None):
+        self.process = process
+        self.kernel = process.kernel
+        self.context = Context()
+        self.fibers = []
+
+    cdef int begin(self, object job) except -1:
+        """The thread has been idle: run job() in it."""
+        self.fibers.append(self.kernel.take_fiber())
+        self.job = job
+        return self.kernel.resume(self)
+
+    cdef int nest(self, object job) except -1:
+        """Run job() in this thread, on top of the task that calls; returns when it has ended."""
+        self.fibers.append(self.kernel.take_fiber())
+        self.job = job
+        return self.park(NEVER)
+
+    cdef int park(self, uint64_t until_ns) except -1:
+        """Give way, until somebody resumes this thread, or it is `until_ns`."""
+        if self.process.ended:
+            raise ProcessEnded
+        if until_ns != NEVER:
+            self.kernel.plan_resume(self, until_ns)
+        self.n_waits += 1
+        state = leave_thread_state()
+        self.kernel.hub.switch(False)
+        return_to_thread_state(state)
+        self.token = 0
+        if self.process.ended:
+            raise ProcessEnded
+        if self.to_interrupt:
+            self.to_interrupt = False
+            raise KeyboardInterrupt
+        return 0
 
     # ---- waiting -----------------------------------------------------------------------------------------------
 
     cdef int sleep(self, uint64_t duration_ns) except -1:
         """Let virtual time pass."""
         self.n_costs += 1
-        if self.is_driver:
+        if self.is_hub:
             return self.kernel.advance(duration_ns)
         cdef uint64_t until_ns = self.kernel.timeline.now_ns + duration_ns
         while self.kernel.timeline.now_ns < until_ns:
             self.park(until_ns)
-        return self.crash_point()
-
-    def spend(self):
-        """Let pass what a task takes that says nothing of its duration: a seeded draw."""
-        cdef uint64_t draw = rng_next(&self.kernel.durations)
-        cdef uint64_t base = SHORTEST_NS << (draw % DOUBLINGS)
-        self.sleep(base + rng_below(&self.kernel.durations, base))
-
-    def spend_on_item(self):
-        """The same for an item of a stream."""
-        if self.n_costs == self.n_costs_before:
-            self.spend()
-        self.n_costs_before = self.n_costs
+        return self.process.crash_point()
 
     cdef int await_call(self, Call* call, uint64_t until_ns) except -1:
         """Wait for an answer (1), for a task to be run in place (2), or for a time (0)."""
-        cdef int result
-        if self.is_driver:
-            result = self.kernel.run(answered, call, until_ns)
-            if result == 2:
-                raise self.kernel.explain()
-            return result
+        if self.is_hub:
+            return self.kernel.run_or_explain(answered, call, until_ns)
         while True:
             if call.answered:
                 return 1
@@ -393,23 +504,42 @@ cdef class Process:
             finally:
                 self.awaited = NULL
 
-    cdef int await_arrived(self, uint64_t until_ns) except -1:
-        """Wait for an asynchronous call to be done (1), or for a time (0)."""
-        cdef int result
-        if self.is_driver:
-            result = self.kernel.run(has_arrived, self.inbox, until_ns)
-            if result == 2:
-                raise self.kernel.explain()
-            return result
-        while self.inbox.arrived.empty():
+    cdef int await_arrived(self, Awaited what, uint64_t until_ns) except -1:
+        """Wait until asynchronous calls are done, or messages have come (1), or for a time (0)."""
+        cdef Process p = self.process
+        if self.is_hub:
+            return self.kernel.run_or_explain(has_arrived, p.inbox, until_ns)
+        self.woken = False
+        while p.inbox.arrived.empty() and not (what == AWAITS_MESSAGES and p.has_messages()) and not self.woken:
             if self.kernel.timeline.now_ns >= until_ns:
                 return 0
-            self.wants_arrived = True
+            self.awaits = what
             try:
                 self.park(until_ns)
             finally:
-                self.wants_arrived = False
+                self.awaits = AWAITS_NOTHING
         return 1
+
+    cdef int wake(self) except -1:
+        """Let it go on from where it waits in wait_until_woken() or await_arrived()."""
+        self.woken = True
+        if not self.is_hub:
+            self.kernel.plan_resume(self, self.kernel.timeline.now_ns)
+        return 0
+
+    def go_on(self):
+        """As wake()."""
+        self.wake()
+
+    cdef bint wait_until_woken(self, uint64_t until_ns) except -1:
+        """Wait for wake() (True), or for a time (False)."""
+        self.woken = False
+        if self.is_hub:
+            self.kernel.run_or_explain(is_set, &self.woken, until_ns)
+            return self.woken
+        while not self.woken and self.kernel.timeline.now_ns < until_ns:
+            self.park(until_ns)
+        return self.woken
 
 
 cdef str exit_text(object code):
@@ -432,21 +562,4 @@ cdef int exchange_environment(Process p) except -1:
         else:
             os.environ[name] = value
     p.environment = others
-    return 0
-
-
-cdef object leave_event_loop():
-    """Other code will run in this thread: asyncio's note of the loop that runs is of no concern to it."""
-    asyncio = sys.modules.get("asyncio.events")
-    if asyncio is None:
-        return None
-    loop = asyncio._get_running_loop()
-    if loop is not None:
-        asyncio._set_running_loop(None)
-    return loop
-
-
-cdef int return_to_event_loop(object loop) except -1:
-    if loop is not None:
-        sys.modules["asyncio.events"]._set_running_loop(loop)
     return 0

@@ -8,7 +8,7 @@ from json import loads
 from raylite._core.ids import content_hash
 from raylite._core.node import Node
 from raylite.environments import IN_PLACE, Environment, describe
-from raylite.sim import clock, event_loops
+from raylite.sim import clock, event_loops, locks
 from raylite.sim.client import SimulatedClient
 from raylite.sim.errors import DeadlockError, NoProgressError
 from raylite.sim.fault_draws import FaultDraws
@@ -107,6 +107,7 @@ class SimulatedRuntime:
             self.on_signal = signal.signal(signal.SIGINT, self.interrupt)
         if virtual_time:
             event_loops.install(self.kernel)
+            locks.install(self.kernel)
             clock.install(self.kernel)
 
     def interrupt(self, signum, frame):
@@ -131,6 +132,7 @@ class SimulatedRuntime:
             self.node = self.kernel.explain = None
         finally:
             clock.remove()
+            locks.remove()
             event_loops.remove()
             if self.on_signal is not None:
                 signal.signal(signal.SIGINT, self.on_signal)

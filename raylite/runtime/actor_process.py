@@ -26,13 +26,16 @@ def make_actor(worker, run):
     """The actor that `run` asks for, still without its instance."""
     function = worker.function_of(run)
     settings = function.retry_on or {"is_async": False, "limits": [1]}
+    return worker.actor_class(settings)(worker, function, settings)
+
+
+def actor_class(settings):
+    """The kind of Actor that these settings ask for."""
     if settings["is_async"]:
         from raylite.runtime.async_actor import AsyncActor
 
-        return AsyncActor(worker, function, settings)
-    if settings["limits"] == [1]:
-        return SerialActor(worker, function, settings)
-    return ThreadedActor(worker, function, settings)
+        return AsyncActor
+    return SerialActor if settings["limits"] == [1] else ThreadedActor
 
 
 class Actor:
@@ -194,7 +197,11 @@ class ThreadedActor(Actor):
 
     def __init__(self, worker, function, settings):
         super().__init__(worker, function, settings)
-        self.crews = [Crew(limit, self.serve) for limit in self.limits]
+        self.crews = [self.crew(limit) for limit in self.limits]
+
+    def crew(self, limit):
+        """The threads of one concurrency group."""
+        return Crew(limit, self.serve)
 
     def take(self, run):
         """A call has come: its group's threads run it."""
@@ -203,15 +210,16 @@ class ThreadedActor(Actor):
     def serve(self, next_call):
         """A thread: run calls of one group."""
         while True:
-            run, function, is_cancelled = next_call()
-            try:
-                if is_cancelled:
-                    self.refuse(run)
-                else:
-                    self.perform(run, function)
-            except SystemExit as error:
-                self.leave_process(error)
-            del run, function
+            self.serve_one(*next_call())
+
+    def serve_one(self, run, function, is_cancelled):
+        try:
+            if is_cancelled:
+                self.refuse(run)
+            else:
+                self.perform(run, function)
+        except SystemExit as error:
+            self.leave_process(error)
 
     def leave_process(self, error):
         """sys.exit() with a status in a thread: of the actor, and so of the process."""

@@ -41,15 +41,23 @@ class AsyncActor(Actor):
         return True
 
     async def main(self, run):
-        loop = asyncio.get_running_loop()
-        self.stopped = loop.create_future()
+        self.stopped = asyncio.get_running_loop().create_future()
         if not super().create(run):
             return
         del run
-        loop.add_reader(self.client.notice_event(), self.notice)
+        self.listen()
+        try:
+            await self.stopped
+        finally:
+            self.stop_listening()
+
+    def listen(self):
+        """From here on notice() is called when something comes."""
+        asyncio.get_running_loop().add_reader(self.client.notice_event(), self.notice)
         self.client.announce_runs()
-        await self.stopped
-        loop.remove_reader(self.client.notice_event())
+
+    def stop_listening(self):
+        asyncio.get_running_loop().remove_reader(self.client.notice_event())
 
     def notice(self):
         """Something has come from the node."""

@@ -128,6 +128,12 @@ class Worker:
         self.actor = make_actor(self, run)
         self.actor.create(run)
 
+    def actor_class(self, settings):
+        """See actor_process.actor_class."""
+        from raylite.runtime.actor_process import actor_class
+
+        return actor_class(settings)
+
     def attempt(self, run, function, name, packed):
         """Call the function and pack what it returns. Returns flags and the number of items yielded."""
         context = clients.TaskContext.of(

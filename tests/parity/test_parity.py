@@ -6,13 +6,15 @@ import pytest
 
 import raylite
 from raylite import sim
-from tests.parity import actor_programs, programs
+from tests.parity import actor_programs, concurrent_programs, programs
 
 SEEDS = range(5)
 
 
 @pytest.mark.parametrize(
-    "program", [*programs.PROGRAMS, *actor_programs.PROGRAMS], ids=lambda program: program.__name__
+    "program",
+    [*programs.PROGRAMS, *actor_programs.PROGRAMS, *concurrent_programs.PROGRAMS],
+    ids=lambda program: program.__name__,
 )
 def test_hosts_agree(program):
     with raylite.init(**programs.OPTIONS):

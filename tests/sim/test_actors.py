@@ -244,29 +244,6 @@ def test_a_parent_that_runs_again_makes_its_actor_and_calls_it_again():
     assert sim.run(program).value == 2
 
 
-CONCURRENT = "runs actors whose calls run one by one"
-
-
-def test_actors_that_run_several_calls_at_once_are_refused():
-    def program(options, is_async):
-        class Plain:
-            def work(self):
-                pass
-
-        class Async:
-            async def work(self):
-                pass
-
-        actor = (raylite.remote(**options) if options else raylite.remote)(Async if is_async else Plain).remote()
-        with pytest.raises(ActorDiedError, match=CONCURRENT):
-            raylite.get(actor.work.remote())
-
-    for options in ({"max_concurrency": 2}, {"concurrency_groups": {"io": 1}}):
-        sim.run(program, options, False)
-    for options in ({}, {"max_concurrency": 1}):
-        sim.run(program, options, True)
-
-
 def test_who_waits_for_an_actor_is_told_what_for():
     def program():
         @raylite.remote(num_gpus=1)
