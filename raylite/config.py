@@ -312,6 +312,34 @@ def with_module_path(folder: str) -> dict[str, str]:
     return {**os.environ, MODULE_PATH_VARIABLE: os.pathsep.join(folders)}
 
 
+# ---- programs that the simulator runs ----
+
+
+def simulation_variables(seed: int, nodes: int | None, faults: Any) -> dict[str, str]:
+    """The variables under which a program that is not changed finds a simulator."""
+    variables = {"mode": "sim", "seed": str(seed), "faults": str(faults), "nodes": str(nodes or "")}
+    return {SETTINGS[name].variable: text for name, text in variables.items()}
+
+
+class VariablesSet:
+    """A context in which this process has these variables."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self.variables = variables
+        self.before: dict[str, str | None] = {}
+
+    def __enter__(self) -> None:
+        self.before = {name: os.environ.get(name) for name in self.variables}
+        os.environ.update(self.variables)
+
+    def __exit__(self, *exc_info: object) -> None:
+        for name, text in self.before.items():
+            if text is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = text
+
+
 # ---- what is found ----
 
 

@@ -39,8 +39,11 @@ cdef class Kernel:
     cdef public object explain    # called when nothing can happen any more; returns the error to raise
     cdef Rng durations
     cdef readonly FaultDraws faults
+    cdef uint64_t alarm_ns        # once an event happens at this time or later, `alarm` is called
+    cdef object alarm
     cdef int run(self, done_function done, void* what, uint64_t until_ns) except -1
     cdef int after_event(self) except -1
+    cdef int ring(self) except -1
     cdef int collect_garbage(self) except -1
     cdef int run_or_explain(self, done_function done, void* what, uint64_t until_ns) except -1
     cdef int resume(self, Thread t) except -1

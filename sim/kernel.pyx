@@ -85,6 +85,7 @@ cdef class Kernel:
         self.ending = []
         self.durations.state = stream_seed(seed, STREAM_DURATIONS)
         self.faults = faults
+        self.alarm_ns = NEVER
 
     def __dealloc__(self):
         timeline_clear(&self.timeline)
@@ -158,12 +159,25 @@ cdef class Kernel:
             PyErr_CheckSignals()
         if self.n_handled % YOUNG_PERIOD == 0:
             self.collect_garbage()
+        if self.timeline.now_ns >= self.alarm_ns:
+            self.ring()
         if self.interrupted:
             self.interrupted = False
             raise KeyboardInterrupt
         if self.failure is not None:
             error, self.failure = self.failure, None
             raise error
+        return 0
+
+    def set_alarm(self, double after_s, call):
+        """Have call() called at the first event after so many virtual seconds, in place of what was to be called.
+        For an alarm alone no time passes."""
+        self.alarm_ns = self.timeline.now_ns + <uint64_t> (after_s * 1e9)
+        self.alarm = call
+
+    cdef int ring(self) except -1:
+        call, self.alarm, self.alarm_ns = self.alarm, None, NEVER
+        call()
         return 0
 
     cdef int collect_garbage(self) except -1:
@@ -300,6 +314,7 @@ cdef class Kernel:
         self.ending.clear()
         self.parked.clear()
         timeline_clear(&self.timeline)
+        self.alarm = None
 
     def check_thread(self):
         """Raise RuntimeError unless this is the thread that the simulation runs in."""

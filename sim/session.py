@@ -16,7 +16,7 @@ from raylite.sim.faults import KINDS
 from raylite.sim.host import SimulatedHost
 from raylite.sim.kernel import Kernel, Process
 from raylite.sim.losses import why_kept
-from raylite.sim.progress import Alarms, gets_on, nothing_due
+from raylite.sim.progress import gets_on
 from raylite.sim.waits import waits
 from raylite.sim.worker import VirtualWorker
 
@@ -26,7 +26,9 @@ KEPT_IDLE_MOST = 64
 ARENA_SEGMENT_BYTES = 1 << 26
 
 _current = None
-at_end = []  # each called with a simulation that is about to end
+at_start = []  # each is called with a simulation that has begun
+at_end = []  # and these with one that is about to end
+recording = False  # whether simulations keep their events, if they are not told
 
 
 def current():
@@ -40,16 +42,16 @@ class SimulatedRuntime:
     """A node with virtual workers, in virtual time.
 
     Args: config: a Config; virtual_time: whether `time`, `random` and asyncio's waiting are the simulation's; check:
-    check every table of the node after every event (default: in a debug build); record: keep the stream of events.
+    check every table of the node after every event (default: in a debug build); record: keep the stream of events (default:
+    `recording`).
     """
 
-    def __init__(self, config, *, virtual_time=True, check=None, record=False):
+    def __init__(self, config, *, virtual_time=True, check=None, record=None):
         self.config = config
         self.seed = config.sim_seed
         self.kernel = Kernel(self.seed, FaultDraws(self.seed, config.faults))
         self.kernel.explain = self.deadlock
-        self.alarms = Alarms(self.kernel)
-        self.watching = self.settling = self.stopped = False
+        self.stopped = False
         n_workers = min(config.num_cpus, KEPT_IDLE_MOST)
         self.node = Node(
             config.node_resources(),
@@ -59,7 +61,7 @@ class SimulatedRuntime:
             segment_bytes=ARENA_SEGMENT_BYTES,
             debug=check,
         )
-        self.host = SimulatedHost(self.kernel, self.node, self.make_worker, record)
+        self.host = SimulatedHost(self.kernel, self.node, self.make_worker, recording if record is None else record)
         self.functions = {}
         self.job_environment = describe(config.runtime_env, {}, IN_PLACE)
         driver = self.make_process(self.host.next_number(), is_driver=True)
@@ -69,6 +71,8 @@ class SimulatedRuntime:
         self.host.attach(driver)
         self.start(virtual_time)
         self.host.start_workers(n_workers)
+        for call in at_start:
+            call(self)
 
     def make_process(self, number, *, is_driver=False, gpus=()):
         name = b"driver" if is_driver else number.to_bytes(8, "little")
@@ -179,22 +183,20 @@ class SimulatedRuntime:
             for kind, number, now_ns, whom in self.kernel.faults.occurred
         ]
 
-    def stop_faults(self):
-        """No more faults: from now on the program has to get on."""
-        self.kernel.faults.stop()
-        if not self.watching:
-            self.watching = True
-            self.alarms.after(PROGRESS_S, self.watch)
+    def stop_faults(self, after_s=0.0):
+        """No more faults after so many virtual seconds: from then on the program has to get on."""
+        if after_s:
+            self.kernel.set_alarm(after_s, self.stop_faults)
+        else:
+            self.kernel.faults.stop()
+            self.kernel.set_alarm(PROGRESS_S, self.watch)
 
     def watch(self):
         """Once in a virtual minute after the faults: see that the program gets on."""
-        if self.settling:
-            return
+        self.kernel.set_alarm(PROGRESS_S, self.watch)
         lines = waits(self.node)
         if lines and lines[0].startswith("the driver waits") and not gets_on(self.host, PROGRESS_S):
-            self.kernel.failure = self.deadlock() if nothing_due(self.kernel) else self.no_progress()
-        else:
-            self.alarms.after(PROGRESS_S, self.watch)
+            self.kernel.failure = self.no_progress()
 
     def no_progress(self):
         return NoProgressError(
@@ -228,15 +230,11 @@ class SimulatedRuntime:
 
     def settle(self):
         """Let everything happen that still can, and garbage go. For the driver."""
-        self.settling = True
         n_events = -1
         while n_events != self.n_events():  # what is collected tells the node, which may let go of more
             n_events = self.n_events()
             gc.collect()
             self.kernel.settle()
-        self.settling = False
-        if self.watching:
-            self.alarms.after(PROGRESS_S, self.watch)
 
     def kill_worker(self, number):
         """Kill a worker as SIGKILL would, by its number. Raises ValueError if there is none."""

@@ -52,7 +52,7 @@ class Cluster:
             lifecycle.set_hooks()
             lifecycle.adopt(session)
             if self.faults_for_s is not None:
-                session.alarms.after(self.faults_for_s, session.stop_faults)
+                session.stop_faults(self.faults_for_s)
         except BaseException:
             self._end()
             raise

@@ -1,0 +1,233 @@
+"""`python -m raylite.sim`: workloads, or a program of yours, under many seeds; the one that fails, made small.
+
+Exit codes: 0 all went well; 1 a wrong result; 2 wrong arguments; 3 no progress; 4 a crash; 5 not the same run twice.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from raylite.sim.determinism import Different, check_repeats
+from raylite.sim.faults import Faults
+from raylite.sim.nodes import check_nodes
+from raylite.sim.shrink import Shrinking
+from raylite.sim.trials import CRASHED, RIGHT, STUCK, WRONG, ProgramTrials, Trial, Trials, WorkloadTrials, failing_numbers
+from raylite.sim.workloads import WORKLOADS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+EXIT_CODES = {RIGHT: 0, WRONG: 1, STUCK: 3, CRASHED: 4}
+NOT_REPEATED = 5
+SEEDS = click.IntRange(0, (1 << 64) - 1)
+
+
+def valid_faults(ctx: click.Context, param: click.Parameter, text: str) -> str:
+    try:
+        Faults.parse(text, 0)
+    except ValueError as error:
+        raise click.BadParameter(str(error), ctx, param)
+    return text
+
+
+def valid_nodes(ctx: click.Context, param: click.Parameter, count: int) -> int:
+    try:
+        check_nodes(count)
+    except ValueError as error:
+        raise click.BadParameter(str(error), ctx, param)
+    return count
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]}, epilog=(__doc__ or "").partition("\n\n")[2])
+@click.option("--seed", type=SEEDS, default=0, help="The seed, or the first of --seeds.  [default: 0]")
+@click.option("--seeds", "n_seeds", type=click.IntRange(1), default=1, help="How many seeds.  [default: 1]")
+@click.option("--nodes", type=int, default=1, callback=valid_nodes, help="How many nodes.  [default: 1]")
+@click.option("--tasks", "n_tasks", type=click.IntRange(1), default=50, help="About how many tasks.  [default: 50]")
+@click.option(
+    "--faults",
+    default="all",
+    callback=valid_faults,
+    help="all (drawn from the seed), none, or name=rate,...  [default: all]",
+)
+@click.option("--workload", type=click.Choice(list(WORKLOADS)), help="The workload.  [default: drawn from the seed]")
+@click.option("--program", type=click.Path(exists=True, dir_okay=False), help="A program to run in place of one.")
+@click.option("--check-determinism", is_flag=True, help="Run each seed in two processes, and compare.")
+@click.option("--keep-going", is_flag=True, help="Go on after a seed that fails.")
+@click.option("--no-shrink", is_flag=True, help="Leave the faults of a seed that fails as they are.")
+@click.option("--story", is_flag=True, help="Tell the story of a seed that does not fail, too.")
+@click.option("--record-to", type=click.Path(dir_okay=False), hidden=True)
+def main(
+    seed: int,
+    n_seeds: int,
+    nodes: int,
+    n_tasks: int,
+    faults: str,
+    workload: str | None,
+    program: str | None,
+    check_determinism: bool,
+    keep_going: bool,
+    no_shrink: bool,
+    story: bool,
+    record_to: str | None,
+) -> None:
+    """Run workloads, or a program, on a virtual cluster under faults, and see that they come out right.
+
+    The faults stop after ten virtual seconds, and then everything must finish. A seed that fails is run again with
+    fewer and fewer faults; what is left is shown, with what happened, and with the command that runs it again.
+    """
+    if workload and program:
+        raise click.UsageError("--workload and --program exclude each other.")
+    trials: Trials
+    if program:
+        trials = ProgramTrials(program, n_seeds > 1 or record_to is not None, nodes, faults)
+    else:
+        trials = WorkloadTrials(workload, n_tasks, nodes, faults)
+    if record_to:
+        sys.exit(record(trials, seed, record_to))
+    came_to = RIGHT
+    with Report() as report:
+        for each in report.counted(range(seed, seed + n_seeds)):
+            if check_determinism:
+                report.see_repeated(trials, each)
+                continue
+            trial = trials.run(each, keep=story)
+            if story and trial.came_to == RIGHT:
+                report.write(trial.story)
+            report.see(trial)
+            if trial.came_to != RIGHT:
+                report.failure(trials, trial, shrink=not no_shrink)
+                came_to = max(came_to, trial.came_to, key=EXIT_CODES.__getitem__)
+                if not keep_going:
+                    break
+    sys.exit(EXIT_CODES[came_to])
+
+
+def record(trials: Trials, seed: int, path: str) -> int:
+    """One run for check_repeats: what happened in it goes to a file."""
+    trial = trials.run(seed, keep=True)
+    names = ("trace_hash", "came_to", "events")
+    Path(path).write_text(json.dumps({name: getattr(trial, name) for name in names}))
+    return EXIT_CODES[trial.came_to]
+
+
+def shrink(trials: Trials, trial: Trial) -> tuple[Trial, int]:
+    """The same failure with the fewest faults, and how many runs it took to find it."""
+
+    def fails(faults: Faults) -> list[tuple[str, int]] | None:
+        again = trials.run(trial.seed, faults)
+        return failing_numbers(again) if again.failure == trial.failure else None
+
+    shrinking = Shrinking(trial.faults, failing_numbers(trial), fails)
+    return trials.run(trial.seed, shrinking.run(), keep=True), shrinking.n_runs
+
+
+class Report:
+    """What is shown: a bar with seeds per second, failures above it, a line at the end."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self.console = Console(highlight=False, soft_wrap=True)
+        self.bar = Progress(
+            TextColumn("seeds"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[speed]:.0f} seeds/s"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self.row: Any = None
+        self.n_seeds = self.n_events = self.n_faults = 0
+        self.virtual_s = 0.0
+        self.last: Trial | None = None
+
+    def __enter__(self) -> Report:
+        return self
+
+    def __exit__(self, kind: object, *rest: object) -> None:
+        self.bar.stop()
+        if kind is None:
+            self.summary()
+
+    def counted(self, seeds: range) -> Iterator[int]:
+        """The seeds, one by one, with a bar if there are several and somebody to see it."""
+        from time import clock_gettime, CLOCK_MONOTONIC
+
+        begin = clock_gettime(CLOCK_MONOTONIC)
+        if len(seeds) > 1:
+            self.row = self.bar.add_task("", total=len(seeds), speed=0.0)
+            self.bar.start()
+        for seed in seeds:
+            yield seed
+            self.n_seeds += 1
+            self.speed = self.n_seeds / max(clock_gettime(CLOCK_MONOTONIC) - begin, 1e-6)
+            if self.row is not None:
+                self.bar.update(self.row, advance=1, speed=self.speed)
+
+    def write(self, text: str) -> None:
+        self.console.print(text, markup=False)
+
+    def see(self, trial: Trial) -> None:
+        self.last = trial
+        self.n_events += trial.n_events
+        self.n_faults += len(trial.occurred)
+        self.virtual_s += trial.virtual_s
+
+    def see_repeated(self, trials: Trials, seed: int) -> None:
+        """Run a seed in two processes. Ends the program if they differ."""
+        trial = Trial(seed, Faults.of(trials.faults, seed))
+        try:
+            trace_hash = check_repeats(trials.arguments(trial))
+        except Different as different:
+            self.bar.stop()
+            self.write(f"seed {seed} is not the same run in two processes: {different}")
+            self.replay(trials, trial, "--check-determinism")
+            sys.exit(NOT_REPEATED)
+        self.write(f"seed {seed} is the same run in two processes: {trace_hash}")
+
+    def failure(self, trials: Trials, trial: Trial, shrink: bool) -> None:
+        """Say all about a seed that fails."""
+        self.write(f"seed {trial.seed}: {trial.came_to}\n{trial.error_text}")
+        if shrink and trial.faults:
+            least, n_runs = globals()["shrink"](trials, trial)
+            self.write(f"\nfaults: {trial.faults}\nshrunk to: {least.faults} (in {n_runs} runs)")
+        else:
+            least = trials.run(trial.seed, trial.faults, keep=True)
+            self.write(f"\nfaults: {trial.faults}")
+        if least.failure != trial.failure or (least.faults == trial.faults and least.trace_hash != trial.trace_hash):
+            self.write("It is not the same run each time: --check-determinism says where it differs.")
+        if least.output:
+            self.write(f"\nwhat it printed:\n{least.output.rstrip()}")
+        self.write(f"\nwhat happened, in virtual time:\n{least.story}")
+        self.replay(trials, least)
+
+    def replay(self, trials: Trials, trial: Trial, *more: str) -> None:
+        command = shlex.join(["python", "-m", "raylite.sim", *trials.arguments(trial), *more])
+        self.write(f"\nto run it again:\n  {command}")
+
+    def summary(self) -> None:
+        if self.last is None:
+            return
+        if self.n_seeds <= 1 and self.last.came_to == RIGHT:
+            self.write(
+                f"seed {self.last.seed}: right; faults {self.last.faults}, of which {self.n_faults} happened; "
+                f"{self.n_events} events in {self.virtual_s:.6f} virtual s; trace {self.last.trace_hash}"
+            )
+        elif self.n_seeds > 1:
+            self.write(
+                f"{self.n_seeds} seeds, {self.speed:.0f} a second; {self.n_faults} faults; {self.n_events} events in "
+                f"{self.virtual_s:.3f} virtual s"
+            )
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m raylite.sim")

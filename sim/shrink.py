@@ -1,0 +1,89 @@
+"""The fewest faults with which a run still fails: first fewer kinds, then fewer of each, by delta debugging.
+
+Each candidate is a run of its own. What is found fails for certain, as it was run; that nothing smaller fails is only
+as certain as the runs that were spent on it.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from raylite.sim.faults import Faults
+
+    Occurrences = Iterable[tuple[str, int]]
+
+RUNS_MOST = 200
+
+
+class Shrinking:
+    """Args: faults: under which a run failed; occurred: (kind, number) of each that happened in it; fails: runs it again
+    under other faults, and returns what happened if that fails in the same way, else None; runs_most: how often.
+
+    Attributes: faults: the least that is known to fail; n_runs: how many runs that has taken.
+    """
+
+    def __init__(
+        self,
+        faults: Faults,
+        occurred: Occurrences,
+        fails: Callable[[Faults], Occurrences | None],
+        runs_most: int = RUNS_MOST,
+    ) -> None:
+        self.faults = faults
+        self.occurred = list(occurred)
+        self.fails = fails
+        self.runs_left = runs_most
+        self.n_runs = 0
+
+    def run(self) -> Faults:
+        """Find the least faults that fail."""
+        if self.faults and not self.attempt(self.faults.only()):
+            self.drop_kinds()
+            self.drop_occurrences()
+        return self.faults
+
+    def attempt(self, candidate: Faults) -> bool:
+        """Whether the run fails under these faults too; if so they are the least so far."""
+        if self.runs_left == 0:
+            return False
+        self.runs_left -= 1
+        self.n_runs += 1
+        occurred = self.fails(candidate)
+        if occurred is None:
+            return False
+        self.faults, self.occurred = candidate, list(occurred)
+        return True
+
+    def drop_kinds(self) -> None:
+        for name in sorted(self.faults.rates):
+            if len(self.faults.rates) > 1:
+                self.attempt(self.faults.without(name))
+
+    def drop_occurrences(self) -> None:
+        """Leave out parts of what happened, in halves, then in quarters and so on, as long as it fails."""
+        n_parts = 2
+        while self.runs_left and len(self.occurred) > 1:
+            n_parts = min(n_parts, len(self.occurred))
+            if self.drop_one_of(n_parts):
+                n_parts = max(n_parts - 1, 2)
+            elif n_parts == len(self.occurred):
+                break
+            else:
+                n_parts *= 2
+        self.attempt(self.keeping(self.occurred))  # by name, so that none comes to it when it is run elsewhere
+
+    def drop_one_of(self, n_parts: int) -> bool:
+        occurred = self.occurred
+        bounds = [len(occurred) * i // n_parts for i in range(n_parts + 1)]
+        for begin, end in zip(bounds, bounds[1:], strict=False):
+            if self.attempt(self.keeping(occurred[:begin] + occurred[end:])):
+                return True
+        return False
+
+    def keeping(self, occurred: Occurrences) -> Faults:
+        kept: dict[str, list[int]] = {}
+        for name, number in occurred:
+            kept.setdefault(name, []).append(number)
+        return self.faults.keeping(kept)
