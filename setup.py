@@ -67,6 +67,7 @@ EXTENSIONS = (
     "raylite.sim.cluster_network",
     "raylite.sim.disk",
     "raylite.sim.party_host",
+    "raylite.sim.alarms",
     "raylite.sim.client",
     "raylite.sim.host",
     "raylite.sim.hooks",

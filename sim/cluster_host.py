@@ -9,7 +9,7 @@ from __future__ import annotations
 from raylite.sim.cluster_network import ClusterNetwork
 from raylite.sim.disk import Disk
 from raylite.sim.machine import Machine
-from raylite.sim.progress import Alarms
+from raylite.sim.alarms import Alarms
 
 RESTART_LEAST_S = 0.005
 RESTART_DOUBLINGS = 10

@@ -76,6 +76,7 @@ cdef class Process:
     cdef bint has_messages(self)
     cdef int interrupt(self) except -1
     cdef int crash_point(self, int rarely=*) except -1
+    cdef uint64_t slowed(self, uint64_t duration_ns) noexcept
     cdef int thread_ended(self, Thread t) except -1
 
 cdef enum Awaited:                # beside the answer to a call

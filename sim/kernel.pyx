@@ -15,6 +15,7 @@ from raylite._core.message cimport EV_DETACH, Message
 from raylite._core.rng cimport rng_below, rng_next
 from raylite.runtime.inbox cimport inbox_close
 from raylite.sim.fault_draws cimport FAULT_WORKER_CRASH
+from raylite.sim.machine cimport FULL_SPEED
 from raylite.sim.network cimport link_report
 from raylite.sim.thread_state cimport leave_thread_state, return_to_thread_state
 from raylite.sim.timeline cimport Event, NEVER, START_NS, timeline_clear, timeline_plan, timeline_take
@@ -206,6 +207,10 @@ cdef class Kernel:
         if seconds > LONGEST_S:
             raise OverflowError("timestamp too large to convert to C PyTime_t")
         self.caller().sleep(<uint64_t> (seconds * 1e9))
+
+    def work(self, double seconds):
+        """As sleep(), but longer on a slow machine."""
+        self.sleep(self.caller().process.slowed(<uint64_t> (seconds * 1e9)) / 1e9 if 0 < seconds <= LONGEST_S else seconds)
 
     # ---- whose code runs ---------------------------------------------------------------------------------------
 
@@ -440,7 +445,11 @@ cdef class Process:
         """Let pass what a task takes that says nothing of its duration: a seeded draw."""
         cdef uint64_t draw = rng_next(&self.kernel.durations)
         cdef uint64_t base = SHORTEST_NS << (draw % DOUBLINGS)
-        self.kernel.caller().sleep(base + rng_below(&self.kernel.durations, base))
+        self.kernel.caller().sleep(self.slowed(base + rng_below(&self.kernel.durations, base)))
+
+    cdef uint64_t slowed(self, uint64_t duration_ns) noexcept:
+        """How long work takes here that takes so long on a machine that is as it should be."""
+        return duration_ns * self.link.slowness[0] // FULL_SPEED if self.link.slowness != NULL else duration_ns
 
     def spend_on_item(self):
         """The same for an item of a stream."""

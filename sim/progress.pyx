@@ -7,7 +7,7 @@ from libc.stdint cimport uint64_t
 from raylite._core.message cimport EV_FINISHED, EV_YIELDED
 from raylite._core.story cimport Story
 from raylite.sim.host cimport SimulatedHost
-from raylite.sim.kernel cimport Process
+from raylite.sim.kernel cimport AWAITS_NOTHING, Process, Thread
 
 
 def gets_on(SimulatedHost host not None, double period_s):
@@ -17,8 +17,9 @@ def gets_on(SimulatedHost host not None, double period_s):
     cdef uint64_t i, newest
     cdef uint64_t since_ns = host.kernel.timeline.now_ns - <uint64_t> (period_s * 1e9)
     for p in host.processes.values():
-        if p.token and p.awaited == NULL and not p.wants_arrived:
-            return True
+        for t in (p.main, *p.threads):
+            if (<Thread> t).token and (<Thread> t).awaited == NULL and (<Thread> t).awaits == AWAITS_NOTHING:
+                return True
     for i in range(story.ring.size()):
         newest = (story.n_recorded - 1 - i) % story.capacity
         if story.ring[newest].time_ns < since_ns:
