@@ -1,3 +1,4 @@
+from libc.stdint cimport uint64_t
 from libcpp.string cimport string
 from raylite._core.envelope cimport Blob
 from raylite._core.local_scheduler cimport Worker
@@ -17,3 +18,6 @@ cdef void release_worker_slot(NodeState* n, Worker* w, TaskRow* row) noexcept no
 cdef const string* function_name(NodeState* n, const TaskRow* row, string* out) noexcept nogil
 cdef void stop_running(NodeState* n, const TaskRow* row) noexcept nogil
 cdef bint arguments_usable(NodeState* n, const TaskRow* row) noexcept nogil
+cdef void arguments_exist(NodeState* n, TaskRow* row) noexcept nogil
+cdef void end_task(NodeState* n, TaskRow* row, unsigned char state, uint64_t duration_ns) noexcept nogil
+cdef void warn_if_infeasible(NodeState* n, const TaskRow* row) noexcept nogil

@@ -12,29 +12,29 @@ from libcpp.string cimport string
 from libcpp.vector cimport vector
 from raylite._core.actor_calls cimport call_leaves, call_ready, call_waits, want_service
 from raylite._core.actor_table cimport ACTOR_DEAD, ActorRow, actors_find
-from raylite._core.actors cimport actor_exits, actor_is_known, actor_object, ActorRequest, add_actor, creation_ended, \
-    creation_failed, death_of, name_is_taken, take_actor
-from raylite._core.envelope cimport Blob, blob_copy, blob_data, blob_drop, blob_keep, envelope_valid, KIND_FUNCTION, \
-    KIND_SYSTEM_ERROR, KIND_USER_ERROR, system_error
-from raylite._core.ids cimport object_id, ObjectId, same_task, TaskId
+from raylite._core.actors cimport actor_exits, actor_is_known, actor_object, add_actor, creation_ended, \
+    creation_failed, death_of, name_is_taken
+from raylite._core.envelope cimport Blob, blob_data, blob_drop, blob_keep, KIND_SYSTEM_ERROR, KIND_USER_ERROR, \
+    system_error
+from raylite._core.guests cimport ended_beyond
+from raylite._core.ids cimport object_id, ObjectId, TaskId
 from raylite._core.local_scheduler cimport Queued, ready_push, Worker, worker_begin, worker_end, worker_find
 from raylite._core.message cimport CallHeader, CMD_INTERRUPT, CMD_READY, CMD_STOP, Cursor, FINISHED_CANCELLED, \
     FINISHED_EXITS, FINISHED_RETRYABLE, FINISHED_USER_ERROR, FinishedHeader, STOP_KILL, STREAMING, SUBMIT_ACTOR, \
-    SUBMIT_ARGS_OBJECT, SUBMIT_CALL, SUBMIT_CONFIRM, SUBMIT_NAME_TAKEN, SUBMIT_TAKEN, SUBMIT_TOO_MANY, SubmitHeader, \
-    take, take_padded, take_value, ValueRecord
-from raylite._core.objects cimport object_hold, OBJECT_IN_ARENA, object_in_scope, OBJECT_INLINE, OBJECT_PENDING, \
-    object_ready, OBJECT_RELEASED, ObjectRow, objects_add, objects_find, Waiter
+    SUBMIT_CALL, SUBMIT_CONFIRM, SUBMIT_NAME_TAKEN, SUBMIT_TAKEN, SUBMIT_TOO_MANY, SubmitHeader, take, take_value, \
+    ValueRecord
+from raylite._core.objects cimport is_wanted_now, object_exists, object_hold, OBJECT_IN_ARENA, object_in_scope, \
+    OBJECT_PENDING, object_ready, OBJECT_RELEASED, OBJECT_REMOTE, ObjectRow, objects_add, objects_find, WAIT_EXISTS, \
+    WAIT_HERE, Waiter
 from raylite._core.references cimport hold_arguments, keep_as_lineage, lineage_to_arguments, refuse_value, \
     retire_task, store_blob, store_value
 from raylite._core.requests cimport request_arrived
-from raylite._core.resources cimport resources_acquire, resources_intern, resources_lacking
+from raylite._core.resources cimport resources_acquire, resources_lacking
+from raylite._core.specs cimport add_task, Submission, take_submission
+from raylite._core.spill cimport ask_for_place, wants_elsewhere
 from raylite._core.state cimport call_back_queue, emit, ERROR_TASK_CANCELLED, reject, set_state, warn
 from raylite._core.task_table cimport CANCEL_KILLS, CANCEL_NOT, is_call, is_creation, TASK_BLOCKED, TASK_CANCELLED, \
-    TASK_FAILED, TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_RUNNING, TASK_WAITING, tasks_add, tasks_find
-
-
-cdef enum:
-    RETURNS_MOST = 1 << 20        # of one task
+    TASK_FAILED, TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_RUNNING, TASK_WAITING, tasks_find
 
 
 # ---- accepting -------------------------------------------------------------------------------------------------
@@ -105,71 +105,29 @@ cdef bint accept_again(NodeState* n, const Message* m, const SubmitHeader* h) no
     return True
 
 
-cdef bint may_be_function(NodeState* n, ObjectId id) noexcept nogil:
-    """Whether the id is a function's, or of nothing known: then the task will fail saying so."""
-    cdef ObjectRow* row = objects_find(&n.objects, id)
-    return row == NULL or (row.state == OBJECT_INLINE and (row.kind == KIND_FUNCTION or row.kind == KIND_SYSTEM_ERROR))
-
-
 cdef bint on_submit(NodeState* n, const Message* m, const char* payload) noexcept nogil:
     """Accept a task. False if the message is malformed."""
     cdef Cursor c = Cursor(payload, m.size, False)
-    cdef const SubmitHeader* h = <const SubmitHeader*> take(&c, sizeof(SubmitHeader))
-    cdef const CallHeader* call = NULL
-    cdef ActorRequest actor
-    cdef const ObjectId* refs
-    cdef const char* demand
-    cdef const char* name
-    cdef const char* args
+    cdef Submission s
     cdef TaskRow* row
-    cdef int shape
-    if h == NULL or h.n_returns < STREAMING or h.n_returns > RETURNS_MOST or h.max_retries < -1 \
-            or not may_be_function(n, h.function) or h.flags & SUBMIT_CALL and h.flags & SUBMIT_ACTOR:
+    if not take_submission(n, &c, m.object.task, &s):
         return False
-    if h.flags & SUBMIT_CALL:
-        call = <const CallHeader*> take(&c, sizeof(CallHeader))
-        if call == NULL or same_task(call.actor, m.object.task):
-            return False
-    elif h.flags & SUBMIT_ACTOR and (h.n_returns != 0 or not take_actor(&c, &actor)):
-        return False
-    refs = <const ObjectId*> take(&c, <uint64_t> h.n_refs * sizeof(ObjectId))
-    demand = take_padded(&c, h.demand_size)
-    name = take_padded(&c, h.name_size)
-    args = take_padded(&c, h.args_size)
-    if c.failed or (h.args_size and not envelope_valid(args, h.args_size)) \
-            or (h.flags & SUBMIT_ARGS_OBJECT and h.n_refs == 0):
-        return False
-    if accept_again(n, m, h) or (call != NULL and not call_acceptable(n, m, call)):
+    if accept_again(n, m, s.header) or (s.call != NULL and not call_acceptable(n, m, s.call)):
         return True
-    if h.flags & SUBMIT_ACTOR and name_is_taken(n, &actor):
+    if s.header.flags & SUBMIT_ACTOR and name_is_taken(n, &s.actor):
         confirm(n, m, SUBMIT_NAME_TAKEN)
         return True
-    shape = resources_intern(&n.scheduler.resources, demand, h.demand_size)
-    if shape < 0:
+    row = add_task(n, m.object.task, &s, m.client, m.job)
+    if row == NULL:
         return False
-    row = tasks_add(&n.tasks, m.object.task)
-    row.parent = h.parent
-    row.function = h.function
-    row.digest = h.digest
-    row.submit_ns = n.now_ns
-    row.client = m.client
-    row.job = m.job
-    row.shape = <uint32_t> shape
-    row.n_returns = h.n_returns
-    row.retries_left = h.max_retries
-    row.flags = <unsigned char> h.flags
-    row.backpressure = h.backpressure
-    row.refs.assign(refs, refs + h.n_refs)
-    row.name = blob_copy(name, h.name_size) if h.name_size else NULL
-    row.arguments = blob_copy(args, h.args_size) if h.args_size else NULL
     hold_results(n, row.id, n_result_rows(row), m.client)
     hold_arguments(n, row)
     confirm(n, m, 0)
     set_state(n, row, TASK_WAITING, 0)
-    if h.flags & SUBMIT_ACTOR:
-        add_actor(n, row, &actor, m.client)
-    if call != NULL:
-        add_call(n, row, call)
+    if s.header.flags & SUBMIT_ACTOR:
+        add_actor(n, row, &s.actor, m.client)
+    if s.call != NULL:
+        add_call(n, row, s.call)
     else:
         warn_if_infeasible(n, row)
         resolve(n, row)
@@ -275,8 +233,8 @@ cdef void resolve(NodeState* n, TaskRow* row) noexcept nogil:
     waiter.request = row.wait_number
     for i in range(row.refs.size() + 1):      # the function is the last
         argument = objects_find(&n.objects, row.refs[i] if i < row.refs.size() else row.function)
-        if not object_ready(argument):
-            if argument.state == OBJECT_RELEASED:
+        if not object_exists(argument):
+            if is_wanted_now(argument):
                 n.wanted.push_back(argument.id)
             row.n_unresolved += 1
             argument.waiters.push_back(waiter)
@@ -284,9 +242,40 @@ cdef void resolve(NodeState* n, TaskRow* row) noexcept nogil:
             fail_task(n, row, blob_keep(argument.blob), TASK_FAILED)
             return
     if row.n_unresolved == 0:
-        make_ready(n, row)
+        arguments_exist(n, row)
     elif is_call(row):
         call_waits(n, row)
+
+
+cdef void arguments_exist(NodeState* n, TaskRow* row) noexcept nogil:
+    """The task can run: elsewhere, or here once copies of its arguments are here."""
+    if wants_elsewhere(n, row):
+        ask_for_place(n, row)
+    elif n.cluster.joined and await_copies(n, row):
+        if is_call(row):
+            call_waits(n, row)
+    else:
+        make_ready(n, row)
+
+
+cdef bint await_copies(NodeState* n, TaskRow* row) noexcept nogil:
+    """Have the arguments brought here that are elsewhere. False if there are none."""
+    cdef ObjectRow* argument
+    cdef Waiter waiter
+    cdef size_t i
+    memset(&waiter, 0, sizeof(Waiter))
+    waiter.task = row.id
+    waiter.slot = WAIT_HERE
+    n.last_wait += 1
+    row.wait_number = n.last_wait
+    waiter.request = row.wait_number
+    for i in range(row.refs.size() + 1):
+        argument = objects_find(&n.objects, row.refs[i] if i < row.refs.size() else row.function)
+        if not object_ready(argument):
+            n.wanted.push_back(argument.id)
+            row.n_unresolved += 1
+            argument.waiters.push_back(waiter)
+    return row.n_unresolved != 0
 
 
 cdef void make_ready(NodeState* n, TaskRow* row) noexcept nogil:
@@ -308,7 +297,7 @@ cdef void argument_arrived(NodeState* n, const Waiter* waiter, ObjectRow* argume
         return
     row.n_unresolved -= 1
     if row.n_unresolved == 0:
-        make_ready(n, row)
+        arguments_exist(n, row)
 
 
 cdef inline bint is_error(const ObjectRow* row) noexcept nogil:
@@ -336,10 +325,12 @@ cdef void announce_arrivals(NodeState* n) noexcept nogil:
     while i < n.arrived.size():   # it grows: a failed task's results arrive in turn
         row = objects_find(&n.objects, n.arrived[i])
         i += 1
-        if row == NULL or not object_ready(row):
+        if row == NULL or not object_exists(row):
             continue
         waiters.clear()
         waiters.swap(row.waiters)
+        if row.state == OBJECT_REMOTE:
+            keep_who_wants_it_here(n, row, &waiters)
         for j in range(waiters.size()):
             if waiters[j].client:
                 request_arrived(n, &waiters[j], row)
@@ -347,6 +338,20 @@ cdef void announce_arrivals(NodeState* n) noexcept nogil:
                 argument_arrived(n, &waiters[j], row)
         n.unsettled.push_back(row.id)
     n.arrived.clear()
+
+
+cdef void keep_who_wants_it_here(NodeState* n, ObjectRow* row, vector[Waiter]* waiters) noexcept nogil:
+    """The object exists elsewhere: that is what some have waited for; the others have it brought here."""
+    cdef size_t i, kept = 0
+    for i in range(waiters.size()):
+        if waiters[0][i].client == 0 and waiters[0][i].slot == WAIT_EXISTS:
+            waiters[0][kept] = waiters[0][i]
+            kept += 1
+        else:
+            row.waiters.push_back(waiters[0][i])
+    waiters.resize(kept)
+    if not row.waiters.empty():
+        n.wanted.push_back(row.id)
 
 
 # ---- ending ----------------------------------------------------------------------------------------------------
@@ -358,6 +363,8 @@ cdef void end_task(NodeState* n, TaskRow* row, unsigned char state, uint64_t dur
     if is_call(row):
         call_ends(n, row)
     set_state(n, row, state, duration_ns)
+    if n.cluster.joined:
+        ended_beyond(n, row, state)
     for i in range(n_result_rows(row)):
         result = objects_find(&n.objects, object_id(row.id, i))
         if result == NULL:
@@ -366,7 +373,7 @@ cdef void end_task(NodeState* n, TaskRow* row, unsigned char state, uint64_t dur
         if row.n_returns == STREAMING:
             result.n_items = row.n_yielded
         n_kept += result.state == OBJECT_IN_ARENA or result.state == OBJECT_RELEASED
-    if n_kept and state == TASK_FINISHED and not is_call(row):
+    if n_kept and state == TASK_FINISHED and not is_call(row) and not row.home:
         keep_as_lineage(n, row, n_kept)
     else:
         retire_task(n, row)
@@ -387,11 +394,11 @@ cdef void fail_task(NodeState* n, TaskRow* row, Blob* error, unsigned char state
     if is_creation(row):
         creation_failed(n, row, error)
         return
-    end_task(n, row, state, 0)
     for i in range(count):
         result = objects_find(&n.objects, object_id(task, i))
         if result != NULL and result.state == OBJECT_PENDING:
             store_blob(n, result, blob_keep(error))
+    end_task(n, row, state, 0)
     blob_drop(error)
 
 
@@ -458,6 +465,7 @@ cdef void stop_running(NodeState* n, const TaskRow* row) noexcept nogil:
 
 cdef void learn_duration(NodeState* n, const TaskRow* row, uint64_t duration_ns) noexcept nogil:
     """Exponential mean of a function's run time (Ray paper 4.2.2), quick to believe that it became long."""
+    n.cluster.mean_task_ns += 0.1 * (<double> duration_ns + 1 - n.cluster.mean_task_ns)
     it = n.functions.find(row.function)
     if it == n.functions.end():
         return
@@ -575,6 +583,8 @@ cdef void retry(NodeState* n, TaskRow* row) noexcept nogil:
     if is_call(row):
         call_leaves(n, row)
     row.read_request = 0
+    row.runs_at = 0
+    row.placed = False
     if row.retries_left > 0:
         row.retries_left -= 1
     row.attempt += 1

@@ -13,9 +13,10 @@ from raylite._core.envelope cimport Blob, blob_data, blob_new, envelope_refs, En
 from raylite._core.execution cimport run_again
 from raylite._core.ids cimport PUT_INDEX
 from raylite._core.message cimport CMD_COMMIT, CMD_EXPOSED, STREAMING
-from raylite._core.objects cimport OBJECT_IN_ARENA, object_in_scope, OBJECT_PENDING, OBJECT_RELEASED, ObjectRow, \
-    objects_find
+from raylite._core.objects cimport OBJECT_IN_ARENA, object_in_scope, OBJECT_PENDING, OBJECT_RELEASED, OBJECT_REMOTE, \
+    ObjectRow, objects_find, REACH_EXPOSED, REACH_FOREIGN
 from raylite._core.references cimport drop_value, store_blob
+from raylite._core.remote_objects cimport want_from_elsewhere, watch
 from raylite._core.state cimport Commit, emit, ERROR_OBJECT_LOST
 from raylite._core.task_table cimport TASK_FINISHED, TaskRow, tasks_find
 
@@ -37,9 +38,19 @@ cdef void rebuild_wanted(NodeState* n) noexcept nogil:
     while not n.wanted.empty():
         row = objects_find(&n.objects, n.wanted.back())
         n.wanted.pop_back()
-        if row == NULL or row.state != OBJECT_RELEASED:
+        if row == NULL:
+            continue
+        if row.state == OBJECT_REMOTE or row.state == OBJECT_PENDING and row.reach & REACH_FOREIGN:
+            want_from_elsewhere(n, row)
+            continue
+        if row.state != OBJECT_RELEASED:
             continue
         creator = tasks_find(&n.tasks, row.id.task)
+        if creator == NULL and row.reach & REACH_EXPOSED:
+            row.state = OBJECT_PENDING
+            row.reach |= REACH_FOREIGN
+            watch(n, row)
+            continue
         if creator == NULL or row.id.index & PUT_INDEX or (creator.n_returns == STREAMING and row.id.index):
             give_up(n, row, creator)
         elif creator.state == TASK_FINISHED:

@@ -40,6 +40,7 @@ cdef enum MessageKind:
     EV_GROUP = 32                 # request; object.task: new placement group; flags: GROUP_*; payload: GroupHeader ...
     EV_UNGROUP = 33               # object.task: the placement group is to go
     EV_GROUPS = 34                # request; object.task: a placement group, or zero for all; the answer tells of them
+    EV_BYTES = 35                 # request: of a CMD_READ; payload: the bytes, or none if they cannot be read
     EV_DESCRIPTOR = 63            # to the host: send the descriptor of segment object.index
     # commands: what the node tells a client or its host
     CMD_RUN = 64                  # payload: RunHeader ...; request: position in the worker's queue
@@ -58,6 +59,8 @@ cdef enum MessageKind:
     CMD_EXPOSED = 77              # request: of the EV_EXPOSE; its lineage is committed
     CMD_INTERRUPT = 78            # host: raise in worker `client` what cancels object.task
     CMD_CANCEL = 79               # object.task, attempt: a call of this worker's actor that is not wanted any more
+    CMD_READ = 80                 # host: request; bytes of segment object.index from aux on; payload: u64 how many
+    CMD_WRITE = 81                # host: payload into segment object.index from aux on
 
 cdef enum:
     CLIENT_DRIVER = 1
@@ -196,3 +199,4 @@ cdef struct Cursor:
 cdef const char* take(Cursor* c, uint64_t size) noexcept nogil
 cdef const char* take_padded(Cursor* c, uint64_t size) noexcept nogil
 cdef const ValueRecord* take_value(Cursor* c, const char** body) noexcept nogil
+cdef char* write_padded(char* at, const char* data, uint64_t size) noexcept nogil

@@ -4,6 +4,7 @@ Every message carries time, node incarnation, attempt, job and a version byte, s
 replayed (DESIGN 4.13). Payloads are outside bytes (rule 7): they are read only through a Cursor, which fails once and
 stays failed.
 """
+from libc.string cimport memcpy, memset
 from raylite._core.envelope cimport align8, envelope_valid, KIND_CHECKPOINT
 
 
@@ -43,3 +44,11 @@ cdef const ValueRecord* take_value(Cursor* c, const char** body) noexcept nogil:
     if c.failed:
         return NULL
     return v
+
+
+cdef char* write_padded(char* at, const char* data, uint64_t size) noexcept nogil:
+    """Padding is zero: equal events lead to equal bytes."""
+    if size:
+        memcpy(at, data, size)
+    memset(at + size, 0, align8(size) - size)
+    return at + align8(size)

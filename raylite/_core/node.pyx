@@ -12,29 +12,32 @@ from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
 from raylite._core.actor_table cimport actors_find
 from raylite._core.actors cimport actor_by_name, actor_object, on_kill
-from raylite._core.arena cimport arena_drop_segment, arena_free, ARENA_FULL, arena_lease, arena_new_segment, ARENA_OK, \
-    arena_seal, Segment
-from raylite._core.envelope cimport align8, Blob, blob_copy, blob_data, blob_drop, blob_new, envelope_valid, \
-    EnvelopeHeader, KIND_FUNCTION, KIND_SYSTEM_ERROR
+from raylite._core.cluster_events cimport hear, reach_out
+from raylite._core.departures cimport drop_cluster
+from raylite._core.envelope cimport align8, blob_copy, blob_data, blob_drop, envelope_valid, EnvelopeHeader, \
+    KIND_FUNCTION, KIND_SYSTEM_ERROR
 from raylite._core.environments cimport on_environment, on_find_environment
 from raylite._core.execution cimport announce_arrivals, on_finished, on_submit, on_yielded
-from raylite._core.ids cimport ACTOR_INDEX, object_bytes, object_from_bytes, object_id, ObjectId, task_bytes, TaskId
 from raylite._core.group_events cimport group_client_gone, on_group, on_groups, on_ungroup, serve_groups
+from raylite._core.ids cimport ACTOR_INDEX, object_bytes, object_from_bytes, ObjectId, task_bytes, TaskId
 from raylite._core.invariants cimport invariant_violation
+from raylite._core.leases cimport forget_client_leases, lease_room, on_return, on_segment
 from raylite._core.lineage cimport on_committed, on_expose, on_lost, rebuild_wanted
 from raylite._core.local_scheduler cimport IDLE_NS, n_shared, STALL_NS, Worker, worker_find
 from raylite._core.message cimport *
 from raylite._core.objects cimport object_hold, object_ready, OBJECT_RELEASED, object_unhold, object_unpin, ObjectRow, \
     objects_add, objects_find
-from raylite._core.references cimport client_gone, drop_value, give_back_segments, refuse_value, require_object, \
-    settle, store_blob, store_value
 from raylite._core.placement cimport dispatch, start_worker, stop_idle_worker
 from raylite._core.recovery cimport on_cancel, on_declined, on_recalled, on_worker_gone
+from raylite._core.references cimport client_gone, drop_value, give_back_segments, refuse_value, require_object, \
+    settle, store_blob, store_value
+from raylite._core.remote_objects cimport touch
 from raylite._core.requests cimport forget_client_requests, on_await_read, on_forget, on_get, on_next, on_wait
 from raylite._core.resources cimport resources_name, resources_provide, resources_setup, UNIT
-from raylite._core.state cimport call_back_queue, Client, Command, emit, Function, PendingLease, poison, read_names, \
-    read_sizes, read_workers, reject, Sizes, WorkerReport
+from raylite._core.state cimport call_back_queue, Client, Command, emit, Function, poison, read_names, read_sizes, \
+    read_workers, reject, Sizes, WorkerReport
 from raylite._core.story cimport StoryEntry
+from raylite._core.transfers cimport on_bytes
 from raylite._core.task_table import state_names
 
 cdef extern from *:
@@ -68,15 +71,6 @@ cdef void on_attach(NodeState* n, const Message* m) noexcept nogil:
         w.attached = True
         w.process = <uint32_t> m.request
         n.scheduler.n_failed_spawns = 0
-
-
-cdef void forget_client_leases(NodeState* n, uint32_t client) noexcept nogil:
-    cdef size_t i, kept = 0
-    for i in range(n.leases.size()):
-        if n.leases[i].client != client:
-            n.leases[kept] = n.leases[i]
-            kept += 1
-    n.leases.resize(kept)
 
 
 cdef void on_detach(NodeState* n, const Message* m, const char* payload) noexcept nogil:
@@ -134,6 +128,7 @@ cdef void on_hold(NodeState* n, const Message* m) noexcept nogil:
     if row == NULL:
         row = require_object(n, m.object)
     object_hold(row, m.client)
+    touch(n, row)
     if row.state == OBJECT_RELEASED:
         n.wanted.push_back(row.id)
 
@@ -151,75 +146,9 @@ cdef void on_unpin(NodeState* n, const Message* m) noexcept nogil:
 
 
 cdef void on_keep(NodeState* n, const Message* m) noexcept nogil:
-    require_object(n, m.object).kept = True
-
-
-# ---- arena -----------------------------------------------------------------------------------------------------
-
-cdef void answer_lease(NodeState* n, uint32_t client, uint64_t request, uint32_t segment, uint64_t offset,
-                       uint64_t size) noexcept nogil:
-    cdef Blob* payload = blob_new(sizeof(Location))
-    cdef Location* where = <Location*> blob_data(payload)
-    memset(where, 0, sizeof(Location))
-    where.segment = segment
-    where.offset = offset
-    where.size = size
-    emit(n, CMD_LEASED, client, payload).request = request
-
-
-cdef void lease(NodeState* n, uint32_t client, uint64_t request, uint64_t size) noexcept nogil:
-    """Find room, or have a segment made and wait for it; a full store answers with size 0."""
-    cdef uint32_t segment = 0
-    cdef uint64_t offset = 0
-    cdef int answer = arena_lease(&n.arena, client, size, &segment, &offset)
-    cdef Segment* fresh
-    cdef Message* m
-    cdef PendingLease pending
-    if answer == ARENA_OK:
-        answer_lease(n, client, request, segment, offset, size)
-    elif answer == ARENA_FULL:
-        answer_lease(n, client, request, 0, n.arena.used, 0)
-    else:
-        fresh = arena_new_segment(&n.arena, client, size)
-        m = emit(n, CMD_SEGMENT, client, NULL)
-        m.object = object_id(m.object.task, fresh.id)
-        m.request = fresh.size
-        pending.request = request
-        pending.size = size
-        pending.client = client
-        pending.segment = fresh.id
-        n.leases.push_back(pending)
-
-
-cdef void on_segment(NodeState* n, const Message* m) noexcept nogil:
-    """The host made a segment (or could not: request is errno): the leases that waited for it are answered."""
-    cdef ordered_map[uint32_t, Segment].iterator it = n.arena.segments.find(m.object.index)
-    cdef vector[PendingLease] waiting
-    cdef size_t i, kept = 0
-    if it == n.arena.segments.end() or deref(it).second.exists:
-        return
-    if m.request:
-        arena_drop_segment(&n.arena, m.object.index)
-    else:
-        deref(it).second.exists = True
-    for i in range(n.leases.size()):
-        if n.leases[i].segment == m.object.index:
-            waiting.push_back(n.leases[i])
-        else:
-            n.leases[kept] = n.leases[i]
-            kept += 1
-    n.leases.resize(kept)
-    for i in range(waiting.size()):
-        if m.request:
-            answer_lease(n, waiting[i].client, waiting[i].request, 0, n.arena.used, 0)
-        else:
-            lease(n, waiting[i].client, waiting[i].request, waiting[i].size)
-
-
-cdef void on_return(NodeState* n, const Message* m, const char* payload) noexcept nogil:
-    cdef const Location* where = <const Location*> payload
-    if arena_seal(&n.arena, m.client, where.segment, where.offset, 0):
-        arena_free(&n.arena, where.segment, where.offset)
+    cdef ObjectRow* row = require_object(n, m.object)
+    row.kept = True
+    touch(n, row)
 
 
 # ---- time, questions -------------------------------------------------------------------------------------------
@@ -321,7 +250,7 @@ cdef bint route(NodeState* n, const Message* m, const char* payload) noexcept no
     elif m.kind == EV_LEASE:
         if m.size != 8 or (<const uint64_t*> payload)[0] == 0:
             return False
-        lease(n, m.client, m.request, (<const uint64_t*> payload)[0])
+        lease_room(n, m.client, m.request, (<const uint64_t*> payload)[0])
     elif m.kind == EV_YIELDED:
         return on_yielded(n, m, payload)
     elif m.kind == EV_NEXT:
@@ -362,6 +291,8 @@ cdef bint route(NodeState* n, const Message* m, const char* payload) noexcept no
         on_query(n, m, payload)
     elif m.kind == EV_KEEP:
         on_keep(n, m)
+    elif m.kind == EV_BYTES:
+        on_bytes(n, m, payload)
     elif m.kind == EV_EXPOSE:
         on_expose(n, m)
     elif m.kind == EV_COMMITTED:
@@ -389,26 +320,44 @@ cdef void follow_up(NodeState* n) noexcept nogil:
         settle(n)
 
 
-cdef void node_handle(NodeState* n, const Message* m, const char* payload) noexcept nogil:
-    """Handle one event at its time. The commands it leads to are left on n.commands."""
+cdef void finish_event(NodeState* n) noexcept nogil:
+    """All that follows from an event, of any kind."""
     cdef string wrong
-    if not n.fault.empty():
-        return
-    n.now_ns = m.time_ns
-    n.cause = m.kind
-    if m.version != MESSAGE_VERSION or not route(n, m, payload):
-        reject(n, m)
     follow_up(n)
     while n.dispatch_wanted and n.fault.empty():
         serve_groups(n)
         dispatch(n)
         follow_up(n)
+    if n.cluster.joined:
+        reach_out(n)
     give_back_segments(n)
     n.n_events += 1
     if n.debug and n.n_events % (1 + (n.tasks.rows.size() + n.objects.rows.size()) // 64) == 0:
         invariant_violation(n, &wrong)
         if not wrong.empty():
             poison(n, wrong.c_str())
+
+
+cdef void node_hear(NodeState* n, uint32_t source, const Message* m, const char* payload) noexcept nogil:
+    """Handle what another party of the cluster says."""
+    if not n.fault.empty():
+        return
+    n.now_ns = m.time_ns
+    n.cause = m.kind
+    if m.version != MESSAGE_VERSION or not hear(n, source, m, payload):
+        reject(n, m)
+    finish_event(n)
+
+
+cdef void node_handle(NodeState* n, const Message* m, const char* payload) noexcept nogil:
+    """Handle one event at its time. The commands it leads to are left on n.commands."""
+    if not n.fault.empty():
+        return
+    n.now_ns = m.time_ns
+    n.cause = m.kind
+    if m.version != MESSAGE_VERSION or not route(n, m, payload):
+        reject(n, m)
+    finish_event(n)
 
 
 cdef void node_drop_commands(NodeState* n) noexcept nogil:
@@ -486,6 +435,7 @@ cdef class Node:
         if self.state == NULL:
             return
         node_drop_commands(self.state)
+        drop_cluster(self.state)
         row = self.state.objects.rows.begin()
         while row != self.state.objects.rows.end():
             blob_drop(deref(row).second.blob)

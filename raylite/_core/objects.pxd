@@ -9,12 +9,24 @@ cdef enum ObjectState:
     OBJECT_INLINE = 1             # a small value, in `blob`
     OBJECT_IN_ARENA = 2
     OBJECT_RELEASED = 3           # nobody can ask for its value; the row serves lineage only
+    OBJECT_REMOTE = 4             # its value exists, on other nodes
+
+cdef enum Reach:                  # of an object beyond this node
+    REACH_EXPOSED = 1             # the control store has a row of it, or will once it gets what was sent
+    REACH_FOREIGN = 2             # it came from elsewhere
+    REACH_HELD = 4                # this node is among its holders there
+    REACH_COPY = 8                # and among those with a copy
+    REACH_WATCHED = 16            # the store tells this node of its state
 
 cdef struct Waiter:               # who wants to know when the object is ready: a task (client 0), or a request
     TaskId task
     uint64_t request              # of a task: its wait_number
     uint32_t client
-    uint32_t slot
+    uint32_t slot                 # of a task: WaitFor
+
+cdef enum WaitFor:                # what a task waits for
+    WAIT_EXISTS = 0               # somewhere
+    WAIT_HERE = 1
 
 cdef struct Pin:
     uint32_t client
@@ -25,6 +37,7 @@ cdef struct ObjectRow:
     uint8_t state
     uint8_t kind                  # ValueKind
     uint8_t flags
+    uint8_t reach                 # Reach
     bint kept                     # to the end of the job: a reference to it left raylite's sight
     uint32_t segment
     uint32_t n_task_holds         # tasks that take it as argument and have not ended
@@ -53,6 +66,13 @@ cdef bint object_unpin(ObjectRow* row, uint32_t client, bint entirely) noexcept 
 
 cdef inline bint object_ready(const ObjectRow* row) noexcept nogil:
     return row.state == OBJECT_INLINE or row.state == OBJECT_IN_ARENA
+
+cdef inline bint object_exists(const ObjectRow* row) noexcept nogil:
+    return object_ready(row) or row.state == OBJECT_REMOTE
+
+cdef inline bint is_wanted_now(const ObjectRow* row) noexcept nogil:
+    """Whether something has to be done for who waits for it: it will not come by itself."""
+    return row.state == OBJECT_RELEASED or row.state == OBJECT_REMOTE or row.reach & REACH_FOREIGN != 0
 
 cdef inline bint object_in_scope(const ObjectRow* row) noexcept nogil:
     """Whether anybody can still ask for its value."""

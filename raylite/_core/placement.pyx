@@ -18,7 +18,7 @@ from raylite._core.local_scheduler cimport find_place, idle_remove, Place, PLACE
     Queued, ready_remove, Run, Worker, worker_add, worker_begin, worker_dedicate, worker_find
 from raylite._core.message cimport CMD_RUN, CMD_SPAWN, CMD_STOP, EV_GET, Message, RUN_ARGS_OBJECT, RUN_CALL, \
     RUN_CAPTURES, RUN_CREATES, RUN_HAS_FUNCTION, RUN_IN_PLACE, RUN_RETRY_EXCEPTIONS, RunHeader, SUBMIT_ARGS_OBJECT, \
-    SUBMIT_RETRY_EXCEPTIONS, ValueRecord
+    SUBMIT_RETRY_EXCEPTIONS, ValueRecord, write_padded
 from raylite._core.objects cimport OBJECT_IN_ARENA, OBJECT_INLINE, object_pin, object_ready, ObjectRow, objects_find
 from raylite._core.resources cimport resources_acquire, resources_fit
 from raylite._core.state cimport emit, Request, request_key, set_state
@@ -30,14 +30,6 @@ from raylite._core.task_table cimport is_call, is_creation, TASK_PLACED, TASK_RE
 
 cdef uint64_t record_size(const ObjectRow* row) noexcept nogil:
     return sizeof(ValueRecord) + (align8(row.size) if row.state == OBJECT_INLINE else sizeof(ObjectId))
-
-
-cdef char* write_padded(char* at, const char* data, uint64_t size) noexcept nogil:
-    """Padding is zero: equal events lead to equal bytes."""
-    if size:
-        memcpy(at, data, size)
-    memset(at + size, 0, align8(size) - size)
-    return at + align8(size)
 
 
 cdef char* write_record(char* at, ObjectRow* row) noexcept nogil:
@@ -78,7 +70,6 @@ cdef void send_run(NodeState* n, Worker* w, TaskRow* row, uint64_t position, con
     h.function = row.function
     h.parent = row.parent
     h.group = n.scheduler.resources.shapes[row.shape].group
-    h.group = n.scheduler.resources.shapes[row.shape].group
     h.n_returns = row.n_returns
     h.n_values = <uint32_t> row.refs.size()
     h.n_gpus = <uint32_t> gpus.size()
@@ -107,8 +98,6 @@ cdef void send_run(NodeState* n, Worker* w, TaskRow* row, uint64_t position, con
     m.flags = (RUN_HAS_FUNCTION if ship else 0) | (RUN_ARGS_OBJECT if row.flags & SUBMIT_ARGS_OBJECT else 0)
     if row.flags & SUBMIT_RETRY_EXCEPTIONS:
         m.flags |= RUN_RETRY_EXCEPTIONS
-    if n.scheduler.resources.shapes[row.shape].captures:
-        m.flags |= RUN_CAPTURES
     if n.scheduler.resources.shapes[row.shape].captures:
         m.flags |= RUN_CAPTURES
     if in_place_request:

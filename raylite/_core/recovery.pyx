@@ -15,18 +15,20 @@ from libcpp.vector cimport vector
 from raylite._core.actor_calls cimport call_comes_back
 from raylite._core.actor_table cimport ACTOR_DEAD, ActorRow, actors_find
 from raylite._core.actors cimport actor_lost
-from raylite._core.envelope cimport system_error
+from raylite._core.envelope cimport Blob, system_error
+from raylite._core.execution cimport fail_task, function_name, release_worker_slot, retry, stop_running
 from raylite._core.ids cimport object_id, PUT_INDEX, same_task, TaskId
 from raylite._core.local_scheduler cimport n_shared, Queued, ready_push, ready_remove, Run, Worker, worker_find, \
     worker_remove, worker_run, worker_share
 from raylite._core.message cimport CANCEL_FORCE, CANCEL_RECURSIVE, CMD_CANCEL, CMD_READY, DECLINED_NO_FUNCTION
 from raylite._core.objects cimport OBJECT_IN_ARENA, object_unpin, ObjectRow, objects_find
 from raylite._core.references cimport retire_task
+from raylite._core.spill cimport cancel_spilled
 from raylite._core.state cimport call_back_queue, emit, ERROR_SPAWN_FAILED, ERROR_TASK_CANCELLED, \
     ERROR_WORKER_CRASHED, set_state, warn
 from raylite._core.task_table cimport CANCEL_INTERRUPTS, CANCEL_KILLS, is_call, is_creation, TASK_BLOCKED, \
-    TASK_CANCELLED, TASK_FAILED, TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_RUNNING, TaskRow, tasks_find
-from raylite._core.execution cimport fail_task, function_name, release_worker_slot, retry, stop_running
+    TASK_CANCELLED, TASK_FAILED, TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_RUNNING, TASK_SPILLED, TaskRow, \
+    tasks_find
 
 cdef enum:
     SPAWNS_MOST = 3               # workers in a row that never came, before their tasks fail
@@ -53,8 +55,6 @@ cdef void back_to_ready(NodeState* n, TaskRow* row) noexcept nogil:
 
 cdef void task_lost(NodeState* n, TaskRow* row, const char* why, uint64_t why_size) noexcept nogil:
     """A worker died while it ran this task."""
-    cdef string text, name
-    cdef char attempt[16]
     if is_creation(row):
         actor_lost(n, actors_find(&n.actors, row.id), 0, why, why_size)
     elif row.cancelled:
@@ -62,13 +62,20 @@ cdef void task_lost(NodeState* n, TaskRow* row, const char* why, uint64_t why_si
     elif row.retries_left:
         retry(n, row)
     else:
-        snprintf(attempt, 16, "%u", row.attempt)
-        text.assign(deref(function_name(n, row, &name)))
-        text.append(b"\x1f")
-        text.append(<const char*> attempt)
-        text.append(b"\x1f")
-        text.append(string(why, why_size))
-        fail_task(n, row, system_error(ERROR_WORKER_CRASHED, text.data(), text.size()), TASK_FAILED)
+        fail_task(n, row, crash_error(n, row, why, why_size), TASK_FAILED)
+
+
+cdef Blob* crash_error(NodeState* n, const TaskRow* row, const char* why, uint64_t why_size) noexcept nogil:
+    """Function, attempt and reason, with 0x1f between them."""
+    cdef string text, name
+    cdef char attempt[16]
+    snprintf(attempt, 16, "%u", row.attempt)
+    text.assign(deref(function_name(n, row, &name)))
+    text.append(b"\x1f")
+    text.append(<const char*> attempt)
+    text.append(b"\x1f")
+    text.append(string(why, why_size))
+    return system_error(ERROR_WORKER_CRASHED, text.data(), text.size())
 
 
 cdef void on_worker_gone(NodeState* n, const Message* m, const char* payload) noexcept nogil:
@@ -197,6 +204,8 @@ cdef void cancel_task(NodeState* n, TaskRow* row, unsigned char how) noexcept no
         stop_running(n, row)
     elif row.state == TASK_PLACED:
         call_back_queue(n, worker_find(&n.scheduler, row.worker))
+    elif row.state == TASK_SPILLED:
+        cancel_spilled(n, row)
     else:
         if row.state == TASK_READY and not is_call(row):
             ready_remove(&n.scheduler, row)

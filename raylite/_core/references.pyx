@@ -15,11 +15,13 @@ from raylite._core.actors cimport actor_unreferenced
 from raylite._core.arena cimport arena_client_gone, arena_drop_segment, arena_free, arena_seal, arena_surplus_segment
 from raylite._core.envelope cimport blob_copy, blob_data, blob_drop, envelope_refs, EnvelopeHeader, KIND_FUNCTION, \
     system_error
+from raylite._core.guests cimport count_guest_holds
 from raylite._core.ids cimport ACTOR_INDEX
 from raylite._core.local_scheduler cimport Worker
 from raylite._core.message cimport CMD_FORGET_FUNCTION, CMD_UNSEGMENT, READY_END, STREAMING
 from raylite._core.objects cimport OBJECT_IN_ARENA, object_in_scope, OBJECT_INLINE, OBJECT_PENDING, OBJECT_RELEASED, \
-    object_unhold, object_unpin, objects_add, objects_find
+    OBJECT_REMOTE, object_unhold, object_unpin, objects_add, objects_find, REACH_FOREIGN
+from raylite._core.remote_objects cimport foreign_object, forget_remote, settle_beyond, touch
 from raylite._core.requests cimport release_generator
 from raylite._core.state cimport emit, ERROR_OBJECT_LOST, Function
 from raylite._core.task_table cimport TASK_FINISHED, tasks_erase, tasks_find
@@ -33,6 +35,8 @@ cdef Blob* unknown_object() noexcept nogil:
 cdef ObjectRow* require_object(NodeState* n, ObjectId id) noexcept nogil:
     """The object's row. One that this node does not know resolves to an error: every reference resolves (rule 5)."""
     cdef ObjectRow* row = objects_find(&n.objects, id)
+    if row == NULL and n.cluster.joined:
+        return foreign_object(n, id)
     if row == NULL:
         row = objects_add(&n.objects, id)
         store_blob(n, row, unknown_object())
@@ -40,9 +44,12 @@ cdef ObjectRow* require_object(NodeState* n, ObjectId id) noexcept nogil:
 
 
 cdef void contain(NodeState* n, ObjectRow* row, const ObjectId* refs, uint32_t n_refs) noexcept nogil:
+    cdef ObjectRow* inner
     cdef uint32_t i
     for i in range(n_refs):
-        require_object(n, refs[i]).n_container_holds += 1
+        inner = require_object(n, refs[i])
+        inner.n_container_holds += 1
+        touch(n, inner)
         row.contained.push_back(refs[i])
 
 
@@ -120,6 +127,7 @@ cdef void change_argument_holds(NodeState* n, const ObjectId* refs, uint64_t n_r
         row = require_object(n, refs[i])
         row.n_task_holds += as_task
         row.n_lineage_holds += as_lineage
+        touch(n, row)
         if as_task <= 0 and as_lineage <= 0 or as_task < 0:
             n.unsettled.push_back(refs[i])
 
@@ -136,6 +144,8 @@ cdef void change_holds(NodeState* n, TaskRow* row, int as_task, int as_lineage) 
 
 
 cdef void hold_arguments(NodeState* n, TaskRow* row) noexcept nogil:
+    if row.home:
+        count_guest_holds(n, row, 1)
     change_holds(n, row, 1, 0)
     row.holds_arguments = True
 
@@ -165,6 +175,8 @@ cdef void retire_task(NodeState* n, TaskRow* row) noexcept nogil:
     """The task has ended and is no lineage: give back its holds and forget it."""
     if row.holds_arguments:
         change_holds(n, row, -1, 0)
+        if row.home:
+            count_guest_holds(n, row, -1)
     if row.holds_lineage:
         change_holds(n, row, 0, -1)
         n.lineage.erase(row.lineage_number)
@@ -198,6 +210,7 @@ cdef void erase_object(NodeState* n, ObjectRow* row) noexcept nogil:
         forget_function(n, row.id)
     if row.id.index == ACTOR_INDEX:
         actor_unreferenced(n, row.id.task)
+    forget_remote(n, row.id)
     n.objects.rows.erase(row.id)
     if was_kept and creator.n_kept:
         creator.n_kept -= 1
@@ -207,17 +220,24 @@ cdef void erase_object(NodeState* n, ObjectRow* row) noexcept nogil:
 
 cdef void settle_object(NodeState* n, ObjectRow* row) noexcept nogil:
     cdef TaskRow* creator
-    if object_in_scope(row):
+    if row.reach:
+        if settle_beyond(n, row):
+            return
+    elif object_in_scope(row):
         return
     creator = tasks_find(&n.tasks, row.id.task)
     if row.state == OBJECT_PENDING:
         drop_value(n, row)        # of a stream nobody reads: the items made so far
         if creator != NULL and creator.read_request:
             release_generator(n, creator, READY_END)
+        if row.reach & REACH_FOREIGN and row.n_lineage_holds:
+            return
         if creator == NULL or creator.state >= TASK_FINISHED or (creator.n_returns == STREAMING and row.id.index):
             erase_object(n, row)
         return
     if not row.pins.empty():
+        return
+    if row.state == OBJECT_REMOTE and row.n_lineage_holds:
         return
     if row.n_lineage_holds == 0:
         erase_object(n, row)

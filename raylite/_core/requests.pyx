@@ -14,9 +14,10 @@ from raylite._core.ids cimport object_id, ObjectId, PUT_INDEX, same_object, Task
 from raylite._core.local_scheduler cimport Run, run_block, run_unblock, Worker, worker_find, worker_run
 from raylite._core.message cimport CMD_READY, CMD_VALUE, EV_GET, EV_NEXT, EV_WAIT, GET_IN_PLACE, GET_LENDS, Location, \
     READY_END, STREAMING, VALUE_IN_ARENA
-from raylite._core.objects cimport object_hold, object_in_scope, OBJECT_INLINE, OBJECT_PENDING, object_pin, \
-    object_ready, OBJECT_RELEASED, objects_add, objects_find
+from raylite._core.objects cimport is_wanted_now, object_hold, object_in_scope, OBJECT_INLINE, OBJECT_PENDING, \
+    object_pin, object_ready, OBJECT_REMOTE, objects_add, objects_find, REACH_FOREIGN
 from raylite._core.references cimport store_blob, unknown_object
+from raylite._core.remote_objects cimport foreign_object
 from raylite._core.state cimport call_back_queue, emit, Request, request_key, set_state
 from raylite._core.task_table cimport TASK_BLOCKED, TASK_RUNNING, TaskRow, tasks_find
 
@@ -70,7 +71,7 @@ cdef Request* open_request(NodeState* n, const Message* m, const char* payload, 
 
 cdef void await_object(NodeState* n, Request* r, ObjectRow* row, uint32_t slot) noexcept nogil:
     cdef Waiter waiter
-    if row.state == OBJECT_RELEASED:
+    if is_wanted_now(row):
         n.wanted.push_back(row.id)
     memset(&waiter, 0, sizeof(Waiter))
     waiter.request = r.id
@@ -130,6 +131,8 @@ cdef void on_get(NodeState* n, const Message* m, const char* payload) noexcept n
     cdef ObjectRow* row
     for i in range(n_ids):
         row = objects_find(&n.objects, ids[i])
+        if row == NULL and n.cluster.joined:
+            row = foreign_object(n, ids[i])
         if row == NULL:
             deliver_lost(n, m.client, m.request, <uint32_t> i, ids[i])
         elif object_ready(row):
@@ -152,6 +155,8 @@ cdef bint settled(NodeState* n, ObjectId id) noexcept nogil:
     cdef ObjectRow* stream
     if row != NULL and object_ready(row):
         return True
+    if n.cluster.joined and (row == NULL or row.reach & REACH_FOREIGN or row.state == OBJECT_REMOTE):
+        return False              # the cluster may have it
     if tasks_find(&n.tasks, id.task) == NULL:
         return row == NULL or row.state == OBJECT_PENDING
     if not is_stream_item(n, id):
@@ -183,6 +188,13 @@ cdef void answer_wait(NodeState* n, uint32_t client, uint64_t request, const Obj
     emit(n, CMD_READY, client, slots).request = request
 
 
+cdef ObjectRow* known_or_foreign(NodeState* n, ObjectId id) noexcept nogil:
+    cdef ObjectRow* row = objects_find(&n.objects, id)
+    if row == NULL and n.cluster.joined and not is_stream_item(n, id):
+        return foreign_object(n, id)
+    return row if row != NULL else objects_add(&n.objects, id)
+
+
 cdef void on_wait(NodeState* n, const Message* m, const char* payload) noexcept nogil:
     """aux: how many objects are enough; flags without GET_LENDS and aux 0: answer at once with what is ready."""
     cdef uint64_t n_ids = m.size // sizeof(ObjectId), i, found = 0, wanted = m.aux
@@ -202,7 +214,7 @@ cdef void on_wait(NodeState* n, const Message* m, const char* payload) noexcept 
     for i in range(n_ids):
         if settled(n, ids[i]):
             continue
-        await_object(n, r, objects_add(&n.objects, ids[i]), <uint32_t> i)
+        await_object(n, r, known_or_foreign(n, ids[i]), <uint32_t> i)
         if is_stream_item(n, ids[i]):
             r.has_streams = True
             await_object(n, r, objects_find(&n.objects, object_id(ids[i].task, 0)), <uint32_t> i)

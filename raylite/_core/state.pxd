@@ -5,6 +5,7 @@ from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
 from raylite._core.actor_table cimport ActorTable
 from raylite._core.arena cimport Arena
+from raylite._core.cluster_table cimport Cluster
 from raylite._core.envelope cimport Blob
 from raylite._core.ids cimport ObjectId, TaskId
 from raylite._core.local_scheduler cimport LocalScheduler, Worker
@@ -88,6 +89,7 @@ cdef struct NodeState:
     LocalScheduler scheduler
     PlacementGroups groups
     Story story
+    Cluster cluster
     unordered_map[uint64_t, Request] requests
     ordered_map[uint32_t, Client] clients
     unordered_map[ObjectId, Function] functions

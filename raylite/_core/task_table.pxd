@@ -11,10 +11,11 @@ cdef enum TaskState:
     TASK_PLACED = 3               # in a worker's queue
     TASK_RUNNING = 4
     TASK_BLOCKED = 5              # in a nested get
-    TASK_FINISHED = 6             # kept for lineage only
-    TASK_FAILED = 7               # likewise; its results are errors
-    TASK_CANCELLED = 8
-    TASK_N_STATES = 9
+    TASK_SPILLED = 6              # given away: a global scheduler is asked, or another node runs it
+    TASK_FINISHED = 7             # kept for lineage only
+    TASK_FAILED = 8               # likewise; its results are errors
+    TASK_CANCELLED = 9
+    TASK_N_STATES = 10
 
 cdef enum Cancelling:
     CANCEL_NOT = 0
@@ -62,6 +63,10 @@ cdef struct TaskRow:
     uint8_t listed                # of a call: Listed
     uint32_t group                # of a call: concurrency group
     bint acknowledged             # its commit
+    bint placed                   # by a global scheduler: it stays
+    uint32_t home                 # the node that it belongs to; 0: this one
+    uint32_t runs_at              # the node that runs it, if it was given away; 0: that is being asked
+    uint32_t epoch                # how often it got another home
 
 cdef enum Listed:                 # in which list of its actor's a call is
     LISTED_NOT = 0

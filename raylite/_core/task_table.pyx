@@ -1,6 +1,7 @@
 """The state of every task the node has accepted, and which changes of state there are.
 
     (new) -> WAITING -> READY -> PLACED -> RUNNING <-> BLOCKED
+    WAITING or READY -> SPILLED -> WAITING    given to another node, and back
                                     |         |           |
               READY <---------------+---------+-----------+   taken back
             WAITING <---------------+---------+-----------+   retried
@@ -18,15 +19,17 @@ from raylite._core.envelope cimport blob_drop
 
 cdef uint32_t allowed[TASK_N_STATES]
 allowed[<int> TASK_NONE] = 1 << TASK_WAITING
-allowed[<int> TASK_WAITING] = (1 << TASK_READY) | (1 << TASK_FAILED) | (1 << TASK_CANCELLED)
+allowed[<int> TASK_WAITING] = (1 << TASK_READY) | (1 << TASK_FAILED) | (1 << TASK_CANCELLED) \
+    | (1 << TASK_SPILLED)
 allowed[<int> TASK_READY] = (1 << TASK_PLACED) | (1 << TASK_RUNNING) | (1 << TASK_CANCELLED) | (1 << TASK_WAITING) \
-    | (1 << TASK_FAILED)
+    | (1 << TASK_FAILED) | (1 << TASK_SPILLED)
 allowed[<int> TASK_PLACED] = (1 << TASK_RUNNING) | (1 << TASK_READY) | (1 << TASK_CANCELLED) | (1 << TASK_FAILED) \
     | (1 << TASK_FINISHED) | (1 << TASK_WAITING)
 allowed[<int> TASK_RUNNING] = (1 << TASK_BLOCKED) | (1 << TASK_FINISHED) | (1 << TASK_FAILED) | (1 << TASK_CANCELLED) \
     | (1 << TASK_READY) | (1 << TASK_WAITING)
 allowed[<int> TASK_BLOCKED] = (1 << TASK_RUNNING) | (1 << TASK_FINISHED) | (1 << TASK_FAILED) | (1 << TASK_CANCELLED) \
     | (1 << TASK_READY) | (1 << TASK_WAITING)
+allowed[<int> TASK_SPILLED] = (1 << TASK_WAITING) | (1 << TASK_FINISHED) | (1 << TASK_FAILED) | (1 << TASK_CANCELLED)
 allowed[<int> TASK_FINISHED] = 1 << TASK_WAITING
 allowed[<int> TASK_FAILED] = 0
 allowed[<int> TASK_CANCELLED] = 0
@@ -57,7 +60,7 @@ cdef void tasks_erase(TaskTable* t, TaskRow* row) noexcept nogil:
 
 def state_names():
     """The names of the task states, by number."""
-    return ("NONE", "WAITING", "READY", "PLACED", "RUNNING", "BLOCKED", "FINISHED", "FAILED", "CANCELLED")
+    return ("NONE", "WAITING", "READY", "PLACED", "RUNNING", "BLOCKED", "SPILLED", "FINISHED", "FAILED", "CANCELLED")
 
 
 def transitions():
