@@ -8,18 +8,19 @@ is kept exactly while results of it could be lost. Waiting: who waits exists, an
 """
 from cython.operator cimport dereference as deref, preincrement
 from libc.stdint cimport int64_t, uint32_t, uint64_t, uint8_t
-from libcpp.unordered_map cimport unordered_map
 from libcpp.map cimport map as ordered_map
+from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
 from raylite._core.actor_table cimport ACTOR_ALIVE, ACTOR_DEAD, ActorRow, actors_find, CallGroup, CallList, \
     CALLS_AHEAD
 from raylite._core.arena cimport arena_block, Block, Segment
+from raylite._core.cluster_invariants cimport check_foreign, check_reach
 from raylite._core.envelope cimport blob_data, envelope_refs, EnvelopeHeader
 from raylite._core.ids cimport ACTOR_INDEX, object_id, ObjectId, same_task, TaskId
 from raylite._core.local_scheduler cimport Run, Worker, worker_find, worker_run
 from raylite._core.message cimport STREAMING
 from raylite._core.objects cimport OBJECT_IN_ARENA, OBJECT_INLINE, OBJECT_PENDING, object_ready, OBJECT_RELEASED, \
-    ObjectRow, objects_find
+    OBJECT_REMOTE, ObjectRow, objects_find, REACH_FOREIGN
 from raylite._core.placement_groups cimport Bundle, GROUP_CREATED, GROUP_GONE, GROUP_LEAVING, GROUP_PENDING, \
     PlacementGroup
 from raylite._core.resources cimport GPU, RESOURCE_CPU, RESOURCE_GPU, Resources, UNIT
@@ -453,6 +454,13 @@ cdef const char* check_waiting(NodeState* n) noexcept nogil:
             if not row.waiters.empty():
                 return b"an object is there and is waited for"
             continue
+        if row.state == OBJECT_REMOTE or row.reach & REACH_FOREIGN:
+            found = check_foreign(n, row)
+            if found == NULL:
+                found = check_waiters(n, row, &n_awaited)
+            if found != NULL:
+                return found
+            continue
         creator = tasks_find(&n.tasks, row.id.task)
         if row.state == OBJECT_PENDING and (creator == NULL or creator.state == TASK_FINISHED) \
                 and not awaited_as_end(n, row):
@@ -485,5 +493,7 @@ cdef void invariant_violation(NodeState* n, string* wrong) noexcept nogil:
         found = check_lineage(n)
     if found == NULL:
         found = check_waiting(n)
+    if found == NULL:
+        found = check_reach(n)
     if found != NULL:
         wrong.assign(found)

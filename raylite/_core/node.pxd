@@ -8,6 +8,8 @@ from raylite._core.state cimport NodeState, WorkerReport
 from raylite._core.story cimport Story
 
 cdef void node_handle(NodeState* n, const Message* m, const char* payload) noexcept nogil
+cdef void node_hear(NodeState* n, uint32_t source, const Message* m, const char* payload) noexcept nogil
+cdef void finish_event(NodeState* n) noexcept nogil
 cdef uint64_t node_deadline_ns(const NodeState* n) noexcept nogil
 cdef void node_drop_commands(NodeState* n) noexcept nogil
 

@@ -370,6 +370,8 @@ SENTENCES = {
     p.CMD_REJECT: "reject {aux} from {who}",
     p.CMD_FORGET_FUNCTION: "forget {object} on {who}",
     p.CMD_EXPOSED: "exposed {object} to {who}",
+    p.CMD_READ: "read {aux}",
+    p.CMD_WRITE: "write {aux}",
     p.CMD_INTERRUPT: "interrupt {object} on {who}",
     p.CMD_CANCEL: "cancel {object} on {who}",
 }

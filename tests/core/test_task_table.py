@@ -15,14 +15,15 @@ from raylite._core.task_table import state_names, transitions
 from tests.core import protocol as p
 from tests.source.tree import ROOT
 
-NAMES = ("NONE", "WAITING", "READY", "PLACED", "RUNNING", "BLOCKED", "FINISHED", "FAILED", "CANCELLED")
+NAMES = ("NONE", "WAITING", "READY", "PLACED", "RUNNING", "BLOCKED", "SPILLED", "FINISHED", "FAILED", "CANCELLED")
 NEXT = {
     "NONE": {"WAITING"},
-    "WAITING": {"READY", "FAILED", "CANCELLED"},
-    "READY": {"PLACED", "RUNNING", "WAITING", "FAILED", "CANCELLED"},
+    "WAITING": {"READY", "SPILLED", "FAILED", "CANCELLED"},
+    "READY": {"PLACED", "RUNNING", "WAITING", "SPILLED", "FAILED", "CANCELLED"},
     "PLACED": {"RUNNING", "READY", "WAITING", "FINISHED", "FAILED", "CANCELLED"},
     "RUNNING": {"BLOCKED", "READY", "WAITING", "FINISHED", "FAILED", "CANCELLED"},
     "BLOCKED": {"RUNNING", "READY", "WAITING", "FINISHED", "FAILED", "CANCELLED"},
+    "SPILLED": {"WAITING", "FINISHED", "FAILED", "CANCELLED"},
     "FINISHED": {"WAITING"},
     "FAILED": set(),
     "CANCELLED": set(),

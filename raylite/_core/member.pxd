@@ -1,0 +1,10 @@
+from libc.stdint cimport uint32_t, uint64_t
+from raylite._core.message cimport Message
+from raylite._core.node cimport Node
+from raylite._core.party cimport Party
+
+cdef class Member(Party):
+    cdef readonly Node node
+    cdef readonly uint32_t master     # its address; 0: nothing is sent, what is to be said is taken out (for tests)
+    cdef int handle(self, const Message* m, const char* payload) except -1    # of a client, or of the host
+    cdef int say(self) except -1

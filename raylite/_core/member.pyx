@@ -1,0 +1,132 @@
+"""A node as a party of a cluster: it hears others through links and shards through streams, and what it has to say goes
+out at the end of each event.
+"""
+from libc.string cimport memset
+from raylite._core.cluster_events cimport hear_store, peer_came, peer_died, scheduler_came, scheduler_died
+from raylite._core.cluster_table cimport PeerMessage, StoreRequest
+from raylite._core.envelope cimport Blob, blob_data, blob_drop
+from raylite._core.ids cimport object_bytes, object_from_bytes, task_bytes
+from raylite._core.message cimport MESSAGE_VERSION
+from raylite._core.node cimport finish_event, node_handle, node_hear
+from raylite._core.node_message cimport NODE_CHUNK
+
+
+cdef class Member(Party):
+    """Args: node: whose incarnation is this party's; address: of the party; master: the master's address."""
+
+    def __init__(self, Node node not None, uint32_t address, uint32_t master=0):
+        self.join(address, node.state.incarnation)
+        self.node = node
+        self.master = master
+        node.state.cluster.joined = True
+        node.state.cluster.address = address
+
+    cdef int handle(self, const Message* m, const char* payload) except -1:
+        """An event of a client, or of the host."""
+        self.now_ns = m.time_ns
+        node_handle(self.node.state, m, payload)
+        return self.say()
+
+    cdef int deliver(self, uint64_t now_ns, uint32_t source, const Message* message, Blob* payload) except -1:
+        cdef Message m = message[0]
+        m.time_ns = now_ns
+        node_hear(self.node.state, source, &m, blob_data(payload) if payload != NULL else NULL)
+        return self.say()
+
+    cdef int say(self) except -1:
+        """Hand on what the node has to say."""
+        cdef PeerMessage* p
+        cdef size_t i
+        if self.master == 0:
+            return 0
+        for i in range(self.node.state.cluster.outgoing.size()):
+            p = &self.node.state.cluster.outgoing[i]
+            if p.message.kind == NODE_CHUNK:
+                self.send_bulk(p.target, &p.message, p.payload)
+            else:
+                self.send(p.target, &p.message, p.payload)
+        self.node.state.cluster.outgoing.clear()
+        return 0
+
+    # ---- literal events, for tests -----------------------------------------------------------------------------
+
+    def peer(self, uint32_t address, uint32_t incarnation, bint alive=True):
+        """Another node came, or was declared dead."""
+        if alive:
+            peer_came(self.node.state, address, incarnation)
+        else:
+            peer_died(self.node.state, address, incarnation)
+        finish_event(self.node.state)
+        self.node.check()
+
+    def scheduler(self, uint32_t address, bint alive=True):
+        """A global scheduler came, or went."""
+        if alive:
+            scheduler_came(self.node.state, address)
+        else:
+            scheduler_died(self.node.state, address)
+        finish_event(self.node.state)
+
+    def hear(self, uint64_t now_ns, uint32_t source, int kind, *, bytes payload=b"", bytes object=None,
+             uint64_t request=0, uint64_t aux=0, int flags=0, uint32_t attempt=0):
+        """What another party says; returns the commands as dicts, as Node.handle does."""
+        cdef Message m
+        memset(&m, 0, sizeof(Message))
+        m.version = MESSAGE_VERSION
+        m.kind = kind
+        m.flags = flags
+        m.size = <uint32_t> len(payload)
+        m.attempt = attempt
+        m.time_ns = now_ns
+        m.request = request
+        m.aux = aux
+        if object is not None:
+            m.object = object_from_bytes(object)
+        node_hear(self.node.state, source, &m, <const char*> payload)
+        self.node.check()
+        return self.node.take_commands()
+
+    def hear_store(self, uint64_t now_ns, int kind, *, uint64_t token=0, bytes object=None, bytes body=b"", int flags=0):
+        """An entry of a shard's stream; returns the commands as dicts."""
+        cdef Message m
+        memset(&m, 0, sizeof(Message))
+        if object is not None:
+            m.object = object_from_bytes(object)
+        self.node.state.now_ns = now_ns
+        if not hear_store(self.node.state, kind, flags, token, m.object, <const char*> body, len(body)):
+            raise ValueError("malformed")
+        finish_event(self.node.state)
+        self.node.check()
+        return self.node.take_commands()
+
+    def questions(self):
+        """The tasks about which schedulers were asked and have not answered: token to task id."""
+        return {entry.first: task_bytes(entry.second) for entry in self.node.state.cluster.questions}
+
+    def take_outgoing(self):
+        """What is to be said to other parties, oldest first, as dicts."""
+        cdef PeerMessage* p
+        cdef size_t i
+        out = []
+        for i in range(self.node.state.cluster.outgoing.size()):
+            p = &self.node.state.cluster.outgoing[i]
+            out.append({"target": p.target, "kind": p.message.kind, "flags": p.message.flags,
+                        "request": p.message.request, "aux": p.message.aux, "attempt": p.message.attempt,
+                        "object": object_bytes(p.message.object),
+                        "payload": blob_data(p.payload)[:p.payload.size] if p.payload != NULL else b""})
+            blob_drop(p.payload)
+        self.node.state.cluster.outgoing.clear()
+        return out
+
+    def take_operations(self):
+        """What the store is to do, oldest first, as dicts."""
+        cdef StoreRequest* r
+        cdef size_t i
+        out = []
+        for i in range(self.node.state.cluster.operations.size()):
+            r = &self.node.state.cluster.operations[i]
+            out.append({"kind": r.kind, "flags": r.flags, "token": r.token, "object": object_bytes(r.object),
+                        "body": blob_data(r.body)[:r.body.size] if r.body != NULL else b""})
+            blob_drop(r.body)
+        self.node.state.cluster.operations.clear()
+        return out

@@ -1,0 +1,188 @@
+"""Nodes of one cluster, as tests see them: each a Host; what they say to each other and to the control store are sentences.
+
+    a.submit("b", needs={"GPU": 1})   ->   ["asks: b"]
+    a.placed("b", B)                  ->   ["store: commit b", "to 2: task b"]
+    b.hears(a)                        ->   ["spawn 2", "run b on 2"]
+
+A node is known by its number, which is its address. Nothing is carried or acknowledged but by the test.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+from raylite._core.member import Member
+from tests.core import protocol as p
+from tests.core.host import Command, Host, describe_envelope
+
+A, B, C = 1, 2, 3
+SCHEDULER = 100
+(NODE_TASK, NODE_RETURN, NODE_RESULT, NODE_COMMITTED, NODE_CANCEL, NODE_FUNCTION_GONE, NODE_PULL, NODE_VALUE,
+ NODE_CHUNK, NODE_NOT_HERE) = range(170, 180)  # fmt: skip
+SCHEDULER_ASK, SCHEDULER_ANSWER = 160, 161
+OP_COMMIT, OP_DONE, OP_PUT, OP_HOLD, OP_RELEASE, OP_LOCATE, OP_UNLOCATE, OP_WATCH, OP_UNWATCH, OP_ATTEMPT = range(1, 11)
+ENTRY_ANSWER, ENTRY_OBJECT, ENTRY_FREE = 1, 2, 3
+STORE_OK, STORE_UNKNOWN = 0, 1
+STORED_PENDING, STORED_READY, STORED_LOST = 0, 1, 2
+PEER_WORDS = {
+    NODE_TASK: "task", NODE_RETURN: "task back", NODE_RESULT: "result of", NODE_COMMITTED: "committed",
+    NODE_CANCEL: "cancel", NODE_FUNCTION_GONE: "function gone", NODE_NOT_HERE: "not here",
+}  # fmt: skip
+STORE_WORDS = {
+    OP_COMMIT: "commit", OP_DONE: "done", OP_PUT: "put", OP_HOLD: "hold", OP_RELEASE: "release", OP_LOCATE: "locate",
+    OP_UNLOCATE: "unlocate", OP_WATCH: "watch", OP_UNWATCH: "unwatch", OP_ATTEMPT: "attempt",
+}  # fmt: skip
+PLACE_QUESTION = struct.Struct("<Q24sIIIIII")
+PLACE_ANSWER = struct.Struct("<QII")
+OBJECT_NOTICE = struct.Struct("<BBBBIQ")
+DONE_HEADER = struct.Struct("<IIII")
+STORE_VALUE = struct.Struct("<IBBBBQII")
+
+
+class Value(NamedTuple):
+    """One result in what a node says of a task that has ended."""
+
+    index: int
+    kind: int
+    size: int
+    refs: tuple[bytes, ...]
+    body: bytes | None
+
+
+class Neighbour(Host):
+    """Args: number: of the node; resources and the rest as for Host. It knows the other nodes and one scheduler."""
+
+    def __init__(self, number: int, resources: dict[str, float] | None = None, others=(A, B, C), **options) -> None:
+        self.member: Member | None = None
+        super().__init__(resources, **options)
+        self.number = number
+        self.member = Member(self.node, number)
+        self.operations: list[dict] = []  # that were not answered
+        self.said: list[dict] = []  # to other nodes, and not heard there yet
+        self.tokens: dict[str, int] = {}  # of questions to the scheduler
+        for other in others:
+            self.member.peer(other, 1)
+        self.member.scheduler(SCHEDULER)
+
+    def named_by(self, other: Neighbour) -> Neighbour:
+        """Know the names of another's tasks and objects."""
+        self.names = other.names
+        return self
+
+    # ---- events ------------------------------------------------------------------------------------------------
+
+    def send(self, kind: int, client: int = 0, **fields) -> list[str]:
+        return super().send(kind, client, **fields) + self.beyond()
+
+    def hear(self, source: int, kind: int, **fields) -> list[str]:
+        return self.note(self.member.hear(self.now_ns, source, kind, **fields))
+
+    def note(self, out: list[dict]) -> list[str]:
+        self.commands = [Command(*(each[field] for field in Command._fields)) for each in out]
+        return [self.describe(command) for command in self.commands] + self.beyond()
+
+    def hears(self, other: Neighbour, count: int | None = None) -> list[str]:
+        """What another has said to this one arrives, or the first `count` of it."""
+        mine = [each for each in other.said if each["target"] == self.number][:count]
+        out = []
+        for each in mine:
+            other.said.remove(each)
+            out += self.hear(other.number, **{field: each[field] for field in each if field != "target"})
+        return out
+
+    def placed(self, task: str, node: int) -> list[str]:
+        """The scheduler answers."""
+        payload = PLACE_ANSWER.pack(self.tokens.pop(task), node, 0)
+        return self.hear(SCHEDULER, SCHEDULER_ANSWER, payload=payload)
+
+    def acknowledged(self, count: int | None = None, status: int = STORE_OK) -> list[str]:
+        """The store answers all that it was asked, or the first `count` of it."""
+        answered, self.operations = self.operations[:count], self.operations[count:] if count is not None else []
+        return [line for each in answered for line in self.entry(ENTRY_ANSWER, token=each["token"], flags=status)]
+
+    def entry(self, kind: int, name: str = "", **fields) -> list[str]:
+        """The store says something."""
+        if name:
+            fields["object"] = self.object(name)
+        return self.note(self.member.hear_store(self.now_ns, kind, **fields))
+
+    def stored(self, name: str, *locations: int, state: int = STORED_READY, size: int = 0, value: bytes | None = None):
+        """The store says what has become of an object: where copies are, or its value."""
+        size = size if value is None else len(value)
+        body = OBJECT_NOTICE.pack(state, p.KIND_VALUE, 0, int(value is not None), len(locations), size)
+        body += p.padded(struct.pack(f"<{len(locations)}I", *locations)) + p.padded(value or b"")
+        return self.entry(ENTRY_OBJECT, name, body=body)
+
+    def dies(self, other: int, incarnation: int = 1) -> list[str]:
+        """Another node was declared dead."""
+        self.member.peer(other, incarnation, alive=False)
+        return self.note(self.node.take_commands())
+
+    def read(self, data: bytes) -> list[str]:
+        """The host has read what the last CMD_READ asks for: `data`, of which the offset says where."""
+        command = self.last(p.CMD_READ)
+        [size] = struct.unpack("<Q", command.payload)
+        return self.send(p.EV_BYTES, 0, request=command.request, payload=data[:size])
+
+    # ---- sentences ---------------------------------------------------------------------------------------------
+
+    def beyond(self) -> list[str]:
+        """What the last event has led to beyond the node."""
+        if self.member is None:
+            return []
+        operations = self.member.take_operations()
+        self.operations += operations
+        out = [f"store: {STORE_WORDS[each['kind']]} {self.name(each['object'])}" for each in operations]
+        for each in self.member.take_outgoing():
+            if each["kind"] == SCHEDULER_ASK:
+                out += self.describe_questions(each["payload"])
+            else:
+                self.said.append(each)
+                out.append(f"to {each['target']}: {self.describe_said(each)}")
+        return out
+
+    def describe_questions(self, payload: bytes) -> list[str]:
+        """`asks: b`, with the sizes of its arguments and where those are."""
+        reader, out, tasks = p.Reader(payload), [], self.member.questions()
+        while not reader.at_end():
+            token, _, demand_size, _, _, n_excluded, n_arguments, _ = reader.unpack(PLACE_QUESTION)
+            reader.take_padded(demand_size)
+            reader.take_padded(4 * n_excluded)
+            arguments = []
+            for _ in range(n_arguments):
+                object_, size, n_locations, _ = reader.unpack(struct.Struct("<24sQII"))
+                where = struct.unpack(f"<{n_locations}I", reader.take_padded(4 * n_locations))
+                arguments.append(f"{self.name(object_[:20])} {size} at {','.join(map(str, where))}")
+            name = self.names[tasks[token]]
+            self.tokens[name] = token
+            out.append(f"asks: {name}" + "".join(f" ({each})" for each in arguments))
+        return out
+
+    def describe_said(self, said: dict) -> str:
+        kind = said["kind"]
+        if kind == NODE_PULL:
+            [size] = struct.unpack("<Q", said["payload"])
+            what = f"{size} from {said['aux']}" if size else "what is"
+            return f"pull {what} of {self.name(said['object'])}"
+        if kind == NODE_VALUE:
+            return f"{self.name(said['object'])} has {said['aux']}"
+        if kind == NODE_CHUNK:
+            return f"bytes {said['aux']}+{len(said['payload'])}"
+        words = f"{PEER_WORDS[kind]} {self.name(said['object'])}"
+        if kind == NODE_RESULT:
+            values = [describe_envelope(v.body) if v.body else f"{v.size} bytes" for v in read_values(said["payload"])]
+            return f"{words}: {', '.join(values)}"
+        return words + (f" again {said['attempt']}" if said["attempt"] else "")
+
+
+def read_values(payload: bytes) -> list[Value]:
+    """What a task that has ended gave, from NODE_RESULT or OP_DONE."""
+    reader, out = p.Reader(payload), []
+    _, _, n_values, _ = reader.unpack(DONE_HEADER)
+    for _ in range(n_values):
+        index, kind, _, is_inline, _, size, n_refs, _ = reader.unpack(STORE_VALUE)
+        refs = reader.ids(n_refs)
+        out.append(Value(index, kind, size, refs, reader.take_padded(size) if is_inline else None))
+    assert reader.at_end()
+    return out

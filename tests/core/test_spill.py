@@ -1,0 +1,277 @@
+"""Tasks that run on other nodes: who asks, what travels when, how results come back, what happens when one of both dies."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.core import protocol as p
+from tests.core.neighbours import A, B, C, STORE_UNKNOWN, Neighbour
+
+GPU = {"GPU": 1}
+
+
+@pytest.fixture
+def pair():
+    """Two nodes: a without a GPU, and b with one."""
+    a = Neighbour(A, {"CPU": 1})
+    b = Neighbour(B, {"CPU": 1, "GPU": 1}).named_by(a)
+    yield a, b
+    a.node.check_invariants()
+    b.node.check_invariants()
+
+
+def given(pair, task="t", **options):
+    """A task that a gives b, and that runs there; nothing is acknowledged yet."""
+    a, b = pair
+    a.submit(task, needs=GPU, **options)
+    a.placed(task, B)
+    a.acknowledged(0)
+    b.hears(a)
+    if task in b.runs:
+        b.attach(b.runs[task].client)
+    return a, b
+
+
+# ---- one task --------------------------------------------------------------------------------------------------
+
+
+def test_a_task_that_this_node_can_never_run_goes_where_a_scheduler_says(pair):
+    a, b = pair
+    assert "asks: t" in a.submit("t", needs=GPU)
+    assert a.placed("t", B) == ["store: commit t", "store: put f()", "to 2: task t"]
+    assert b.hears(a) == ["spawn 2 gpus 0", "run t on 2 gpus 0"]
+    assert b.run_of("t").function_body
+    b.attach(2)
+    assert b.finish("t") == []  # nothing leaves before its lineage is committed
+    assert a.acknowledged() == ["to 2: committed t"]
+    assert b.hears(a) == ["store: done t", "to 1: result of t: t"]
+    assert a.get("t") == []
+    assert a.hears(b) == ["1 gets t: t"]
+    assert a.story_of("t") == ["WAITING", "SPILLED", "FINISHED"]
+
+
+def test_a_result_that_comes_after_the_commit_leaves_at_once(pair):
+    a, b = given(pair)
+    a.acknowledged()
+    assert b.hears(a) == []
+    assert b.finish("t") == ["store: done t", "to 1: result of t: t"]
+
+
+def test_a_function_travels_once(pair):
+    a, b = given(pair)
+    a.acknowledged()
+    b.hears(a)
+    b.finish("t")
+    a.submit("u", needs=GPU)
+    assert a.placed("u", B) == ["store: commit u", "to 2: task u"]
+    assert b.hears(a) == ["run u on 2 gpus 0"]
+
+
+def test_a_scheduler_may_say_that_the_task_stays(pair):
+    a, _ = pair
+    for i in range(30):  # each taken to last a millisecond, as none has run
+        a.submit(f"t{i}")
+    assert a.submit("u")[-1] == "asks: u"
+    assert a.placed("u", A) == []
+    assert a.story_of("u") == ["WAITING", "SPILLED", "WAITING", "READY"]
+
+
+def test_a_queue_that_is_short_is_no_reason_to_ask(pair):
+    a, _ = pair
+    for i in range(5):
+        assert not any(line.startswith("asks") for line in a.submit(f"t{i}"))
+
+
+def test_a_node_that_cannot_run_it_gives_it_back(pair):
+    a, b = pair
+    a.submit("t", needs={"TPU": 1})
+    a.placed("t", B)
+    assert b.hears(a) == ["to 1: task back t"]
+    assert a.hears(b) == ["asks: t"]
+    assert "t" not in b.runs
+
+
+# ---- arguments -------------------------------------------------------------------------------------------------
+
+
+def test_small_arguments_travel_along(pair):
+    a, b = pair
+    a.put("root!1", "x")
+    a.submit("t", needs=GPU, refs=["root!1"])
+    a.placed("t", B)
+    b.hears(a)
+    [value] = b.run_of("t").values
+    assert p.read_envelope(value.body).pickle == b"x"
+
+
+def test_large_arguments_are_pulled_in_chunks_from_where_they_are(pair):
+    a, b = pair
+    size = (5 << 20) + 3
+    a.put("root!1", a.in_arena(size))
+    a.submit("t", needs=GPU, refs=["root!1"])
+    assert a.placed("t", B) == ["store: commit t", "store: put f()", "store: put root!1", "to 2: task t"]
+    assert b.hears(a) == ["to 1: pull what is of root!1"]
+    assert a.hears(b) == []  # what leaves waits for the store
+    assert f"to 2: root!1 has {size}" in a.acknowledged()
+    b.hears(a)
+    chunks = b.segment(1)
+    assert chunks == [f"to 1: pull {1 << 20} from {i << 20} of root!1" for i in range(4)]
+    written = 0
+    while "t" not in b.runs:
+        for line in a.hears(b, 1):
+            assert line.startswith("read")
+        a.read(bytes(1 << 20))
+        written += sum(line.startswith("write") for line in b.hears(a))
+    assert written == 6
+    assert b.run_of("t").values[0].where.size == size
+    assert [each["kind"] for each in b.operations].count(6) == 1  # it says that it has a copy
+
+
+def test_what_is_on_its_way_comes_from_another_copy_if_its_source_dies(pair):
+    a, b = pair
+    b.submit("u", refs=["x"])
+    assert b.stored("x", C, size=100) == ["store: unwatch x", "to 3: pull what is of x"]
+    assert b.dies(C) == ["store: watch x"]
+    assert b.stored("x", A, size=100) == ["store: unwatch x", "to 1: pull what is of x"]
+
+
+# ---- references ------------------------------------------------------------------------------------------------
+
+
+def test_a_task_with_references_inside_leaves_when_these_are_known(pair):
+    a, b = pair
+    a.put("root!1", "x")
+    a.submit("t", needs=GPU, nested=["root!1"])
+    assert a.placed("t", B) == ["store: commit t", "store: put f()", "store: put root!1"]
+    assert a.acknowledged() == ["to 2: task t", "to 2: committed t"]
+
+
+def test_who_gets_a_reference_holds_it_before_what_brought_it_is_let_go(pair):
+    a, b = pair
+    a.put("root!1", "x")
+    a.submit("t", needs=GPU, nested=["root!1"])
+    a.placed("t", B)
+    a.acknowledged()
+    b.hears(a)
+    b.attach(2)
+    assert b.hold("root!1", 2) == ["store: hold root!1"]
+    assert b.finish("t") == []
+    assert b.acknowledged() == ["store: done t", "to 1: result of t: t"]
+    assert b.release("root!1", client=2) == ["store: release root!1"]
+
+
+def test_a_reference_that_came_with_a_task_and_is_not_kept_costs_no_question(pair):
+    a, b = pair
+    a.put("root!1", "x")
+    given(pair, nested=["root!1"])
+    a.acknowledged()
+    b.hears(a)
+    assert b.operations == []
+
+
+def test_what_a_result_contains_is_known_before_it(pair):
+    a, b = given(pair)
+    a.acknowledged()
+    b.hears(a)
+    b.submit("child", client=2, parent="t")
+    assert b.finish("t", p.envelope(b"list", refs=[b.object("child")])) == ["store: commit child", "store: put f()"]
+    assert b.acknowledged() == ["store: done t", "to 1: result of t: list"]
+    assert a.hears(b) == ["store: hold child"]
+    assert a.release("t") == []
+    assert a.acknowledged() == ["store: release t", "store: release child"]
+
+
+def test_a_reference_that_nobody_knows_any_more_resolves_to_an_error(pair):
+    a, _ = pair
+    assert a.hold("gone", 1) == ["store: hold gone"]
+    assert a.get("gone") == ["store: watch gone"]
+    assert a.acknowledged(status=STORE_UNKNOWN) == ["1 gets gone: lost!"]
+
+
+def test_a_copy_stays_until_the_store_says_that_nobody_needs_it(pair):
+    a, b = given(pair)
+    a.acknowledged()
+    b.hears(a)
+    b.finish("t", b.in_arena(1000, client=2))
+    assert b.sizes()["arena_bytes"]
+    assert b.entry(3, "t") == ["store: unlocate t"]
+    assert "arena_bytes" not in b.sizes()
+
+
+# ---- going wrong -----------------------------------------------------------------------------------------------
+
+
+def test_a_crash_there_uses_up_an_attempt_here(pair):
+    a, b = given(pair, max_retries=1)
+    a.acknowledged()
+    b.hears(a)
+    b.detach(b.runs["t"].client, started=1)
+    assert a.hears(b) == ["asks: t"]
+    assert "to 2: task t again 1" in a.placed("t", B)
+    b.hears(a)
+    b.attach(b.runs["t"].client)
+    b.detach(b.runs["t"].client, started=1)
+    assert a.get("t") + a.hears(b) == ["1 gets t: crashed!", "store: done t"]
+
+
+def test_an_error_that_may_be_tried_again_is_and_others_are_not(pair):
+    a, b = given(pair, max_retries=1, flags=p.SUBMIT_RETRY_EXCEPTIONS)
+    a.acknowledged()
+    b.hears(a)
+    retryable = p.envelope(b"error", kind=p.KIND_USER_ERROR, flags=p.ENVELOPE_RETRYABLE)
+    b.finish("t", retryable, flags=p.FINISHED_USER_ERROR)
+    assert a.hears(b) == ["asks: t"]
+    a.placed("t", B)
+    b.hears(a)
+    assert b.fail("t") == ["to 1: result of t: error!"]
+    assert a.get("t") + a.hears(b) == ["1 gets t: error!", "store: done t"]
+
+
+def test_a_task_on_a_node_that_dies_has_another_attempt_if_there_is_one(pair):
+    a, _ = given(pair, max_retries=1)
+    assert a.dies(B) == ["asks: t"]
+    a, b = pair
+    a.placed("t", C)
+    assert a.get("t") == []
+    assert a.dies(C) == ["1 gets t: crashed!"]
+
+
+def test_a_guest_whose_home_dies_uncommitted_ends_and_leaves_nothing(pair):
+    _, b = given(pair)
+    worker = b.runs["t"].client
+    assert b.dies(A) == [f"kill {worker}"]
+    b.detach(worker, started=1)
+    assert b.operations == []
+    assert b.said == []
+    assert {"tasks", "objects"} & set(b.sizes()) == set() or b.sizes().get("tasks", 0) == 0
+
+
+def test_a_task_that_was_given_away_is_cancelled_there(pair):
+    a, b = given(pair)
+    a.acknowledged()
+    b.hears(a)
+    assert a.cancel("t") == ["to 2: cancel t"]
+    assert b.hears(a) == [f"interrupt t on {b.runs['t'].client}"]
+    b.finish("t", count=0, flags=p.FINISHED_CANCELLED)
+    assert a.get("t") + a.hears(b) == ["1 gets t: cancelled!", "store: done t"]
+
+
+def test_a_task_that_has_no_place_yet_is_cancelled_here(pair):
+    a, _ = pair
+    a.submit("t", needs=GPU)
+    a.cancel("t")
+    assert a.get("t") == ["1 gets t: cancelled!"]
+    assert a.placed("t", B) == []
+
+
+def test_a_question_that_a_scheduler_takes_to_its_grave_is_asked_again(pair):
+    a, _ = pair
+    a.submit("t", needs=GPU)
+    old = dict(a.tokens)
+    a.member.scheduler(100, alive=False)
+    a.member.scheduler(101)
+    assert a.beyond() == ["asks: t"]
+    a.tokens, new = old, a.tokens
+    assert a.placed("t", B) == []  # an answer from before
+    a.tokens = new
+    assert "to 2: task t" in a.placed("t", B)
