@@ -16,7 +16,17 @@ from raylite.sim.determinism import Different, check_repeats
 from raylite.sim.faults import Faults
 from raylite.sim.nodes import check_nodes
 from raylite.sim.shrink import Shrinking
-from raylite.sim.trials import CRASHED, RIGHT, STUCK, WRONG, ProgramTrials, Trial, Trials, WorkloadTrials, failing_numbers
+from raylite.sim.trials import (
+    CRASHED,
+    RIGHT,
+    STUCK,
+    WRONG,
+    ProgramTrials,
+    Trial,
+    Trials,
+    WorkloadTrials,
+    failing_numbers,
+)
 from raylite.sim.workloads import WORKLOADS
 
 TYPE_CHECKING = False
@@ -160,7 +170,7 @@ class Report:
 
     def counted(self, seeds: range) -> Iterator[int]:
         """The seeds, one by one, with a bar if there are several and somebody to see it."""
-        from time import clock_gettime, CLOCK_MONOTONIC
+        from time import CLOCK_MONOTONIC, clock_gettime
 
         begin = clock_gettime(CLOCK_MONOTONIC)
         if len(seeds) > 1:

@@ -56,8 +56,8 @@ def first_difference(first: dict[str, Any], second: dict[str, Any]) -> str:
             return f"event {number} differs:\n  {event_text(one)}\n  {event_text(other, one)}"
     counts = len(events[0]), len(events[1])
     if counts[0] != counts[1]:
-        longer = max(events, key=len)
-        return f"after {min(counts)} equal events one run ends, and the other goes on:\n  {event_text(longer[min(counts)])}"
+        next_event = event_text(max(events, key=len)[min(counts)])
+        return f"after {min(counts)} equal events one run ends, and the other goes on:\n  {next_event}"
     return f"all {counts[0]} events are equal, and one run came to {first['came_to']}, the other to {second['came_to']}"
 
 

@@ -105,7 +105,7 @@ class Faults:
         for name in ranked[: max(n_kinds, 1)]:
             low, high = KINDS[name].drawn
             rates[name] = float(f"{low * (high / low) ** draws[name].random():.2g}")
-        return cls(**rates)
+        return cls(kept=None, **rates)
 
     @classmethod
     def parse(cls, text: str, seed: int) -> Faults:
@@ -116,7 +116,7 @@ class Faults:
         if text in ("all", "none"):
             return cls.from_seed(seed) if text == "all" else cls()
         rates: dict[str, float] = {}
-        kept: dict[str, list[int]] = {}
+        kept: dict[str, Iterable[int]] = {}
         for item in text.split(","):
             match = _ITEM.fullmatch(item.strip())
             if match is None:

@@ -33,6 +33,8 @@ cdef class SimulatedHost(PartyHost):
     cdef int spawn(self, const Message* m, Blob* payload) except -1
     cdef int recall(self, uint32_t number) except -1
     cdef int kill(self, Process p) except -1
+    cdef int read_arena(self, const Message* m, Blob* payload) except -1
+    cdef uint64_t delay(self) noexcept
     cdef int warn(self, Blob* text) except -1
     cdef int tell_node(self, uint8_t kind, uint32_t client, uint64_t request, uint32_t segment) except -1
     cdef int attend(self, Process p) except -1

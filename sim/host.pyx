@@ -4,10 +4,11 @@ It performs the node's commands in virtual time, and tells the node what a real 
 that its queue was taken back, that a segment is there. Between a process and the node every message takes its time.
 """
 from libc.stdint cimport int64_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 from libcpp.vector cimport vector
-from raylite._core.envelope cimport blob_data, blob_drop, blob_keep
+from raylite._core.envelope cimport blob_copy, blob_data, blob_drop, blob_keep
 from raylite._core.ids cimport object_bytes, object_from_bytes, ObjectId, task_bytes
+from raylite._core.member cimport Member
 from raylite._core.message cimport *
 from raylite._core.node cimport node_deadline_ns, node_handle
 from raylite._core.objects cimport ObjectRow, objects_find
@@ -52,11 +53,12 @@ cdef int at_start(void* target, void* event) except -1:
 cdef class SimulatedHost(PartyHost):
     """Args: kernel; node: a Node nobody else hosts; make_worker: called with number, environment and GPUs of a new
     worker, returns its Process; record: keep the stream of events, and not only its hash, if the node is alone;
-    network, machine: in a cluster, where the node is."""
+    network, machine, member: in a cluster, where the node is, and the Member that it is there."""
 
     def __init__(self, Kernel kernel not None, Node node not None, make_worker, bint record=False,
-                 ClusterNetwork network=None, Machine machine=None):
-        Receiver.__init__(self, 0, Machine(0) if machine is None else machine)
+                 ClusterNetwork network=None, Machine machine=None, Member member=None):
+        Receiver.__init__(self, 0 if member is None else member.address, Machine(0) if machine is None else machine)
+        self.party = member
         self.kernel = kernel
         self.network = network
         self.node = node
@@ -160,9 +162,13 @@ cdef class SimulatedHost(PartyHost):
         return 0 if self.gone else self.evict()
 
     cdef int hear(self, Event* e) except -1:
+        cdef const char* payload = blob_data(e.payload) if e.payload != NULL else NULL
         e.message.time_ns = self.now_ns()
         trace_add(self.trace, self.kernel.timeline.now_ns, self.address, &e.message)
-        node_handle(self.node.state, &e.message, blob_data(e.payload) if e.payload != NULL else NULL)
+        if self.party is None:
+            node_handle(self.node.state, &e.message, payload)
+        else:
+            (<Member> self.party).handle(&e.message, payload)
         blob_drop(e.payload)
         if not self.node.state.fault.empty():
             self.node.check()
@@ -171,15 +177,20 @@ cdef class SimulatedHost(PartyHost):
         return 0
 
     cdef int after_call(self) except -1:
+        cdef uint64_t deadline_ns = node_deadline_ns(self.node.state)
         self.perform()
-        return self.plan_tick(node_deadline_ns(self.node.state))
+        if self.party is not None:
+            self.network.carry_all(self, &self.party.out)
+            self.plan_tick(self.party.deadline_ns())
+        return self.plan_tick(deadline_ns)
 
     cdef int tick(self) except -1:
         cdef Event e
         memset(&e, 0, sizeof(Event))
         e.message.version = MESSAGE_VERSION
         e.message.kind = EV_TICK
-        return self.hear(&e)
+        self.hear(&e)
+        return 0 if self.party is None else self.party.tick(e.message.time_ns)
 
     cdef int evict(self) except -1:
         """A value gets lost after this event, if a draw says so."""
@@ -285,6 +296,10 @@ cdef class SimulatedHost(PartyHost):
                 self.recall(m.client)
             elif m.kind == CMD_SEGMENT:
                 self.tell_node(EV_SEGMENT, m.client, 0 if self.fits(m) else NO_MEMORY, m.object.index)
+            elif m.kind == CMD_READ:
+                self.read_arena(m, commands[i].payload)
+            elif m.kind == CMD_WRITE:
+                memcpy(self.memory.find(m.object.index).writable + m.aux, blob_data(commands[i].payload), m.size)
             elif m.kind == CMD_UNSEGMENT:
                 self.memory.drop(m.object.index)
             elif m.kind == CMD_STOP and m.flags & STOP_KILL:
@@ -332,6 +347,25 @@ cdef class SimulatedHost(PartyHost):
         p.link.recall_to = self.node.state.scheduler.workers[number].position + 1
         return self.tell_node(EV_RECALLED, number, p.link.started, 0)
 
+    cdef int read_arena(self, const Message* m, Blob* payload) except -1:
+        """Read bytes that are to go to another node."""
+        cdef Event e
+        cdef uint64_t size = (<const uint64_t*> blob_data(payload))[0]
+        memset(&e, 0, sizeof(Event))
+        e.handle = at_node
+        e.target = <void*> self
+        e.message.version = MESSAGE_VERSION
+        e.message.kind = EV_BYTES
+        e.message.request = m.request
+        e.message.size = <uint32_t> size
+        e.payload = blob_copy(self.memory.find(m.object.index).writable + m.aux, size)
+        timeline_plan(&self.kernel.timeline, self.kernel.timeline.now_ns + self.delay(), &e)
+        return 0
+
+    cdef uint64_t delay(self) noexcept:
+        """How long the host's own work takes."""
+        return self.machine.slowed(delay_ns(&self.delays))
+
     cdef int warn(self, Blob* text) except -1:
         if text != NULL:
             sys.stderr.write(f"raylite: {blob_data(text)[:text.size].decode('utf-8', 'replace')}\n")
@@ -348,7 +382,7 @@ cdef class SimulatedHost(PartyHost):
         e.message.client = client
         e.message.request = request
         e.message.object.index = segment
-        timeline_plan(&self.kernel.timeline, self.kernel.timeline.now_ns + delay_ns(&self.delays), &e)
+        timeline_plan(&self.kernel.timeline, self.kernel.timeline.now_ns + self.delay(), &e)
         return 0
 
     # ---- reports -----------------------------------------------------------------------------------------------

@@ -41,6 +41,7 @@ cdef class Kernel:
     cdef readonly FaultDraws faults
     cdef uint64_t alarm_ns        # once an event happens at this time or later, `alarm` is called
     cdef object alarm
+    cdef uint64_t slept_ns        # when the last sleep was over
     cdef int run(self, done_function done, void* what, uint64_t until_ns) except -1
     cdef int after_event(self) except -1
     cdef int ring(self) except -1

@@ -505,10 +505,13 @@ cdef class Thread:
         """Let virtual time pass."""
         self.n_costs += 1
         if self.is_hub:
-            return self.kernel.advance(duration_ns)
+            self.kernel.advance(duration_ns)
+            self.kernel.slept_ns = self.kernel.timeline.now_ns
+            return 0
         cdef uint64_t until_ns = self.kernel.timeline.now_ns + duration_ns
         while self.kernel.timeline.now_ns < until_ns:
             self.park(until_ns)
+        self.kernel.slept_ns = until_ns
         return self.process.crash_point()
 
     cdef int await_call(self, Call* call, uint64_t until_ns) except -1:

@@ -1,4 +1,4 @@
-"""Whether the program gets on: in every virtual minute a task ends, gives an item, or is asleep by its own wish.
+"""Whether the program gets on: in every virtual minute a task ends, gives an item, or sleeps by its own wish.
 
 Where nothing can happen at all any more, the kernel says so at once. This finds the other case: that things go on
 happening, and nothing comes of it.
@@ -11,11 +11,13 @@ from raylite.sim.kernel cimport AWAITS_NOTHING, Process, Thread
 
 
 def gets_on(SimulatedHost host not None, double period_s):
-    """Whether a task has ended or given an item within the last so many virtual seconds, or one is asleep."""
+    """Whether a task has ended, slept or given an item within the last so many virtual seconds, or one is asleep."""
     cdef Process p
     cdef const Story* story = &host.node.state.story
     cdef uint64_t i, newest
     cdef uint64_t since_ns = host.kernel.timeline.now_ns - <uint64_t> (period_s * 1e9)
+    if host.kernel.slept_ns >= since_ns:
+        return True
     for p in host.processes.values():
         for t in (p.main, *p.threads):
             if (<Thread> t).token and (<Thread> t).awaited == NULL and (<Thread> t).awaits == AWAITS_NOTHING:

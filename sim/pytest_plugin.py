@@ -1,4 +1,4 @@
-"""The pytest plugin: tests that run in a virtual cluster, under many seeds, and say how to run again the one that fails.
+"""The pytest plugin: tests that run in a virtual cluster, under many seeds, and tell how to run again what fails.
 
 Each seed is a run of the whole test with its fixtures made anew, so a replay of one seed is the same run. Loading this
 loads nothing of raylite that takes time; the rest comes with the first test that is simulated.
@@ -37,8 +37,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
-        "raylite_sim(seeds=100, nodes=1, faults='all', faults_for_s=10.0, **options): run the test in a virtual cluster, "
-        "under each of so many seeds (or under these); options are those of raylite.sim.cluster and raylite.init.",
+        "raylite_sim(seeds=100, nodes=1, faults='all', faults_for_s=10.0, **options): run the test in a virtual "
+        "cluster, under each of so many seeds (or under these); options are those of raylite.sim.cluster and init.",
     )
 
 
@@ -70,9 +70,9 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 
 @pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Iterator[Any]:
     """While the cluster is still there: keep what a failure may have to be told with."""
-    outcome = yield
+    outcome: Any = yield
     run = getattr(item, "_raylite_sim", None)
     if run is not None:
         run.see(call, outcome.get_result())
@@ -103,7 +103,9 @@ class Settings:
         marker = item.get_closest_marker(MARKER)
         given = dict(marker.kwargs) if marker else {}
         if marker and marker.args:
-            raise TypeError(f"raylite_sim takes its arguments by name ({', '.join(OWN_ARGUMENTS)}), not {marker.args!r}")
+            raise TypeError(
+                f"raylite_sim takes its arguments by name ({', '.join(OWN_ARGUMENTS)}), not {marker.args!r}"
+            )
         option = item.config.getoption
         self.seeds = seeds_of(given.pop("seeds", SEEDS_DEFAULT) if marker else 1)
         if option("--raylite-sim-seeds") is not None and marker:
@@ -227,7 +229,7 @@ class SimulatedTest:
         self.item._report_sections.clear()
         method = getattr(self.item, "_obj", None)
         if isinstance(method, MethodType) and getattr(self.item, "_instance", None) is method.__self__:
-            instance = type(method.__self__)()
+            instance = item_class(method)()
             self.item._instance = instance  # type: ignore[attr-defined]
             self.item._obj = MethodType(method.__func__, instance)  # type: ignore[attr-defined]
 
@@ -294,11 +296,16 @@ WHAT = {
 }
 
 
+def item_class(method: MethodType) -> type[Any]:
+    return type(method.__self__)
+
+
 def add_section(reports: list[pytest.TestReport], title: str, text: str) -> None:
     for report in reports:
         if report.failed:
-            if hasattr(report.longrepr, "addsection"):
-                report.longrepr.addsection(title, text)
+            add = getattr(report.longrepr, "addsection", None)
+            if add is not None:
+                add(title, text)
             else:
                 report.longrepr = f"{report.longrepr}\n{title}\n{text}"
 
@@ -318,7 +325,7 @@ class Bar:
     """The progress line of one test, on a terminal."""
 
     def __init__(self, item: pytest.Item, total: int) -> None:
-        self.reporter = item.config.pluginmanager.get_plugin("terminalreporter")
+        self.reporter: Any = item.config.pluginmanager.get_plugin("terminalreporter")
         self.visible = total > 1 and self.reporter is not None and self.reporter._tw.hasmarkup
         self.name = item.nodeid
         self.total = total

@@ -18,8 +18,8 @@ from raylite.sim.waits import waits
 PROGRESS_S = 60.0
 
 _current = None
-at_start = []  # each is called with a simulation that has begun
-at_end = []  # and these with one that is about to end
+at_start: list = []  # each is called with a simulation that has begun
+at_end: list = []  # and these with one that is about to end
 recording = False  # whether simulations keep their events, if they are not told
 
 
@@ -34,8 +34,8 @@ class SimulatedRuntime:
     """A node with virtual workers, in virtual time.
 
     Args: config: a Config; virtual_time: whether `time`, `random` and asyncio's waiting are the simulation's; check:
-    check every table of the node after every event (default: in a debug build); record: keep the stream of events (default:
-    `recording`).
+    check every table of the node after every event (default: in a debug build); record: keep the stream of events
+    (default: `recording`).
     """
 
     def __init__(self, config, *, virtual_time=True, check=None, record=None):

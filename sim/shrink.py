@@ -6,6 +6,8 @@ as certain as the runs that were spent on it.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -18,8 +20,8 @@ RUNS_MOST = 200
 
 
 class Shrinking:
-    """Args: faults: under which a run failed; occurred: (kind, number) of each that happened in it; fails: runs it again
-    under other faults, and returns what happened if that fails in the same way, else None; runs_most: how often.
+    """Args: faults: under which a run failed; occurred: (kind, number) of each that happened in it; fails: runs it
+    again under other faults, and returns what happened if that fails in the same way, else None; runs_most: how often.
 
     Attributes: faults: the least that is known to fail; n_runs: how many runs that has taken.
     """
@@ -77,10 +79,8 @@ class Shrinking:
     def drop_one_of(self, n_parts: int) -> bool:
         occurred = self.occurred
         bounds = [len(occurred) * i // n_parts for i in range(n_parts + 1)]
-        for begin, end in zip(bounds, bounds[1:], strict=False):
-            if self.attempt(self.keeping(occurred[:begin] + occurred[end:])):
-                return True
-        return False
+        parts = pairwise(bounds)
+        return any(self.attempt(self.keeping(occurred[:begin] + occurred[end:])) for begin, end in parts)
 
     def keeping(self, occurred: Occurrences) -> Faults:
         kept: dict[str, list[int]] = {}

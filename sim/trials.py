@@ -139,9 +139,7 @@ class WorkloadTrials(Trials):
     def perform(self, trial: Trial) -> None:
         from raylite.sim.virtual_cluster import Cluster
 
-        with Cluster(
-            trial.seed, self.nodes, trial.faults, faults_for_s=FAULTS_FOR_S, record=trial.keep
-        ) as cluster:
+        with Cluster(trial.seed, self.nodes, trial.faults, faults_for_s=FAULTS_FOR_S, record=trial.keep) as cluster:
             self.run_workload(self.name_for(trial.seed), self.n_tasks, trial.seed)
             check_empty(cluster)
 
