@@ -42,6 +42,7 @@ EXTENSIONS = (
     "raylite._core.transfers",
     "raylite._core.spill",
     "raylite._core.guests",
+    "raylite._core.homes",
     "raylite._core.cluster_events",
     "raylite._core.environments",
     "raylite._core.group_events",

@@ -1,17 +1,19 @@
 """What other parties tell a node, handed to who knows of it; and what the node has to say at the end of each event."""
 from cython.operator cimport dereference as deref
-from raylite._core.cluster_table cimport Expected, PEER_CLIENT
-from raylite._core.departures cimport send_departures, take_answer
+from raylite._core.cluster_table cimport Expected, PartyMessage, PEER_CLIENT
+from raylite._core.departures cimport go_on, send_departures, take_answer
+from raylite._core.envelope cimport blob_data, blob_drop
 from raylite._core.exposure cimport task_committed
 from raylite._core.guests cimport home_lost, on_function_gone, on_home_cancels, on_home_committed, on_task
+from raylite._core.homes cimport adoption_answered, attempt_answered, done_refused, on_rerun
 from raylite._core.node_message cimport NODE_CANCEL, NODE_CHUNK, NODE_COMMITTED, NODE_FUNCTION_GONE, NODE_NOT_HERE, \
     NODE_PULL, NODE_RESULT, NODE_RETURN, NODE_TASK, NODE_VALUE
 from raylite._core.packet cimport SCHEDULER_ANSWER
 from raylite._core.references cimport client_gone
 from raylite._core.remote_objects cimport forget_locations, hold_refused, hold_touched, on_free_entry, on_object_entry
 from raylite._core.spill cimport ask_scheduler, on_placement, on_result, on_task_back, questions_lost, spilled_lost
-from raylite._core.store_message cimport ENTRY_ANSWER, ENTRY_FREE, ENTRY_OBJECT, OP_COMMIT, OP_HOLD, OP_WATCH, \
-    STORE_OK, STORE_UNKNOWN
+from raylite._core.store_message cimport ENTRY_ANSWER, ENTRY_FREE, ENTRY_OBJECT, ENTRY_RERUN, OP_ADOPT, OP_ATTEMPT, \
+    OP_COMMIT, OP_HOLD, OP_WATCH, STORE_OK, STORE_UNKNOWN
 from raylite._core.transfers cimport on_chunk, on_not_here, on_pull, on_value, transfers_lost
 
 
@@ -47,10 +49,18 @@ cdef bint hear(NodeState* n, uint32_t source, const Message* m, const char* payl
 cdef void on_answer(NodeState* n, uint16_t status, uint64_t token) noexcept nogil:
     """The store has done what it was asked, or says why not."""
     cdef Expected what
+    cdef PartyMessage unsaid
     if not take_answer(n, token, &what):
         return
-    if what.kind == OP_COMMIT and status == STORE_OK:
-        task_committed(n, what.object.task)
+    if go_on(n, token, status == STORE_OK, &unsaid):
+        done_refused(n, what.object.task, blob_data(unsaid.payload), unsaid.payload.size)
+        blob_drop(unsaid.payload)
+    if what.kind == OP_COMMIT:
+        task_committed(n, what.object.task)   # also if it was there: its parent has run before
+    elif what.kind == OP_ATTEMPT:
+        attempt_answered(n, what.object.task, status)
+    elif what.kind == OP_ADOPT:
+        adoption_answered(n, what.object.task, status)
     elif (what.kind == OP_HOLD or what.kind == OP_WATCH) and status == STORE_UNKNOWN:
         hold_refused(n, what.object)
 
@@ -64,6 +74,8 @@ cdef bint hear_store(NodeState* n, uint16_t kind, uint16_t flags, uint64_t token
         return on_object_entry(n, object, body, size)
     elif kind == ENTRY_FREE:
         on_free_entry(n, object)
+    elif kind == ENTRY_RERUN:
+        return on_rerun(n, object.task, body, size)
     else:
         return False
     return True

@@ -10,7 +10,7 @@ from raylite._core.envelope cimport Blob
 from raylite._core.ids cimport ObjectId, TaskId
 from raylite._core.message cimport Message
 
-cdef struct PeerMessage:          # to another party
+cdef struct PartyMessage:          # to another party
     uint32_t target
     Message message
     Blob* payload
@@ -22,10 +22,10 @@ cdef struct StoreRequest:         # an operation of the control store's
     ObjectId object
     Blob* body
 
-cdef struct Departure:            # one of the two, that waits for what went to the store before it
-    uint64_t fence                # the last token then that takes hold of something
-    PeerMessage message           # if it has a target
-    StoreRequest operation
+cdef struct Departure:            # waits for what went to the store before it
+    uint64_t fence                # the last token then
+    StoreRequest operation        # if it has a kind
+    PartyMessage message           # if it has a target; after the operation, if there is one, has been acknowledged
 
 cdef struct Peer:                 # another node
     uint32_t address
@@ -72,11 +72,12 @@ cdef struct Cluster:
     double mean_task_ns           # exponential mean of run times; 0: nothing has run
     ordered_map[uint32_t, Peer] peers
     ordered_set[uint32_t] schedulers
-    vector[PeerMessage] outgoing
+    vector[PartyMessage] outgoing
     vector[StoreRequest] operations
     ordered_map[uint64_t, Expected] expected          # answers
     ordered_set[uint64_t] holding                     # tokens, not answered, of what takes hold of something
     deque[Departure] departures                       # oldest first
+    ordered_map[uint64_t, PartyMessage] following      # once the operation of this token is done
     unordered_map[TaskId, vector[Departure]] uncommitted      # by the guest that has to be committed first
     unordered_map[ObjectId, RemoteObject] remote
     ordered_map[uint64_t, Transfer] transfers
@@ -84,6 +85,7 @@ cdef struct Cluster:
     vector[ObjectId] touched      # whose holds in the store may have to change
     vector[TaskId] homeless       # tasks for which a global scheduler is to be asked
     ordered_map[uint64_t, TaskId] questions   # that were asked
+    vector[TaskId] refused        # tasks that no node can run now: asked about again from time to time
 
 cdef enum:
     PEER_CLIENT = 0x80000000      # with a node's address: who holds what that node has sent to stay

@@ -1,5 +1,5 @@
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from raylite._core.cluster_table cimport Expected
+from raylite._core.cluster_table cimport Departure, Expected, PartyMessage
 from raylite._core.envelope cimport Blob
 from raylite._core.ids cimport ObjectId, TaskId
 from raylite._core.message cimport Message
@@ -9,7 +9,10 @@ from raylite._core.task_table cimport TaskRow
 cdef Message* tell(NodeState* n, uint32_t target, uint8_t kind, Blob* payload) noexcept nogil
 cdef uint64_t ask_store(NodeState* n, uint16_t kind, ObjectId object, Blob* body) noexcept nogil
 cdef Message* depart(NodeState* n, uint32_t target, uint8_t kind, Blob* payload, const TaskRow* guest) noexcept nogil
-cdef void depart_to_store(NodeState* n, uint16_t kind, ObjectId object, Blob* body, const TaskRow* guest) noexcept nogil
+cdef Departure* depart_to_store(NodeState* n, uint16_t kind, ObjectId object, Blob* body,
+                               const TaskRow* guest) noexcept nogil
+cdef Message* then_tell(NodeState* n, Departure* d, uint32_t target, uint8_t kind, Blob* payload) noexcept nogil
+cdef bint go_on(NodeState* n, uint64_t token, bint done, PartyMessage* refused) noexcept nogil
 cdef void guest_committed(NodeState* n, TaskId task) noexcept nogil
 cdef void forget_guest(NodeState* n, TaskId task) noexcept nogil
 cdef void send_departures(NodeState* n) noexcept nogil

@@ -9,15 +9,15 @@ home has said that the guest is committed; those wait apart, as homes may wait f
 from cython.operator cimport dereference as deref, preincrement
 from libc.string cimport memset
 from libcpp.vector cimport vector
-from raylite._core.cluster_table cimport Departure, PeerMessage, StoreRequest
+from raylite._core.cluster_table cimport Departure, PartyMessage, StoreRequest
 from raylite._core.envelope cimport blob_drop
 from raylite._core.message cimport MESSAGE_VERSION
 from raylite._core.store_message cimport OP_ADOPT, OP_ATTEMPT, OP_COMMIT, OP_HOLD, OP_PUT
 
 
-cdef PeerMessage peer_message(NodeState* n, uint32_t target, uint8_t kind, Blob* payload) noexcept nogil:
-    cdef PeerMessage out
-    memset(&out, 0, sizeof(PeerMessage))
+cdef PartyMessage peer_message(NodeState* n, uint32_t target, uint8_t kind, Blob* payload) noexcept nogil:
+    cdef PartyMessage out
+    memset(&out, 0, sizeof(PartyMessage))
     out.target = target
     out.message.version = MESSAGE_VERSION
     out.message.kind = kind
@@ -67,6 +67,19 @@ cdef bint take_answer(NodeState* n, uint64_t token, Expected* out) noexcept nogi
     return True
 
 
+cdef bint go_on(NodeState* n, uint64_t token, bint done, PartyMessage* refused) noexcept nogil:
+    """What was to follow an operation does, if the store has done it. Else it is put into `refused`: True."""
+    it = n.cluster.following.find(token)
+    if it == n.cluster.following.end():
+        return False
+    if done:
+        n.cluster.outgoing.push_back(deref(it).second)
+    else:
+        refused[0] = deref(it).second
+    n.cluster.following.erase(token)
+    return not done
+
+
 # ---- departures ------------------------------------------------------------------------------------------------
 
 cdef Departure* add_departure(NodeState* n, const TaskRow* guest) noexcept nogil:
@@ -89,12 +102,20 @@ cdef Message* depart(NodeState* n, uint32_t target, uint8_t kind, Blob* payload,
     return &d.message.message
 
 
-cdef void depart_to_store(NodeState* n, uint16_t kind, ObjectId object, Blob* body, const TaskRow* guest) noexcept nogil:
-    """Have the control store do something as soon as it may; nothing waits for the answer."""
+cdef Departure* depart_to_store(NodeState* n, uint16_t kind, ObjectId object, Blob* body,
+                               const TaskRow* guest) noexcept nogil:
+    """Have the control store do something as soon as it may."""
     cdef Departure* d = add_departure(n, guest)
     d.operation.kind = kind
     d.operation.object = object
     d.operation.body = body
+    return d
+
+
+cdef Message* then_tell(NodeState* n, Departure* d, uint32_t target, uint8_t kind, Blob* payload) noexcept nogil:
+    """Send another party a message when the store has done that; if it refuses, nobody hears of it."""
+    d.message = peer_message(n, target, kind, payload)
+    return &d.message.message
 
 
 cdef void guest_committed(NodeState* n, TaskId task) noexcept nogil:
@@ -127,14 +148,17 @@ cdef void forget_guest(NodeState* n, TaskId task) noexcept nogil:
 cdef void send_departures(NodeState* n) noexcept nogil:
     """Send what waits for nothing any more. In the order of the queue: whoever asks the store asks it in that order."""
     cdef Departure* d
+    cdef uint64_t token
     while not n.cluster.departures.empty():
         d = &n.cluster.departures.front()
         if not n.cluster.holding.empty() and deref(n.cluster.holding.begin()) <= d.fence:
             return
-        if d.message.target:
-            n.cluster.outgoing.push_back(d.message)
+        if d.operation.kind:
+            token = ask_store(n, d.operation.kind, d.operation.object, d.operation.body)
+            if d.message.target:
+                n.cluster.following[token] = d.message
         else:
-            ask_store(n, d.operation.kind, d.operation.object, d.operation.body)
+            n.cluster.outgoing.push_back(d.message)
         n.cluster.departures.pop_front()
 
 
@@ -152,6 +176,9 @@ cdef void drop_cluster(NodeState* n) noexcept nogil:
         for i in range(deref(it).second.size()):
             drop_departure(&deref(it).second[i])
         preincrement(it)
+    for followed in n.cluster.following:
+        blob_drop(followed.second.payload)
+    n.cluster.following.clear()
     n.cluster.outgoing.clear()
     n.cluster.operations.clear()
     n.cluster.departures.clear()

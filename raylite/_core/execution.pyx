@@ -17,6 +17,7 @@ from raylite._core.actors cimport actor_exits, actor_is_known, actor_object, add
 from raylite._core.envelope cimport Blob, blob_data, blob_drop, blob_keep, KIND_SYSTEM_ERROR, KIND_USER_ERROR, \
     system_error
 from raylite._core.guests cimport ended_beyond
+from raylite._core.homes cimport register_attempt
 from raylite._core.ids cimport object_id, ObjectId, TaskId
 from raylite._core.local_scheduler cimport Queued, ready_push, Worker, worker_begin, worker_end, worker_find
 from raylite._core.message cimport CallHeader, CMD_INTERRUPT, CMD_READY, CMD_STOP, Cursor, FINISHED_CANCELLED, \
@@ -590,4 +591,7 @@ cdef void retry(NodeState* n, TaskRow* row) noexcept nogil:
     row.attempt += 1
     row.worker = 0
     set_state(n, row, TASK_WAITING, 0)
-    resolve(n, row)
+    if row.committed and n.cluster.joined:
+        register_attempt(n, row)
+    else:
+        resolve(n, row)

@@ -10,12 +10,13 @@ from libcpp.algorithm cimport sort
 from libcpp.string cimport string
 from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
-from raylite._core.cluster_table cimport PEER_CLIENT
-from raylite._core.departures cimport depart, depart_to_store, forget_guest, guest_committed, tell
+from raylite._core.cluster_table cimport Departure, PEER_CLIENT
+from raylite._core.departures cimport depart, depart_to_store, forget_guest, guest_committed, tell, then_tell
 from raylite._core.envelope cimport Blob, blob_copy, blob_data, blob_keep, envelope_refs, envelope_valid, \
     EnvelopeHeader, KIND_CHECKPOINT, KIND_FUNCTION
 from raylite._core.execution cimport resolve
 from raylite._core.exposure cimport expose_contained, write_values
+from raylite._core.homes cimport adopt
 from raylite._core.ids cimport object_id, ObjectId, TaskId
 from raylite._core.message cimport Cursor, take, take_padded
 from raylite._core.node_message cimport ArgumentHint, NODE_RESULT, NODE_RETURN, TaskHeader
@@ -113,6 +114,7 @@ cdef bint on_task(NodeState* n, uint32_t source, const Message* m, const char* p
     row.home = source
     row.epoch = head.epoch
     row.attempt = m.attempt
+    row.retries_at_home = row.retries_left
     row.retries_left = 0
     if resources_lacking(&n.scheduler.resources, row.shape) >= 0:
         tasks_erase(&n.tasks, row)
@@ -158,6 +160,7 @@ cdef void count_guest_holds(NodeState* n, const TaskRow* row, int change) noexce
 
 cdef void ended_beyond(NodeState* n, TaskRow* row, uint8_t state) noexcept nogil:
     """A task that others know of has ended: its home is told, and the store."""
+    cdef Departure* done
     cdef Message* m
     cdef Blob* values
     if row.home == 0:
@@ -167,9 +170,11 @@ cdef void ended_beyond(NodeState* n, TaskRow* row, uint8_t state) noexcept nogil
         return
     expose_contained(n, row)
     values = write_values(n, row)
-    if state == TASK_FINISHED:    # of a failure the home may make another attempt
-        depart_to_store(n, OP_DONE, object_id(row.id, 0), blob_keep(values), row)
-    m = depart(n, row.home, NODE_RESULT, values, row)
+    if state == TASK_FINISHED:    # the home may rely on it that the store knows
+        done = depart_to_store(n, OP_DONE, object_id(row.id, 0), blob_keep(values), row)
+        m = then_tell(n, done, row.home, NODE_RESULT, values)
+    else:                         # it may decide on another attempt
+        m = depart(n, row.home, NODE_RESULT, values, row)
     m.object = object_id(row.id, 0)
     m.attempt = row.attempt
 
@@ -194,8 +199,14 @@ cdef void on_function_gone(NodeState* n, uint32_t source, const Message* m) noex
         n.unsettled.push_back(row.id)
 
 
+cdef void expel(NodeState* n, TaskRow* row) noexcept nogil:
+    """Nobody needs what the guest does."""
+    if row.state < TASK_FINISHED:
+        cancel_task(n, row, CANCEL_KILLS)
+
+
 cdef void home_lost(NodeState* n, uint32_t address) noexcept nogil:
-    """A node is gone: guests that it had not committed end."""
+    """A node is gone: guests that it had committed find another home here, if anybody needs them."""
     cdef unordered_map[TaskId, TaskRow].iterator it = n.tasks.rows.begin()
     cdef vector[TaskId] ids
     cdef TaskRow* row
@@ -207,8 +218,10 @@ cdef void home_lost(NodeState* n, uint32_t address) noexcept nogil:
     sort(ids.begin(), ids.end())
     for i in range(ids.size()):
         row = tasks_find(&n.tasks, ids[i])
-        if row == NULL or row.acknowledged:
+        if row == NULL:
             continue
-        forget_guest(n, row.id)
-        if row.state < TASK_FINISHED:
-            cancel_task(n, row, CANCEL_KILLS)
+        if row.acknowledged:
+            adopt(n, row)
+        else:
+            forget_guest(n, row.id)
+            expel(n, row)

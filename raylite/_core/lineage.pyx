@@ -9,15 +9,17 @@ from cython.operator cimport dereference as deref
 from libc.string cimport memcpy, strlen
 from libcpp.algorithm cimport sort
 from libcpp.unordered_set cimport unordered_set
+from raylite._core.departures cimport ask_store
 from raylite._core.envelope cimport Blob, blob_data, blob_new, envelope_refs, EnvelopeHeader, system_error
 from raylite._core.execution cimport run_again
 from raylite._core.ids cimport PUT_INDEX
 from raylite._core.message cimport CMD_COMMIT, CMD_EXPOSED, STREAMING
 from raylite._core.objects cimport OBJECT_IN_ARENA, object_in_scope, OBJECT_PENDING, OBJECT_RELEASED, OBJECT_REMOTE, \
-    ObjectRow, objects_find, REACH_EXPOSED, REACH_FOREIGN
+    ObjectRow, objects_find, REACH_COPY, REACH_EXPOSED, REACH_FOREIGN
 from raylite._core.references cimport drop_value, store_blob
 from raylite._core.remote_objects cimport want_from_elsewhere, watch
 from raylite._core.state cimport Commit, emit, ERROR_OBJECT_LOST
+from raylite._core.store_message cimport OP_UNLOCATE
 from raylite._core.task_table cimport TASK_FINISHED, TaskRow, tasks_find
 
 
@@ -45,12 +47,10 @@ cdef void rebuild_wanted(NodeState* n) noexcept nogil:
             continue
         if row.state != OBJECT_RELEASED:
             continue
-        creator = tasks_find(&n.tasks, row.id.task)
-        if creator == NULL and row.reach & REACH_EXPOSED:
-            row.state = OBJECT_PENDING
-            row.reach |= REACH_FOREIGN
+        if row.reach & REACH_EXPOSED:         # others may want it too: the store says who makes it
             watch(n, row)
             continue
+        creator = tasks_find(&n.tasks, row.id.task)
         if creator == NULL or row.id.index & PUT_INDEX or (creator.n_returns == STREAMING and row.id.index):
             give_up(n, row, creator)
         elif creator.state == TASK_FINISHED:
@@ -67,6 +67,9 @@ cdef void on_lost(NodeState* n, const Message* m) noexcept nogil:
     drop_value(n, row)
     row.pins.clear()
     row.state = OBJECT_RELEASED
+    if row.reach & REACH_COPY:
+        row.reach &= ~REACH_COPY
+        ask_store(n, OP_UNLOCATE, row.id, NULL)
     n.lost_any = True
     if object_in_scope(row):
         n.wanted.push_back(row.id)

@@ -3,19 +3,30 @@ out at the end of each event.
 """
 from libc.string cimport memset
 from raylite._core.cluster_events cimport hear_store, peer_came, peer_died, scheduler_came, scheduler_died
-from raylite._core.cluster_table cimport PeerMessage, StoreRequest
+from raylite._core.cluster_table cimport PartyMessage, StoreRequest
 from raylite._core.envelope cimport Blob, blob_data, blob_drop
 from raylite._core.ids cimport object_bytes, object_from_bytes, task_bytes
 from raylite._core.message cimport MESSAGE_VERSION
 from raylite._core.node cimport finish_event, node_handle, node_hear
 from raylite._core.node_message cimport NODE_CHUNK
+from raylite._core.packet cimport MASTER_CHAIN, STORE_ENTRIES
+from raylite._core.state cimport NodeState
+from raylite._core.store_client cimport store_clear, store_deadline_ns, store_flush, store_next_entry, store_on_chain, \
+    store_on_entries, store_op, store_setup
+from raylite._core.store_message cimport Outgoing, StoreEntry
+
+cdef enum:
+    TELL_NS = 5000000             # a shard waits no longer for the acknowledgement of its entries
 
 
 cdef class Member(Party):
-    """Args: node: whose incarnation is this party's; address: of the party; master: the master's address."""
+    """Args: node: whose incarnation is this party's; address: of the party; master: the master's address; n_shards: of
+    the control store.
+    """
 
-    def __init__(self, Node node not None, uint32_t address, uint32_t master=0):
+    def __init__(self, Node node not None, uint32_t address, uint32_t master=0, uint32_t n_shards=1):
         self.join(address, node.state.incarnation)
+        store_setup(&self.store, address, node.state.incarnation, n_shards, TELL_NS)
         self.node = node
         self.master = master
         node.state.cluster.joined = True
@@ -27,18 +38,65 @@ cdef class Member(Party):
         node_handle(self.node.state, m, payload)
         return self.say()
 
+    def __dealloc__(self):
+        store_clear(&self.store)
+
     cdef int deliver(self, uint64_t now_ns, uint32_t source, const Message* message, Blob* payload) except -1:
         cdef Message m = message[0]
         m.time_ns = now_ns
-        node_hear(self.node.state, source, &m, blob_data(payload) if payload != NULL else NULL)
+        if m.kind == STORE_ENTRIES:
+            return self.take_entries(payload)
+        if m.kind == MASTER_CHAIN:
+            store_on_chain(&self.store, payload)
+        else:
+            node_hear(self.node.state, source, &m, blob_data(payload) if payload != NULL else NULL)
         return self.say()
+
+    cdef int take_entries(self, Blob* payload) except -1:
+        """A letter of a shard's: its entries are one event."""
+        cdef StoreEntry entry
+        cdef const char* body = NULL
+        cdef NodeState* n = self.node.state
+        if not store_on_entries(&self.store, self.now_ns, payload):
+            return 0
+        n.now_ns = self.now_ns
+        n.cause = STORE_ENTRIES
+        while store_next_entry(&self.store, &entry, &body):
+            hear_store(n, entry.kind, entry.flags, entry.token, entry.object, body, entry.size)
+        finish_event(n)
+        return self.say()
+
+    cdef int on_time(self, uint64_t now_ns) except -1:
+        return self.say()
+
+    cdef uint64_t wants_time_ns(self) noexcept:
+        return store_deadline_ns(&self.store)
+
+    cdef int ask_store(self) except -1:
+        """Have the store do what the node wants of it: a letter to each shard concerned."""
+        cdef StoreRequest* r
+        cdef Outgoing* o
+        cdef size_t i
+        for i in range(self.node.state.cluster.operations.size()):
+            r = &self.node.state.cluster.operations[i]
+            store_op(&self.store, r.object, r.kind, r.flags, r.token, blob_data(r.body) if r.body != NULL else NULL,
+                     r.body.size if r.body != NULL else 0)
+            blob_drop(r.body)
+        self.node.state.cluster.operations.clear()
+        store_flush(&self.store, self.now_ns)
+        for i in range(self.store.out.size()):
+            o = &self.store.out[i]
+            self.send(o.target, &o.message, o.payload)
+        self.store.out.clear()
+        return 0
 
     cdef int say(self) except -1:
         """Hand on what the node has to say."""
-        cdef PeerMessage* p
+        cdef PartyMessage* p
         cdef size_t i
         if self.master == 0:
             return 0
+        self.ask_store()
         for i in range(self.node.state.cluster.outgoing.size()):
             p = &self.node.state.cluster.outgoing[i]
             if p.message.kind == NODE_CHUNK:
@@ -105,7 +163,7 @@ cdef class Member(Party):
 
     def take_outgoing(self):
         """What is to be said to other parties, oldest first, as dicts."""
-        cdef PeerMessage* p
+        cdef PartyMessage* p
         cdef size_t i
         out = []
         for i in range(self.node.state.cluster.outgoing.size()):

@@ -34,6 +34,7 @@ from raylite._core.references cimport client_gone, drop_value, give_back_segment
 from raylite._core.remote_objects cimport touch
 from raylite._core.requests cimport forget_client_requests, on_await_read, on_forget, on_get, on_next, on_wait
 from raylite._core.resources cimport resources_name, resources_provide, resources_setup, UNIT
+from raylite._core.spill cimport ask_again_later, REFUSED_NS
 from raylite._core.state cimport call_back_queue, Client, Command, emit, Function, poison, read_names, read_sizes, \
     read_workers, reject, Sizes, WorkerReport
 from raylite._core.story cimport StoryEntry
@@ -159,6 +160,7 @@ cdef void on_tick(NodeState* n) noexcept nogil:
     cdef vector[uint32_t] surplus
     cdef Worker* w
     cdef size_t i, n_staying = 0
+    ask_again_later(n)
     while it != n.scheduler.workers.end():
         w = &deref(it).second
         preincrement(it)
@@ -179,6 +181,8 @@ cdef uint64_t node_deadline_ns(const NodeState* n) noexcept nogil:
     """By when the node wants an EV_TICK, or 0 if it does not care."""
     if n.scheduler.n_queued:
         return n.now_ns + STALL_NS
+    if not n.cluster.refused.empty():
+        return n.now_ns + REFUSED_NS
     if n_shared(&n.scheduler) > n.scheduler.n_kept_idle:
         return n.now_ns + IDLE_NS // 2
     return 0

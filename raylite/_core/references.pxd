@@ -21,3 +21,4 @@ cdef void settle(NodeState* n) noexcept nogil
 cdef void drop_value(NodeState* n, ObjectRow* row) noexcept nogil
 cdef void give_back_segments(NodeState* n) noexcept nogil
 cdef void contain(NodeState* n, ObjectRow* row, const ObjectId* refs, uint32_t n_refs) noexcept nogil
+cdef void comes_from_elsewhere(NodeState* n, const ObjectRow* row) noexcept nogil

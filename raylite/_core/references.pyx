@@ -200,6 +200,21 @@ cdef bint is_result(const TaskRow* row, uint32_t index) noexcept nogil:
     return index < (1 if row.n_returns == STREAMING else <uint32_t> row.n_returns)
 
 
+cdef void lineage_serves_less(NodeState* n, TaskRow* creator) noexcept nogil:
+    """A result for which the task's row was kept is gone, or to be had without it."""
+    if creator.n_kept:
+        creator.n_kept -= 1
+        if creator.n_kept == 0 and creator.holds_lineage:
+            retire_task(n, creator)
+
+
+cdef void comes_from_elsewhere(NodeState* n, const ObjectRow* row) noexcept nogil:
+    """An object that was freed or lost here is there again, and no task of this node's has made it."""
+    cdef TaskRow* creator = tasks_find(&n.tasks, row.id.task)
+    if creator != NULL and is_result(creator, row.id.index) and row.state == OBJECT_RELEASED:
+        lineage_serves_less(n, creator)
+
+
 cdef void erase_object(NodeState* n, ObjectRow* row) noexcept nogil:
     """Nothing needs the row: it goes, and with its creator's last result the creator's row."""
     cdef TaskRow* creator = tasks_find(&n.tasks, row.id.task)
@@ -212,10 +227,8 @@ cdef void erase_object(NodeState* n, ObjectRow* row) noexcept nogil:
         actor_unreferenced(n, row.id.task)
     forget_remote(n, row.id)
     n.objects.rows.erase(row.id)
-    if was_kept and creator.n_kept:
-        creator.n_kept -= 1
-        if creator.n_kept == 0 and creator.holds_lineage:
-            retire_task(n, creator)
+    if was_kept:
+        lineage_serves_less(n, creator)
 
 
 cdef void settle_object(NodeState* n, ObjectRow* row) noexcept nogil:

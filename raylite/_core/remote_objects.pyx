@@ -16,7 +16,7 @@ from raylite._core.envelope cimport Blob, blob_copy, blob_data, blob_new, envelo
 from raylite._core.message cimport Cursor, take, take_padded
 from raylite._core.objects cimport object_in_scope, OBJECT_PENDING, object_ready, OBJECT_REMOTE, objects_add, \
     objects_find, REACH_COPY, REACH_EXPOSED, REACH_FOREIGN, REACH_HELD, REACH_WATCHED
-from raylite._core.references cimport store_blob
+from raylite._core.references cimport comes_from_elsewhere, store_blob
 from raylite._core.state cimport ERROR_OBJECT_LOST
 from raylite._core.store_message cimport Holder, HOLDER_NODE, ObjectNotice, OP_HOLD, OP_RELEASE, OP_UNLOCATE, \
     OP_UNWATCH, OP_WATCH, STORED_LOST, STORED_READY
@@ -208,6 +208,8 @@ cdef bint on_object_entry(NodeState* n, ObjectId id, const char* body, uint64_t 
     if row == NULL or object_ready(row) or (notice.state != STORED_READY and notice.state != STORED_LOST):
         return True
     unwatch(n, row)
+    if notice.is_inline or notice.n_locations:
+        comes_from_elsewhere(n, row)
     if notice.is_inline:
         store_blob(n, row, blob_copy(value, notice.size))
     elif notice.n_locations:

@@ -129,6 +129,12 @@ cdef void ask_scheduler(NodeState* n) noexcept nogil:
         tell(n, scheduler_for(n), SCHEDULER_ASK, blob_copy(out.data(), out.size()))
 
 
+cdef void ask_again_later(NodeState* n) noexcept nogil:
+    """Time has passed: nodes may have come, or be free."""
+    n.cluster.homeless.insert(n.cluster.homeless.end(), n.cluster.refused.begin(), n.cluster.refused.end())
+    n.cluster.refused.clear()
+
+
 cdef uint32_t scheduler_for(NodeState* n) noexcept nogil:
     """Nodes spread over the schedulers."""
     cdef size_t skip = (n.cluster.address + n.cluster.last_question) % n.cluster.schedulers.size()
@@ -172,7 +178,7 @@ cdef void place(NodeState* n, TaskRow* row, uint32_t address) noexcept nogil:
         send_task(n, row, address)
     else:                         # no node can, or it has just gone: asked again with the next tick
         warn_if_infeasible(n, row)
-        n.cluster.homeless.push_back(row.id)
+        n.cluster.refused.push_back(row.id)
 
 
 # ---- there -----------------------------------------------------------------------------------------------------

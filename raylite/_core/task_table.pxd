@@ -67,6 +67,8 @@ cdef struct TaskRow:
     uint32_t home                 # the node that it belongs to; 0: this one
     uint32_t runs_at              # the node that runs it, if it was given away; 0: that is being asked
     uint32_t epoch                # how often it got another home
+    int32_t retries_at_home       # of a guest: those that its home has left
+    bint registering              # the store is being told of this attempt
 
 cdef enum Listed:                 # in which list of its actor's a call is
     LISTED_NOT = 0

@@ -2,6 +2,7 @@
 
     (new) -> WAITING -> READY -> PLACED -> RUNNING <-> BLOCKED
     WAITING or READY -> SPILLED -> WAITING    given to another node, and back
+    WAITING -> FINISHED   another home has seen to it
                                     |         |           |
               READY <---------------+---------+-----------+   taken back
             WAITING <---------------+---------+-----------+   retried
@@ -20,7 +21,7 @@ from raylite._core.envelope cimport blob_drop
 cdef uint32_t allowed[TASK_N_STATES]
 allowed[<int> TASK_NONE] = 1 << TASK_WAITING
 allowed[<int> TASK_WAITING] = (1 << TASK_READY) | (1 << TASK_FAILED) | (1 << TASK_CANCELLED) \
-    | (1 << TASK_SPILLED)
+    | (1 << TASK_SPILLED) | (1 << TASK_FINISHED)
 allowed[<int> TASK_READY] = (1 << TASK_PLACED) | (1 << TASK_RUNNING) | (1 << TASK_CANCELLED) | (1 << TASK_WAITING) \
     | (1 << TASK_FAILED) | (1 << TASK_SPILLED)
 allowed[<int> TASK_PLACED] = (1 << TASK_RUNNING) | (1 << TASK_READY) | (1 << TASK_CANCELLED) | (1 << TASK_FAILED) \

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 
 from tests.core import protocol as p
-from tests.core.neighbours import A, B, C, STORE_UNKNOWN, Neighbour
+from tests.core.neighbours import A, B, C, STORE_STALE, STORE_UNKNOWN, Neighbour
 
 GPU = {"GPU": 1}
 
@@ -44,7 +46,8 @@ def test_a_task_that_this_node_can_never_run_goes_where_a_scheduler_says(pair):
     b.attach(2)
     assert b.finish("t") == []  # nothing leaves before its lineage is committed
     assert a.acknowledged() == ["to 2: committed t"]
-    assert b.hears(a) == ["store: done t", "to 1: result of t: t"]
+    assert b.hears(a) == ["store: done t"]
+    assert b.acknowledged() == ["to 1: result of t: t"]
     assert a.get("t") == []
     assert a.hears(b) == ["1 gets t: t"]
     assert a.story_of("t") == ["WAITING", "SPILLED", "FINISHED"]
@@ -54,7 +57,8 @@ def test_a_result_that_comes_after_the_commit_leaves_at_once(pair):
     a, b = given(pair)
     a.acknowledged()
     assert b.hears(a) == []
-    assert b.finish("t") == ["store: done t", "to 1: result of t: t"]
+    assert b.finish("t") == ["store: done t"]
+    assert b.acknowledged() == ["to 1: result of t: t"]
 
 
 def test_a_function_travels_once(pair):
@@ -156,7 +160,8 @@ def test_who_gets_a_reference_holds_it_before_what_brought_it_is_let_go(pair):
     b.attach(2)
     assert b.hold("root!1", 2) == ["store: hold root!1"]
     assert b.finish("t") == []
-    assert b.acknowledged() == ["store: done t", "to 1: result of t: t"]
+    assert b.acknowledged() == ["store: done t"]
+    assert b.acknowledged() == ["to 1: result of t: t"]
     assert b.release("root!1", client=2) == ["store: release root!1"]
 
 
@@ -175,7 +180,8 @@ def test_what_a_result_contains_is_known_before_it(pair):
     b.hears(a)
     b.submit("child", client=2, parent="t")
     assert b.finish("t", p.envelope(b"list", refs=[b.object("child")])) == ["store: commit child", "store: put f()"]
-    assert b.acknowledged() == ["store: done t", "to 1: result of t: list"]
+    assert b.acknowledged() == ["store: done t"]
+    assert b.acknowledged() == ["to 1: result of t: list"]
     assert a.hears(b) == ["store: hold child"]
     assert a.release("t") == []
     assert a.acknowledged() == ["store: release t", "store: release child"]
@@ -206,7 +212,8 @@ def test_a_crash_there_uses_up_an_attempt_here(pair):
     a.acknowledged()
     b.hears(a)
     b.detach(b.runs["t"].client, started=1)
-    assert a.hears(b) == ["asks: t"]
+    assert a.hears(b) == ["store: attempt t"]
+    assert a.acknowledged() == ["asks: t"]  # only the attempt that is known may run
     assert "to 2: task t again 1" in a.placed("t", B)
     b.hears(a)
     b.attach(b.runs["t"].client)
@@ -220,7 +227,8 @@ def test_an_error_that_may_be_tried_again_is_and_others_are_not(pair):
     b.hears(a)
     retryable = p.envelope(b"error", kind=p.KIND_USER_ERROR, flags=p.ENVELOPE_RETRYABLE)
     b.finish("t", retryable, flags=p.FINISHED_USER_ERROR)
-    assert a.hears(b) == ["asks: t"]
+    assert a.hears(b) == ["store: attempt t"]
+    assert a.acknowledged() == ["asks: t"]
     a.placed("t", B)
     b.hears(a)
     assert b.fail("t") == ["to 1: result of t: error!"]
@@ -229,11 +237,12 @@ def test_an_error_that_may_be_tried_again_is_and_others_are_not(pair):
 
 def test_a_task_on_a_node_that_dies_has_another_attempt_if_there_is_one(pair):
     a, _ = given(pair, max_retries=1)
-    assert a.dies(B) == ["asks: t"]
-    a, b = pair
+    a.acknowledged()
+    assert a.dies(B) == ["store: attempt t"]
+    assert a.acknowledged() == ["asks: t"]
     a.placed("t", C)
     assert a.get("t") == []
-    assert a.dies(C) == ["1 gets t: crashed!"]
+    assert a.dies(C) == ["1 gets t: crashed!", "store: done t"]
 
 
 def test_a_guest_whose_home_dies_uncommitted_ends_and_leaves_nothing(pair):
@@ -275,3 +284,67 @@ def test_a_question_that_a_scheduler_takes_to_its_grave_is_asked_again(pair):
     assert a.placed("t", B) == []  # an answer from before
     a.tokens = new
     assert "to 2: task t" in a.placed("t", B)
+
+
+def test_a_home_that_another_has_taken_over_from_asks_for_the_result(pair):
+    a, _ = given(pair, max_retries=1)
+    a.acknowledged()
+    a.get("t")
+    a.dies(B)
+    assert a.acknowledged(status=STORE_STALE) == ["store: watch t"]
+    assert a.stored("t", value=p.envelope(b"done there")) == ["1 gets t: done there", "store: unwatch t"]
+    assert a.story_of("t")[-1] == "FINISHED"
+
+
+def test_who_runs_a_task_for_a_home_that_dies_adopts_it(pair):
+    a, b = given(pair, max_retries=3)
+    a.acknowledged()
+    b.hears(a)
+    assert b.dies(A) == ["store: adopt t"]
+    assert b.acknowledged() == []
+    assert b.finish("t") == ["store: done t"]
+    assert b.said == []
+
+
+def test_an_orphan_that_nobody_needs_ends(pair):
+    a, b = given(pair)
+    a.acknowledged()
+    b.hears(a)
+    b.dies(A)
+    assert b.acknowledged(status=STORE_UNKNOWN) == [f"kill {b.runs['t'].client}"]
+
+
+def test_an_adopted_task_has_the_attempts_that_its_home_had_left(pair):
+    a, b = given(pair, max_retries=1)
+    a.acknowledged()
+    b.hears(a)
+    b.dies(A)
+    b.acknowledged()
+    assert b.detach(b.runs["t"].client, started=1) == ["store: attempt t"]
+    assert "run t on 3 again 1 gpus 0" in b.acknowledged()
+
+
+def test_what_the_store_gives_a_node_to_run_again_is_its_own(pair):
+    a, b = given(pair, "t", max_retries=2)
+    spec = next(each for each in a.operations if each["kind"] == 1)["body"]
+    spec = spec[64 + 24 :]  # behind the header and one argument, the function
+    c = Neighbour(C, {"CPU": 1, "GPU": 1}).named_by(a)
+    assert c.get("t") == ["store: watch t"]
+    body = struct.pack("<II", 1, 1)
+    assert c.entry(4, "t", body=body + spec) == ["spawn 2 gpus 0", "run t on 2 again 1 gpus 0"]
+    c.attach(2)
+    assert c.finish("t") == ["1 gets t: t", "store: unwatch t"]
+    assert b.operations == []
+
+
+def test_a_lost_object_that_others_know_of_is_made_again_as_the_store_says(pair):
+    a, _ = pair
+    a.submit("x")
+    a.attach(2)
+    a.finish("x", a.in_arena(200_000, client=2))
+    a.submit("t", needs=GPU, refs=["x"])
+    a.placed("t", B)
+    a.acknowledged()
+    a.acknowledged()
+    assert a.lose("x") == ["store: unlocate x", "store: watch x"]
+    assert a.entry(4, "x", body=struct.pack("<II", 1, 1)) == ["run x on 2 again 1"]
