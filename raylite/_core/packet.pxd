@@ -24,6 +24,7 @@ cdef enum PeerMessage:            # kinds of messages between parties
     CHAIN_ACK = 133
     CHAIN_RESYNC = 134
     CHAIN_SNAPSHOT = 135
+    CHAIN_TAKEN = 136
     CHAIN_LAST = 139
     # the master
     MASTER_REGISTER = 140         # from here on: see master.pyx
@@ -34,6 +35,9 @@ cdef enum PeerMessage:            # kinds of messages between parties
     MASTER_NODE_DEAD = 145
     MASTER_SETTLED = 146
     MASTER_LOADS = 147            # to schedulers
+    MASTER_SETTLE = 148           # aux: a number that comes back in MASTER_SETTLED when all that the node has sent to
+    #                               the store by now is acknowledged
+    MASTER_JOINED = 149           # a replica's successor-to-be has all that it has; client: shard, aux: epoch
     MASTER_LAST = 159
     # global schedulers
     SCHEDULER_ASK = 160

@@ -6,7 +6,7 @@ known by their numbers, too. Acknowledgements ride on letters; alone they leave 
 ack_delay_ns.
 """
 from libc.string cimport memset
-from raylite._core.envelope cimport blob_copy, blob_data, blob_drop, blob_keep
+from raylite._core.envelope cimport blob_data, blob_drop, blob_keep
 from raylite._core.message cimport Cursor
 from raylite._core.packet cimport STORE_REQUEST
 from raylite._core.store_message cimport append_item, begin_item, ChainView, end_item, ENTRY_ANSWER, Holder, \
@@ -81,11 +81,12 @@ cdef void store_hold(StoreClient* c, ObjectId object, bint holds) noexcept nogil
 # ---- letters ---------------------------------------------------------------------------------------------------
 
 cdef void send_letter(StoreClient* c, const ShardStream* s, Blob* letter) noexcept nogil:
-    """Give a letter to the party; its epoch and acknowledgement are those of now. Takes over the hold."""
+    """Give a letter to the party, for the head that is known now. Takes over the hold."""
     cdef Outgoing out
     out.target = s.head
     out.message = store_letter_message(STORE_REQUEST, letter.size)
     out.message.incarnation = c.incarnation
+    out.message.aux = s.epoch
     out.payload = letter
     c.out.push_back(out)
 
@@ -97,7 +98,6 @@ cdef void write_header(const StoreClient* c, uint32_t shard, uint64_t number, ui
     head.incarnation = c.incarnation
     head.shard = shard
     head.n_items = n_items
-    head.epoch = c.shards[shard].epoch
     head.sequence = number
     head.acknowledged = c.shards[shard].received
 
@@ -145,21 +145,9 @@ cdef uint64_t store_deadline_ns(const StoreClient* c) noexcept nogil:
 cdef void resend(StoreClient* c, uint32_t shard) noexcept nogil:
     """The head is another: it gets all letters that are not acknowledged, as it may have none of them."""
     cdef ShardStream* s = &c.shards[shard]
-    cdef StreamHeader* head
     cdef size_t i
     for i in range(s.letters.size()):
-        head = <StreamHeader*> blob_data(s.letters[i])
-        if head.epoch != s.epoch:
-            s.letters[i] = with_epoch(s.letters[i], s.epoch)
         send_letter(c, s, blob_keep(s.letters[i]))
-
-
-cdef Blob* with_epoch(Blob* letter, uint32_t epoch) noexcept nogil:
-    """The same letter under another epoch. Takes over the hold: others may still be reading the old one."""
-    cdef Blob* again = blob_copy(blob_data(letter), letter.size)
-    (<StreamHeader*> blob_data(again)).epoch = epoch
-    blob_drop(letter)
-    return again
 
 
 cdef bint store_on_chain(StoreClient* c, Blob* payload) noexcept nogil:

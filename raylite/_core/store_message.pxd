@@ -2,7 +2,8 @@
 
 A payload of STORE_REQUEST or STORE_ENTRIES, a *letter*, is a StreamHeader and the operations, or entries, one after
 another: header, body, padding to 8. An operation's token comes back in the entry that answers it; token 0 wants no
-answer but in case of failure. A letter of number 0 is none of the stream: it acknowledges only, or says STORE_FENCED.
+answer but in case of failure. A letter of number 0 is none of the stream: it acknowledges only, or says STORE_FENCED. A
+STORE_REQUEST has in its message's aux the epoch of the shard's chain, as who sends it knows it.
 """
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libcpp.string cimport string
@@ -106,8 +107,6 @@ cdef struct StreamHeader:
     uint32_t incarnation          # of the endpoint; 0 for shards, which live for ever
     uint32_t shard
     uint32_t n_items
-    uint32_t epoch                # of the shard's chain, as the sender of a request knows it
-    uint32_t unused
     uint64_t sequence             # number of this letter in its stream, from 1; 0: it is none of the stream
     uint64_t acknowledged         # of the other stream: all up to here has come
 
@@ -199,7 +198,7 @@ cdef struct ChainHeader:
     uint32_t epoch
     uint32_t n_members
     uint32_t n_joining            # 0 or 1
-    uint32_t unused
+    uint32_t is_first             # the shard's first configuration: there is nothing in it yet
 
 cdef struct ChainView:            # of such a payload that was found whole
     ChainHeader head
