@@ -76,29 +76,19 @@ def valid_nodes(ctx: click.Context, param: click.Parameter, count: int) -> int:
 def main(
     seed: int,
     n_seeds: int,
-    nodes: int,
-    n_tasks: int,
-    faults: str,
-    workload: str | None,
-    program: str | None,
     check_determinism: bool,
     keep_going: bool,
     no_shrink: bool,
     story: bool,
     record_to: str | None,
+    **what: Any,
 ) -> None:
     """Run workloads, or a program, on a virtual cluster under faults, and see that they come out right.
 
     The faults stop after ten virtual seconds, and then everything must finish. A seed that fails is run again with
     fewer and fewer faults; what is left is shown, with what happened, and with the command that runs it again.
     """
-    if workload and program:
-        raise click.UsageError("--workload and --program exclude each other.")
-    trials: Trials
-    if program:
-        trials = ProgramTrials(program, n_seeds > 1 or record_to is not None, nodes, faults)
-    else:
-        trials = WorkloadTrials(workload, n_tasks, nodes, faults)
+    trials = trials_of(**what, quiet=n_seeds > 1 or record_to is not None)
     if record_to:
         sys.exit(record(trials, seed, record_to))
     came_to = RIGHT
@@ -117,6 +107,23 @@ def main(
                 if not keep_going:
                     break
     sys.exit(EXIT_CODES[came_to])
+
+
+def trials_of(
+    nodes: int,
+    faults: str,
+    n_tasks: int,
+    workload: str | None,
+    program: str | None,
+    quiet: bool = True,
+    **rest: Any,
+) -> Trials:
+    """What the arguments of the command say is to be run. Raises click.UsageError for what excludes each other."""
+    if workload and program:
+        raise click.UsageError("--workload and --program exclude each other.")
+    if program:
+        return ProgramTrials(program, quiet, nodes, faults)
+    return WorkloadTrials(workload, n_tasks, nodes, faults)
 
 
 def record(trials: Trials, seed: int, path: str) -> int:
@@ -164,7 +171,7 @@ class Report:
         return self
 
     def __exit__(self, kind: object, *rest: object) -> None:
-        self.bar.stop()
+        self.stop()
         if kind is None:
             self.summary()
 
@@ -183,6 +190,10 @@ class Report:
             if self.row is not None:
                 self.bar.update(self.row, advance=1, speed=self.speed)
 
+    def stop(self) -> None:
+        if self.row is not None:
+            self.bar.stop()
+
     def write(self, text: str) -> None:
         self.console.print(text, markup=False)
 
@@ -198,7 +209,7 @@ class Report:
         try:
             trace_hash = check_repeats(trials.arguments(trial))
         except Different as different:
-            self.bar.stop()
+            self.stop()
             self.write(f"seed {seed} is not the same run in two processes: {different}")
             self.replay(trials, trial, "--check-determinism")
             sys.exit(NOT_REPEATED)

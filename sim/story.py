@@ -22,9 +22,9 @@ STEPS = {
     "NONE": "is forgotten",
 }
 BACK = {
-    "RUNNING": "was interrupted in attempt {attempt}, and {step}",
-    "BLOCKED": "was interrupted in attempt {attempt}, and {step}",
-    "FINISHED": "has to run again: a result is gone; it {step}",
+    "RUNNING": "was interrupted in attempt {attempt}",
+    "BLOCKED": "was interrupted in attempt {attempt}",
+    "FINISHED": "has to run again: a result is gone",
 }
 
 
@@ -82,7 +82,7 @@ def labels_of(entries: list[dict[str, Any]]) -> dict[str, str]:
 def step_line(entry: dict[str, Any], labels: dict[str, str]) -> str:
     step = STEPS.get(entry["to"], entry["to"]).format(**entry)
     if entry["to"] in ("WAITING", "READY") and entry["from"] in BACK:
-        step = BACK[entry["from"]].format(step=step, **{**entry, "attempt": max(entry["attempt"] - 1, 0)})
+        step = BACK[entry["from"]].format(attempt=max(entry["attempt"] - 1, 0))
     took = f" after {entry['duration_ns'] / 1e9:.6f} s" if entry["duration_ns"] else ""
     return f"{labels[entry['task']]} {step}{took}"
 

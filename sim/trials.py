@@ -92,7 +92,11 @@ def failing_numbers(trial: Trial) -> list[tuple[str, int]]:
 
 
 class Trials:
-    """Runs trials: a workload, or a program's file. Args: nodes: how many; faults: as Faults.of takes them."""
+    """Runs trials: a workload, or a program's file. Args: nodes: how many; faults: as Faults.of takes them.
+
+    Attributes: check: check every table after every event (default: in a debug build)."""
+
+    check: bool | None = None
 
     def __init__(self, nodes: Any = None, faults: Any = None) -> None:
         self.nodes = nodes
@@ -139,7 +143,9 @@ class WorkloadTrials(Trials):
     def perform(self, trial: Trial) -> None:
         from raylite.sim.virtual_cluster import Cluster
 
-        with Cluster(trial.seed, self.nodes, trial.faults, faults_for_s=FAULTS_FOR_S, record=trial.keep) as cluster:
+        with Cluster(
+            trial.seed, self.nodes, trial.faults, faults_for_s=FAULTS_FOR_S, record=trial.keep, check=self.check
+        ) as cluster:
             self.run_workload(self.name_for(trial.seed), self.n_tasks, trial.seed)
             check_empty(cluster)
 

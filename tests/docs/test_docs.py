@@ -31,6 +31,7 @@ PARTS = {
     "raylite/cli": "raylite.cli",
     "raylite/as_ray": "raylite.as_ray",
     "raylite": "raylite",
+    "sim": "raylite.sim",
 }
 
 
@@ -148,7 +149,10 @@ def test_the_map_has_every_module_and_no_other(folder):
 
 def test_what_the_architecture_names_is_in_the_sources():
     """A renamed function or field is renamed there too."""
-    words = set(re.findall(r"\w+", " ".join((ROOT / path).read_text() for path in sources("raylite", "tests/source"))))
+    paths = sources("raylite", "sim", "tests/source")
+    words = {path.stem for path in paths}.union(
+        re.findall(r"\w+", " ".join((ROOT / path).read_text() for path in paths))
+    )
     names = [span for span in code_spans(text_of(ARCHITECTURE)) if re.fullmatch(r"[A-Za-z_]\w*(\.\w+)*", span)]
     former = {"codec"}  # of the design, and not in the code
     assert {name for name in names if not set(name.split(".")) <= words | former} == set()

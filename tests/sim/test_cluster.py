@@ -166,7 +166,7 @@ def test_a_task_that_sleeps_or_a_driver_that_waits_for_nothing_is_no_lack_of_pro
 
         ref = spin.remote()
         raylite.get(sleep.remote(600))
-        time.sleep(600)
+        sim.cost(600)
         raylite.get([sleep.remote(50) for _ in range(40)])
         assert c.now() > 1500
         raylite.cancel(ref, force=True)
