@@ -93,6 +93,8 @@ EXTENSIONS = (
     "raylite.sim.cluster_network",
     "raylite.sim.disk",
     "raylite.sim.party_host",
+    "raylite.sim.journal_host",
+    "raylite.sim.store_probe",
     "raylite.sim.alarms",
     "raylite.sim.client",
     "raylite.sim.host",

@@ -12,8 +12,16 @@ cdef int at_end(void* target, void* event) except -1:
     return (<Disk> target).finish((<Event*> event).token)
 
 
+cdef uint64_t size_of(records) except? 0:
+    """How many bytes records take: of one that is a tuple its last part counts."""
+    return sum([len(record[-1]) if isinstance(record, tuple) else len(record) for record in records])
+
+
 cdef class Disk:
-    """Args: kernel; machine: whose disk it is; latency_ns, bytes_per_s: of a write; capacity_bytes: of all files."""
+    """Args: kernel; machine: whose disk it is; latency_ns, bytes_per_s: of a write; capacity_bytes: of all files.
+
+    A record is bytes, or a tuple that ends with bytes.
+    """
 
     def __init__(self, Kernel kernel not None, Machine machine not None, *, uint64_t latency_ns=200000,
                  uint64_t bytes_per_s=1000000000, uint64_t capacity_bytes=1 << 40):
@@ -37,7 +45,7 @@ cdef class Disk:
     def write(self, str name not None, tuple records not None, bint replaces, done=None):
         """As append() and replace()."""
         cdef Event e
-        cdef uint64_t size = sum([len(record) for record in records])
+        cdef uint64_t size = size_of(records)
         self.free_ns = max(self.free_ns, self.kernel.timeline.now_ns) + self.machine.slowed(
             self.latency_ns + size * 1000000000 // self.bytes_per_s)
         self.last_write += 1
@@ -50,16 +58,16 @@ cdef class Disk:
         timeline_plan(&self.kernel.timeline, self.free_ns, &e)
 
     cdef int finish(self, uint64_t number) except -1:
-        cdef int64_t fault
+        cdef int64_t fault, size
         write = self.writing.pop(number, None)
         if write is None:
             return 0
         name, records, replaces, done = write
-        size = sum(map(len, records)) - (sum(map(len, self.files.get(name, ()))) if replaces else 0)
+        size = <int64_t> size_of(records) - (<int64_t> size_of(self.files.get(name, ())) if replaces else 0)
         fault = self.kernel.faults.strikes(FAULT_FULL_DISK)
         if fault >= 0:
             self.kernel.faults.note(FAULT_FULL_DISK, fault, self.kernel.timeline.now_ns, self.machine.number)
-        fits = fault < 0 and self.used_bytes + size <= self.capacity_bytes
+        fits = fault < 0 and <int64_t> self.used_bytes + size <= <int64_t> self.capacity_bytes
         if fits:
             self.used_bytes += size
             if replaces:
@@ -75,7 +83,7 @@ cdef class Disk:
 
     def remove(self, str name not None):
         """Remove a file, at once."""
-        self.used_bytes -= sum(map(len, self.files.pop(name, ())))
+        self.used_bytes -= size_of(self.files.pop(name, ()))
 
     def crash(self):
         """Who writes is gone, and with it what is not durable."""

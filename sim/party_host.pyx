@@ -43,6 +43,9 @@ cdef class PartyHost(Receiver):
     def start(self):
         """Its packets come to it from now on, and time passes for it."""
         self.network.connect(self)
+        begin = getattr(self.party, "begin", None)
+        if begin is not None:
+            begin(self.now_ns())
         self.tick()
         self.after_event()
 
