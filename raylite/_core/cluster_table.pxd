@@ -77,6 +77,7 @@ cdef struct Cluster:
     ordered_map[uint64_t, Expected] expected          # answers
     ordered_set[uint64_t] holding                     # tokens, not answered, of what takes hold of something
     deque[Departure] departures                       # oldest first
+    vector[Departure] settling                        # wait for all answers up to their fences
     ordered_map[uint64_t, PartyMessage] following      # once the operation of this token is done
     unordered_map[TaskId, vector[Departure]] uncommitted      # by the guest that has to be committed first
     unordered_map[ObjectId, RemoteObject] remote

@@ -12,6 +12,7 @@ from libcpp.vector cimport vector
 from raylite._core.cluster_table cimport Departure, PartyMessage, StoreRequest
 from raylite._core.envelope cimport blob_drop
 from raylite._core.message cimport MESSAGE_VERSION
+from raylite._core.packet cimport MASTER_SETTLED
 from raylite._core.store_message cimport OP_ADOPT, OP_ATTEMPT, OP_COMMIT, OP_HOLD, OP_PUT
 
 
@@ -147,6 +148,23 @@ cdef void forget_guest(NodeState* n, TaskId task) noexcept nogil:
 
 cdef void send_departures(NodeState* n) noexcept nogil:
     """Send what waits for nothing any more. In the order of the queue: whoever asks the store asks it in that order."""
+    send_queue(n)
+    send_settled(n)
+
+
+cdef void send_settled(NodeState* n) noexcept nogil:
+    """Everything that the store was asked when the master wanted to know has been answered."""
+    cdef size_t i, kept = 0
+    for i in range(n.cluster.settling.size()):
+        if n.cluster.expected.empty() or deref(n.cluster.expected.begin()).first > n.cluster.settling[i].fence:
+            n.cluster.outgoing.push_back(n.cluster.settling[i].message)
+        else:
+            n.cluster.settling[kept] = n.cluster.settling[i]
+            kept += 1
+    n.cluster.settling.resize(kept)
+
+
+cdef void send_queue(NodeState* n) noexcept nogil:
     cdef Departure* d
     cdef uint64_t token
     while not n.cluster.departures.empty():
@@ -157,6 +175,9 @@ cdef void send_departures(NodeState* n) noexcept nogil:
             token = ask_store(n, d.operation.kind, d.operation.object, d.operation.body)
             if d.message.target:
                 n.cluster.following[token] = d.message
+        elif d.message.message.kind == MASTER_SETTLED:
+            d.fence = n.cluster.last_token
+            n.cluster.settling.push_back(d[0])
         else:
             n.cluster.outgoing.push_back(d.message)
         n.cluster.departures.pop_front()

@@ -111,8 +111,7 @@ cdef bint settle_beyond(NodeState* n, ObjectRow* row) noexcept nogil:
         depart_to_store(n, OP_RELEASE, row.id, this_holder(n), NULL)
     if object_in_scope(row):
         return True
-    if row.state == OBJECT_PENDING or row.state == OBJECT_REMOTE:
-        unwatch(n, row)
+    unwatch(n, row)
     return row.reach & REACH_COPY != 0
 
 
@@ -205,9 +204,11 @@ cdef bint on_object_entry(NodeState* n, ObjectId id, const char* body, uint64_t 
         value = take_padded(&c, notice.size)
     if c.failed or (notice.is_inline and not envelope_valid(value, notice.size)) or notice.kind > KIND_CHECKPOINT:
         return False
-    if row == NULL or object_ready(row) or (notice.state != STORED_READY and notice.state != STORED_LOST):
+    if row == NULL or (notice.state != STORED_READY and notice.state != STORED_LOST):
         return True
     unwatch(n, row)
+    if object_ready(row):
+        return True
     if notice.is_inline or notice.n_locations:
         comes_from_elsewhere(n, row)
     if notice.is_inline:
