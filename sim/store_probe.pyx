@@ -1,5 +1,5 @@
 """A node that does nothing but use the control store's keys and values: for tests, and to see what the store survives."""
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 from raylite._core.envelope cimport Blob, blob_copy, blob_data
 from raylite._core.ids cimport hash_bytes, object_id, ObjectId
