@@ -4,16 +4,21 @@ out at the end of each event.
 from libc.string cimport memset
 from raylite._core.cluster_events cimport hear_store, peer_came, peer_died, scheduler_came, scheduler_died
 from raylite._core.cluster_table cimport PartyMessage, StoreRequest
-from raylite._core.envelope cimport Blob, blob_data, blob_drop
+from raylite._core.departures cimport depart
+from raylite._core.envelope cimport Blob, blob_copy, blob_data, blob_drop
 from raylite._core.ids cimport object_bytes, object_from_bytes, task_bytes
+from raylite._core.master_message cimport NodeNotice, RegisterHeader, WelcomeHeader
 from raylite._core.message cimport MESSAGE_VERSION
 from raylite._core.node cimport finish_event, node_handle, node_hear
 from raylite._core.node_message cimport NODE_CHUNK
-from raylite._core.packet cimport MASTER_CHAIN, STORE_ENTRIES
+from raylite._core.packet cimport MASTER_CHAIN, MASTER_HEARTBEAT, MASTER_LAST, MASTER_NODE, MASTER_NODE_DEAD, \
+    MASTER_REGISTER, MASTER_SETTLE, MASTER_SETTLED, MASTER_WELCOME, party_kind, PARTY_NODE, PARTY_SCHEDULER, \
+    STORE_ENTRIES
+from raylite._core.spill cimport questions_lost
 from raylite._core.state cimport NodeState
 from raylite._core.store_client cimport store_clear, store_deadline_ns, store_flush, store_next_entry, store_on_chain, \
     store_on_entries, store_op, store_setup
-from raylite._core.store_message cimport Outgoing, StoreEntry
+from raylite._core.store_message cimport NodeRecord, Outgoing, StoreEntry
 
 cdef enum:
     TELL_NS = 5000000             # a shard waits no longer for the acknowledgement of its entries
@@ -46,11 +51,87 @@ cdef class Member(Party):
         m.time_ns = now_ns
         if m.kind == STORE_ENTRIES:
             return self.take_entries(payload)
-        if m.kind == MASTER_CHAIN:
-            store_on_chain(&self.store, payload)
+        if MASTER_REGISTER <= m.kind <= MASTER_LAST:
+            if source == self.master:
+                self.hear_master(message, payload)
         else:
             node_hear(self.node.state, source, &m, blob_data(payload) if payload != NULL else NULL)
         return self.say()
+
+    # ---- the master --------------------------------------------------------------------------------------------
+
+    cdef int start(self, uint64_t now_ns) except -1:
+        """Register with the master."""
+        self.now_ns = now_ns
+        return self.register()
+
+    cdef int register(self) except -1:
+        cdef RegisterHeader head
+        cdef string out
+        memset(&head, 0, sizeof(RegisterHeader))
+        out.append(<const char*> &head, sizeof(RegisterHeader))
+        return self.tell_master(MASTER_REGISTER, &out)
+
+    cdef int tell_master(self, uint8_t kind, const string* body) except -1:
+        cdef Message m
+        memset(&m, 0, sizeof(Message))
+        m.version = MESSAGE_VERSION
+        m.kind = kind
+        m.incarnation = self.incarnation
+        m.size = <uint32_t> body.size()
+        return self.send(self.master, &m, blob_copy(body.data(), body.size()))
+
+    cdef int hear_master(self, const Message* message, Blob* payload) except -1:
+        cdef NodeState* n = self.node.state
+        cdef const char* data = blob_data(payload) if payload != NULL else NULL
+        cdef uint64_t size = payload.size if payload != NULL else 0
+        n.now_ns = self.now_ns
+        n.cause = message.kind
+        if message.kind == MASTER_REGISTER:
+            self.register()
+        elif message.kind == MASTER_CHAIN:
+            store_on_chain(&self.store, payload)
+        elif message.kind == MASTER_SETTLE:
+            depart(n, self.master, MASTER_SETTLED, NULL, NULL).aux = message.aux
+        elif message.kind == MASTER_WELCOME and size >= sizeof(WelcomeHeader):
+            self.heartbeat_ns = (<const WelcomeHeader*> data).heartbeat_ns
+            self.next_heartbeat_ns = self.now_ns
+        elif message.kind == MASTER_NODE and size >= sizeof(NodeNotice):
+            self.meet((<const NodeNotice*> data).address, (<const NodeNotice*> data).incarnation)
+        elif message.kind == MASTER_NODE_DEAD and size >= sizeof(NodeRecord):
+            self.part((<const NodeRecord*> data).address, (<const NodeRecord*> data).incarnation)
+        finish_event(n)
+        return 0
+
+    cdef int meet(self, uint32_t address, uint32_t incarnation) except -1:
+        """A party is there."""
+        if address == self.address:
+            return 0
+        self.know(address, incarnation)
+        if party_kind(address) == PARTY_NODE:
+            peer_came(self.node.state, address, incarnation)
+        elif party_kind(address) == PARTY_SCHEDULER:
+            scheduler_came(self.node.state, address)
+        return 0
+
+    cdef int part(self, uint32_t address, uint32_t incarnation) except -1:
+        """A party was declared dead."""
+        self.declare_dead(address, incarnation)
+        if party_kind(address) == PARTY_NODE:
+            peer_died(self.node.state, address, incarnation)
+        elif party_kind(address) == PARTY_SCHEDULER:
+            scheduler_died(self.node.state, address)
+        return 0
+
+    cdef int on_peer_gone(self, uint64_t now_ns, uint32_t source, uint32_t incarnation) except -1:
+        """A party has started again. Of nodes the master says what follows; the others have forgotten what was asked."""
+        if source == self.master:
+            self.register()
+        elif party_kind(source) == PARTY_SCHEDULER:
+            questions_lost(self.node.state)
+            finish_event(self.node.state)
+            self.say()
+        return 0
 
     cdef int take_entries(self, Blob* payload) except -1:
         """A letter of a shard's: its entries are one event."""
@@ -66,11 +147,23 @@ cdef class Member(Party):
         finish_event(n)
         return self.say()
 
+    # ---- time --------------------------------------------------------------------------------------------------
+
     cdef int on_time(self, uint64_t now_ns) except -1:
+        cdef string load
+        if self.heartbeat_ns and now_ns >= self.next_heartbeat_ns:
+            self.next_heartbeat_ns = now_ns + self.heartbeat_ns
+            self.tell_master(MASTER_HEARTBEAT, &load)
         return self.say()
 
     cdef uint64_t wants_time_ns(self) noexcept:
-        return store_deadline_ns(&self.store)
+        """Heartbeats, once it is welcome; acknowledgements to shards."""
+        cdef uint64_t store_ns = store_deadline_ns(&self.store)
+        if self.heartbeat_ns == 0:
+            return store_ns
+        return min(store_ns, self.next_heartbeat_ns) if store_ns else self.next_heartbeat_ns
+
+    # ---- speaking ----------------------------------------------------------------------------------------------
 
     cdef int ask_store(self) except -1:
         """Have the store do what the node wants of it: a letter to each shard concerned."""
