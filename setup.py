@@ -76,6 +76,7 @@ EXTENSIONS = (
     "raylite._core.chain_plans",
     "raylite._core.deaths",
     "raylite._core.master",
+    "raylite._core.store_endpoint",
     "raylite.serialization",
     "raylite.runtime.processes",
     "raylite.runtime.channel",

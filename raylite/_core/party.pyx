@@ -23,7 +23,11 @@ cdef extern from *:
 
 
 cdef class Party:
-    """What has an address. Its kinds are classes of their own."""
+    """What has an address. Its kinds are classes of their own.
+
+    Hosts that are compiled call `receive`, `tick` and `deadline_ns` and take `out`; the methods that Python sees do the
+    same with packets as bytes.
+    """
 
     def __dealloc__(self):
         cdef size_t i
@@ -140,6 +144,33 @@ cdef class Party:
         if wrong != NULL:
             raise RuntimeError(f"raylite link invariant violated: {wrong.decode()}")
 
+    def take_packets(self):
+        """The packets that it has sent since the last call, as bytes."""
+        cdef size_t i
+        packets = [packet_bytes(&self.out[i]) for i in range(self.out.size())]
+        for i in range(self.out.size()):
+            blob_drop(self.out[i].payload)
+        self.out.clear()
+        return packets
+
+    def take_in(self, uint64_t now_ns, bytes packet not None):
+        """Receive a packet. Raises PacketError if the bytes are none."""
+        cdef Packet p
+        if not packet_read(packet, len(packet), &p):
+            raise PacketError(f"{len(packet)} bytes that are no packet")
+        try:
+            self.receive(now_ns, &p)
+        finally:
+            blob_drop(p.payload)
+
+    def pass_time(self, uint64_t now_ns):
+        """Do what is due."""
+        self.tick(now_ns)
+
+    def deadline(self):
+        """By when pass_time is to be called, or 0."""
+        return self.deadline_ns()
+
 
 cdef class Recorder(Party):
     """A party that writes down what it is told: for tests, and to see what a link does.
@@ -173,33 +204,6 @@ cdef class Recorder(Party):
         """What was delivered, given back and said of peers since the last call, in order."""
         told, self.told = self.told, []
         return told
-
-    def take_packets(self):
-        """The packets that it has sent since the last call, as bytes."""
-        cdef size_t i
-        packets = [packet_bytes(&self.out[i]) for i in range(self.out.size())]
-        for i in range(self.out.size()):
-            blob_drop(self.out[i].payload)
-        self.out.clear()
-        return packets
-
-    def take_in(self, uint64_t now_ns, bytes packet not None):
-        """Receive a packet. Raises PacketError if the bytes are none."""
-        cdef Packet p
-        if not packet_read(packet, len(packet), &p):
-            raise PacketError(f"{len(packet)} bytes that are no packet")
-        try:
-            self.receive(now_ns, &p)
-        finally:
-            blob_drop(p.payload)
-
-    def pass_time(self, uint64_t now_ns):
-        """Do what is due."""
-        self.tick(now_ns)
-
-    def deadline(self):
-        """By when pass_time is to be called, or 0."""
-        return self.deadline_ns()
 
     def say(self, uint64_t now_ns, uint32_t target, int kind, bytes payload=b"", *, bint bulk=False):
         """Send a message."""

@@ -6,6 +6,8 @@
     store_on_chain(&c, payload)                              # MASTER_CHAIN: sends again what a new head may not have
     store_on_entries(&c, now_ns, payload)                    # STORE_ENTRIES; then, until it is False:
     while store_next_entry(&c, &entry, &body): ...           # each once and in order of its shard; valid until the next
+    store_settle(&c, number)                                 # MASTER_SETTLE; then, after store_on_entries and store_flush:
+    while store_settled(&c, &number): ...                    # MASTER_SETTLED
 """
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libcpp.deque cimport deque
@@ -31,6 +33,10 @@ cdef struct ShardStream:
     uint64_t told                 # of those, acknowledged
     uint64_t tell_by_ns           # 0: nothing to acknowledge
 
+cdef struct Settling:             # what is to be acknowledged before MASTER_SETTLED is said
+    uint64_t number
+    vector[uint64_t] letters      # of each shard
+
 cdef struct StoreClient:
     uint32_t address
     uint32_t incarnation
@@ -41,6 +47,7 @@ cdef struct StoreClient:
     uint64_t drafting_at
     deque[Blob*] inbox            # letters of entries, those of the first up to inbox_at are handed out
     uint64_t inbox_at
+    deque[Settling] settling
     vector[Outgoing] out          # for the party to send, and to clear
 
 cdef void store_setup(StoreClient* c, uint32_t address, uint32_t incarnation, uint32_t n_shards,
@@ -59,3 +66,5 @@ cdef bint store_on_chain(StoreClient* c, Blob* payload) noexcept nogil
 cdef bint store_on_entries(StoreClient* c, uint64_t now_ns, Blob* payload) noexcept nogil
 cdef bint store_next_entry(StoreClient* c, StoreEntry* entry, const char** body) noexcept nogil
 cdef uint64_t store_n_unacknowledged(const StoreClient* c) noexcept nogil
+cdef void store_settle(StoreClient* c, uint64_t number) noexcept nogil
+cdef bint store_settled(StoreClient* c, uint64_t* number) noexcept nogil

@@ -35,6 +35,7 @@ cdef void store_clear(StoreClient* c) noexcept nogil:
     c.shards.clear()
     c.inbox.clear()
     c.inbox_at = 0
+    c.settling.clear()
     c.out.clear()
 
 
@@ -242,3 +243,28 @@ cdef uint64_t store_n_unacknowledged(const StoreClient* c) noexcept nogil:
     for i in range(c.shards.size()):
         n += c.shards[i].letters.size() + (c.shards[i].n_drafted != 0)
     return n
+
+
+cdef void store_settle(StoreClient* c, uint64_t number) noexcept nogil:
+    """The master wants to know when all that was asked for until now is acknowledged."""
+    cdef Settling* waits
+    cdef size_t i
+    c.settling.push_back(Settling(number))
+    waits = &c.settling.back()
+    for i in range(c.shards.size()):
+        waits.letters.push_back(c.shards[i].sent + (c.shards[i].n_drafted != 0))
+
+
+cdef bint store_settled(StoreClient* c, uint64_t* number) noexcept nogil:
+    """The next number of store_settle of which it is true by now, once."""
+    cdef Settling* waits
+    cdef size_t i
+    if c.settling.empty():
+        return False
+    waits = &c.settling.front()
+    for i in range(c.shards.size()):
+        if c.shards[i].acknowledged < waits.letters[i]:
+            return False
+    number[0] = waits.number
+    c.settling.pop_front()
+    return True
