@@ -6,5 +6,6 @@ from raylite.sim.memory cimport Memory
 cdef class SimulatedClient(Client):
     cdef readonly Process owner
     cdef Memory memory
+    cdef bint is_watched          # a thread of its process completes futures
     cdef dict functions           # pickle -> order of registration; one for all clients of a job
     cdef int run_in_place(self, Call* call) except -1

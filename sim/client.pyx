@@ -18,6 +18,8 @@ from raylite.sim.timeline cimport NEVER
 import sys
 from functools import partial
 
+from raylite.runtime.watcher import deliver
+
 cdef enum:
     IDLE_RARELY = 3               # a worker that dies before it begins a task uses up no attempt
 
@@ -97,11 +99,15 @@ cdef class SimulatedClient(Client):
         return 0
 
     def watch(self, list refs not None, callback):
-        """As Client.watch() under asyncio, whose loop gives way to the kernel; elsewhere waits for the values first, as
-        there is no other thread that could bring them."""
+        """As Client.watch(). An event loop collects what arrives itself; elsewhere a virtual thread does. Where locks are
+        left as they are, so that waiting for a future would stop the simulation, waits for the values first."""
         asyncio = sys.modules.get("asyncio.events")
-        if asyncio is not None and asyncio._get_running_loop() is not None:
+        has_loop = asyncio is not None and asyncio._get_running_loop() is not None
+        if has_loop or self.owner.kernel.virtual_time:
             Client.watch(self, refs, callback)
+            if not (has_loop or self.is_watched):
+                self.is_watched = True
+                self.owner.start_thread(self.collect_watched)
             return
         try:
             values = self.get(refs)
@@ -109,6 +115,15 @@ cdef class SimulatedClient(Client):
             callback(None, error)
         else:
             callback(values, None)
+
+    def collect_watched(self):
+        """A thread: complete futures while there are any."""
+        try:
+            while self.watched:
+                self.await_arrived(-1)
+                deliver(self)
+        finally:
+            self.is_watched = False
 
     def await_arrived(self, double timeout_s):
         """Wait until collect_arrived() has something, or for so many seconds (below 0: no limit). Where an actor's event

@@ -34,6 +34,7 @@ cdef class Kernel:
     cdef Thread running           # whose code runs; None: the loop, or the driver's program
     cdef Process driver
     cdef public object failure    # what raylite's own code raised in a fiber, for the driver to raise
+    cdef public bint virtual_time # time, chance, locks and event loops are the simulation's
     cdef public bint interrupted  # Ctrl-C came while a task's code ran
     cdef public object outside    # called before; returns whether it has brought anything about
     cdef public object explain    # called when nothing can happen any more; returns the error to raise
@@ -75,6 +76,7 @@ cdef class Process:
     cdef readonly bint ended
     cdef int attend(self) except -1
     cdef bint has_messages(self)
+    cdef bint asleep(self)
     cdef int interrupt(self) except -1
     cdef int crash_point(self, int rarely=*) except -1
     cdef uint64_t slowed(self, uint64_t duration_ns) noexcept
@@ -85,6 +87,10 @@ cdef enum Awaited:                # beside the answer to a call
     AWAITS_ARRIVED = 1            # asynchronous calls that are done
     AWAITS_MESSAGES = 2           # tasks and notices too, and the end
 
+cdef struct Wake:
+    bint called
+    Inbox* inbox
+
 cdef class Thread:
     cdef readonly Process process
     cdef readonly Kernel kernel
@@ -94,7 +100,7 @@ cdef class Thread:
     cdef object job               # for the fiber just added
     cdef Call* awaited            # what the innermost fiber waits for
     cdef Awaited awaits
-    cdef bint woken               # see wait_until_woken
+    cdef Wake wakes               # see wait_until_woken
     cdef uint64_t token           # of the time at which it goes on anyway
     cdef readonly uint64_t n_costs    # how often it has spent time
     cdef readonly uint64_t n_waits    # how often it has given way

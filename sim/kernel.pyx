@@ -28,7 +28,7 @@ from _thread import get_ident
 
 from greenlet import getcurrent, greenlet
 
-from raylite.runtime.client import set_current_client
+from raylite.runtime.client import current_task, set_current_client
 from raylite.sim.errors import ProcessEnded
 
 cdef enum:
@@ -51,16 +51,16 @@ cdef bint answered(void* call) noexcept nogil:
     return (<Call*> call).answered
 
 
-cdef bint has_arrived(void* inbox) noexcept nogil:
-    return not (<Inbox*> inbox).arrived.empty()
+cdef bint has_arrived(void* wakes) noexcept nogil:
+    return (<Wake*> wakes).called or not (<Wake*> wakes).inbox.arrived.empty()
 
 
 cdef bint never(void* nothing) noexcept nogil:
     return False
 
 
-cdef bint is_set(void* flag) noexcept nogil:
-    return (<bint*> flag)[0]
+cdef bint is_called(void* wakes) noexcept nogil:
+    return (<Wake*> wakes).called
 
 
 cdef int go_on(void* target, void* event) except -1:
@@ -396,6 +396,13 @@ cdef class Process:
     cdef bint has_messages(self):
         return self.inbox.closed or not self.inbox.runs.empty() or not self.inbox.notices.empty()
 
+    cdef bint asleep(self):
+        """Whether a thread of it lets time pass by its own wish."""
+        for t in (self.main, *self.threads):
+            if (<Thread> t).token and (<Thread> t).awaited == NULL:
+                return True
+        return False
+
     cdef int interrupt(self) except -1:
         """Raise KeyboardInterrupt where the task waits."""
         self.main.to_interrupt = True
@@ -466,8 +473,19 @@ cdef class Thread:
     def __init__(self, Process process not None):
         self.process = process
         self.kernel = process.kernel
+        self.wakes.inbox = process.inbox
         self.context = Context()
         self.fibers = []
+
+    @property
+    def frame(self):
+        """Where its code waits; None if it is the driver's program."""
+        return self.fibers[-1].gr_frame if self.fibers else None
+
+    @property
+    def task(self):
+        """The TaskContext of the task that waits; None if there is none."""
+        return self.fibers[-1].gr_context.copy().run(current_task) if self.fibers else None
 
     cdef int begin(self, object job) except -1:
         """The thread has been idle: run job() in it."""
@@ -534,11 +552,12 @@ cdef class Thread:
     cdef int await_arrived(self, Awaited what, uint64_t until_ns) except -1:
         """Wait until asynchronous calls are done, or messages have come (1), or for a time (0)."""
         cdef Process p = self.process
+        self.wakes.called = False
         if self.is_hub:
-            return self.kernel.run_or_explain(has_arrived, p.inbox, until_ns)
-        self.woken = False
-        while p.inbox.arrived.empty() and not (what == AWAITS_MESSAGES and p.has_messages()) and not self.woken:
+            return self.kernel.run_or_explain(has_arrived, &self.wakes, until_ns)
+        while p.inbox.arrived.empty() and not (what == AWAITS_MESSAGES and p.has_messages()) and not self.wakes.called:
             if self.kernel.timeline.now_ns >= until_ns:
+                self.kernel.slept_ns = self.kernel.timeline.now_ns
                 return 0
             self.awaits = what
             try:
@@ -549,7 +568,7 @@ cdef class Thread:
 
     cdef int wake(self) except -1:
         """Let it go on from where it waits in wait_until_woken() or await_arrived()."""
-        self.woken = True
+        self.wakes.called = True
         if not self.is_hub:
             self.kernel.plan_resume(self, self.kernel.timeline.now_ns)
         return 0
@@ -560,13 +579,13 @@ cdef class Thread:
 
     cdef bint wait_until_woken(self, uint64_t until_ns) except -1:
         """Wait for wake() (True), or for a time (False)."""
-        self.woken = False
+        self.wakes.called = False
         if self.is_hub:
-            self.kernel.run_or_explain(is_set, &self.woken, until_ns)
-            return self.woken
-        while not self.woken and self.kernel.timeline.now_ns < until_ns:
+            self.kernel.run_or_explain(is_called, &self.wakes, until_ns)
+            return self.wakes.called
+        while not self.wakes.called and self.kernel.timeline.now_ns < until_ns:
             self.park(until_ns)
-        return self.woken
+        return self.wakes.called
 
 
 cdef str exit_text(object code):

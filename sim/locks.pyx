@@ -20,6 +20,9 @@ import _queue
 import _thread
 import os
 
+cdef extern from "Python.h":
+    PyObject* PyTuple_GET_ITEM(tuple p, Py_ssize_t i)
+
 cdef extern from "unistd.h":
     int usleep(unsigned int us) nogil
 
@@ -346,7 +349,7 @@ cdef object rlock_acquire_restore(PyObject* lock, PyObject* state):
 # ---- SimpleQueue -----------------------------------------------------------------------------------------------
 
 cdef object try_queue(PyObject* queue, Thread me):
-    cdef PyObject* once = <PyObject*> False
+    cdef PyObject* once = PyTuple_GET_ITEM(_ONCE, 0)
     try:
         return (<method_function> hooks[QUEUE_GET].original)(queue, <PyObject*> _queue_type, &once, 1, NULL)
     except _Empty:

@@ -7,7 +7,7 @@ from libc.stdint cimport uint64_t
 from raylite._core.message cimport EV_FINISHED, EV_YIELDED
 from raylite._core.story cimport Story
 from raylite.sim.host cimport SimulatedHost
-from raylite.sim.kernel cimport AWAITS_NOTHING, Process, Thread
+from raylite.sim.kernel cimport Process
 
 
 def gets_on(SimulatedHost host not None, double period_s):
@@ -19,9 +19,8 @@ def gets_on(SimulatedHost host not None, double period_s):
     if host.kernel.slept_ns >= since_ns:
         return True
     for p in host.processes.values():
-        for t in (p.main, *p.threads):
-            if (<Thread> t).token and (<Thread> t).awaited == NULL and (<Thread> t).awaits == AWAITS_NOTHING:
-                return True
+        if p.asleep():
+            return True
     for i in range(story.ring.size()):
         newest = (story.n_recorded - 1 - i) % story.capacity
         if story.ring[newest].time_ns < since_ns:

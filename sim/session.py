@@ -11,6 +11,7 @@ from raylite.sim.fault_draws import FaultDraws
 from raylite.sim.faults import KINDS
 from raylite.sim.kernel import Kernel
 from raylite.sim.losses import why_kept
+from raylite.sim.places import places
 from raylite.sim.progress import gets_on
 from raylite.sim.virtual_node import VirtualNode
 from raylite.sim.waits import waits
@@ -82,6 +83,7 @@ class SimulatedRuntime:
         is_main = threading.current_thread() is threading.main_thread()
         if is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             self.on_signal = signal.signal(signal.SIGINT, self.interrupt)
+        self.kernel.virtual_time = virtual_time
         if virtual_time:
             event_loops.install(self.kernel)
             locks.install(self.kernel)
@@ -139,7 +141,7 @@ class SimulatedRuntime:
 
     def waits(self):
         """Who waits for what, a line each."""
-        return "\n  ".join(waits(self.node))
+        return "\n  ".join(waits(self.node, *places(self.host.processes.values())))
 
     def deadlock(self):
         """The error that says who waits for what."""

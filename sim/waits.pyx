@@ -20,13 +20,16 @@ cdef enum:
     OBJECTS_MOST = 5              # named in one line
 
 
-def waits(Node node not None):
-    """A line for each task that has not ended, and for what the driver waits for."""
+def waits(Node node not None, driver=None, dict places={}):
+    """A line for each task that has not ended, and for what the driver waits for.
+
+    Args: driver: where its program waits for a lock; places: where tasks do, by task id.
+    """
     cdef NodeState* n = node.state
     cdef vector[TaskId] ids
     cdef unordered_map[TaskId, TaskRow].iterator it = n.tasks.rows.begin()
     cdef size_t i
-    lines = [f"the driver waits in {what}" for what in requests_of(node, n.driver, NULL)]
+    lines = [f"the driver waits in {what}" for what in requests_of(node, n.driver, NULL) + ([driver] if driver else [])]
     while it != n.tasks.rows.end():
         if deref(it).second.state < TASK_FINISHED:
             ids.push_back(deref(it).first)
@@ -36,11 +39,11 @@ def waits(Node node not None):
         if len(lines) == LINES_MOST:
             lines.append(f"... and {ids.size() - i} more tasks")
             break
-        lines.append(task_line(node, tasks_find(&n.tasks, ids[i])))
+        lines.append(task_line(node, tasks_find(&n.tasks, ids[i]), places))
     return lines
 
 
-cdef str task_line(Node node, TaskRow* row):
+cdef str task_line(Node node, TaskRow* row, dict places):
     cdef str name = task_name(node, row)
     if row.state == TASK_WAITING:
         return f"{name} waits for its arguments: {missing_arguments(node, row)}"
@@ -51,6 +54,9 @@ cdef str task_line(Node node, TaskRow* row):
     if row.state == TASK_PLACED:
         return f"{name} is in the queue of worker {row.worker}"
     waiting = requests_of(node, row.worker, &row.id)
+    place = places.get(task_bytes(row.id))
+    if place is not None:
+        waiting.append(place)
     if waiting:
         return f"{name} waits, on worker {row.worker}, in {' and '.join(waiting)}"
     return f"{name} runs on worker {row.worker}"

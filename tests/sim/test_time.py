@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import random
 import threading
 import time
@@ -147,18 +148,39 @@ def test_asyncio_waits_in_virtual_time():
     assert sim.run(program).value == pytest.approx([1.25 * HOUR_S] * 2, abs=10.0)
 
 
-def test_a_future_has_its_value_when_it_is_asked():
+def test_futures_are_completed_while_others_run():
     def program():
         @raylite.remote
         def fail():
             raise KeyError("gone")
 
-        future = raylite.put(5).future()
-        with pytest.raises(KeyError):
-            fail.remote().future().result(timeout=0)
-        return future.result(timeout=0)
+        @raylite.remote
+        def nap(seconds):
+            time.sleep(seconds)
+            return seconds
 
-    assert sim.run(program).value == 5
+        @raylite.remote
+        def race():
+            futures = [nap.remote(seconds).future() for seconds in (HOUR_S, 1, 60)]
+            with pytest.raises(concurrent.futures.TimeoutError):
+                futures[1].result(timeout=0.5)
+            assert not any(future.done() for future in futures)
+            return [future.result() for future in concurrent.futures.as_completed(futures)]
+
+        called: list = []
+        future = raylite.put(5).future()
+        future.add_done_callback(lambda done: called.append((done.result(), raylite.get(raylite.put(6)))))
+        with pytest.raises(KeyError):
+            fail.remote().future().result(timeout=60)
+        return future.result(timeout=60), called, raylite.get(race.remote()), race.remote().future().result()
+
+    for seed in range(3):
+        value, called, *raced = sim.run(program, seed=seed, num_cpus=4).value
+        assert (value, called, raced) == (5, [(5, 6)], [[1, 60, HOUR_S]] * 2)
+
+
+def test_a_future_has_its_value_at_once_where_locks_are_real():
+    assert sim.run(lambda: raylite.put(5).future().result(timeout=0), virtual_time=False).value == 5
 
 
 def test_random_is_seeded_and_the_programs_own_is_left_alone():
