@@ -45,7 +45,14 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_itemcollected(item: pytest.Item) -> None:
     names = getattr(item, "fixturenames", None)
     if names is not None and FIXTURE not in names and item.get_closest_marker(MARKER):
-        names.insert(0, FIXTURE)  # first: what other fixtures call runs in the cluster too
+        names.insert(first_of_test(item, names), FIXTURE)  # so that what fixtures call runs in the cluster too
+
+
+def first_of_test(item: pytest.Item, names: list[str]) -> int:
+    """Where the fixtures begin that are made for each test: those of wider scope are outside of the cluster."""
+    definitions = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
+    scopes = [definitions[name][-1].scope if definitions.get(name) else "wide" for name in names]
+    return scopes.index("function") if "function" in scopes else len(names)
 
 
 @pytest.fixture

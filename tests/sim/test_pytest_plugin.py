@@ -248,6 +248,7 @@ events = []
 
 @pytest.fixture(scope="module")
 def wide():
+    assert not raylite.is_initialized()
     events.append("made")
     yield
     events.append("ended")
@@ -255,6 +256,7 @@ def wide():
 
 @pytest.fixture
 def narrow(wide):
+    assert raylite.is_initialized()
     events.append("[")
     yield
     events.append("]")
