@@ -103,7 +103,6 @@ EXTENSIONS = (
     "raylite.sim.disk",
     "raylite.sim.party_host",
     "raylite.sim.journal_host",
-    "raylite.sim.store_probe",
     "raylite.sim.alarms",
     "raylite.sim.client",
     "raylite.sim.host",

@@ -50,7 +50,7 @@ class ClusterHost:
         self.kernel = kernel
         self.machines = [Machine(number) for number in range(n_machines)]
         self.disks = [Disk(kernel, machine) for machine in self.machines]
-        self.network = ClusterNetwork(kernel, self.machines, record=record, **network)
+        self.network = ClusterNetwork(kernel, self.machines, spared=spared, record=record, **network)
         self.alarms = Alarms(kernel)
         self.spared = frozenset(spared)
         self.places: dict[int, Place] = {}

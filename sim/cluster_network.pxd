@@ -47,6 +47,7 @@ cdef class ClusterNetwork:
     cdef dict connected           # the same, to keep them
     cdef vector[Flight] flights
     cdef vector[uint32_t] free
+    cdef readonly frozenset spared    # machines that partitions by a fault cut off for a short while only
     cdef dict partitions          # number -> (from, to) of the ways that it cuts
     cdef uint64_t last_partition
     cdef readonly uint64_t n_sent

@@ -35,6 +35,7 @@ cdef enum:
     HELD_DOUBLINGS = 8
     CUT_LEAST_NS = 5000000        # how long a partition lasts, the same
     CUT_DOUBLINGS = 10
+    CUT_SPARED_NS = 300000000     # at most, of a machine that is to be spared
     SLOW_PERCENT = 1000
     SKEW_MOST_NS = 60000000000
     DRIFT_PPM = 10000             # of a clock that is off
@@ -68,10 +69,11 @@ cdef class Receiver:
 
 
 cdef class ClusterNetwork:
-    """Args: kernel; machines: the Machines, by number; latency_ns, jitter_ns, bytes_per_s: of
+    """Args: kernel; machines: the Machines, by number; spared: numbers of those that no fault cuts off for so long that
+    others take them for dead; latency_ns, jitter_ns, bytes_per_s: of
     every way that set_way() says nothing of; record: keep the stream of events, and not only its hash."""
 
-    def __init__(self, Kernel kernel not None, machines, *, uint64_t latency_ns=50000,
+    def __init__(self, Kernel kernel not None, machines, *, spared=(), uint64_t latency_ns=50000,
                  uint64_t jitter_ns=20000, uint64_t bytes_per_s=3125000000, bint record=False):
         self.kernel = kernel
         self.machines = tuple(machines)
@@ -83,6 +85,7 @@ cdef class ClusterNetwork:
         self.usual.jitter_ns = jitter_ns
         self.usual.bytes_per_s = bytes_per_s
         self.ways.resize(len(self.machines))
+        self.spared = frozenset(spared)
         self.connected = {}
         self.partitions = {}
 
@@ -295,6 +298,8 @@ cdef class ClusterNetwork:
         cdef uint64_t duration_ns = doubling(&extent, CUT_LEAST_NS, CUT_DOUBLINGS)
         one_way = shape == 1
         others = None if shape == 3 else [end]
+        if start in self.spared or end in self.spared or (others is None and self.spared):
+            duration_ns = min(duration_ns, <uint64_t> CUT_SPARED_NS)
         self.faults.note(FAULT_PARTITION, number, self.kernel.timeline.now_ns,
                          {"from": start, "to": others, "one_way": one_way, "duration_ns": duration_ns})
         memset(&event, 0, sizeof(Event))

@@ -3,6 +3,8 @@
 The driver is on node 0, and shares its fate: unless a program asks for it, no fault crashes that machine.
 """
 
+import gc
+
 from raylite._core.member import Member
 from raylite.sim.cluster_host import ClusterHost
 from raylite.sim.control_plane import MASTER, PARTY_NODE, ControlPlane, address_of
@@ -78,14 +80,22 @@ class ClusterRuntime(SimulatedRuntime):
         self.cluster.close()
         self.kernel.close()
 
+    def settle(self):
+        active_ns = -1
+        while active_ns != self.kernel.active_ns:  # heartbeats go on, but are nothing that happens
+            active_ns = self.kernel.active_ns
+            gc.collect()
+            self.kernel.settle()
+
     # ---- what dies ----
 
     def on_killed(self, what):
         """A machine or a party has died."""
         if self.ending or isinstance(what, int):
             return
-        if what.address == address_of(PARTY_NODE, 0) and self.kernel.failure is None:
-            self.kernel.failure = DriverLostError(
+        driver = self.client.owner
+        if what.address == address_of(PARTY_NODE, 0) and driver.lost is None:
+            self.kernel.failure = driver.lost = DriverLostError(
                 f"node 0 died at {self.now_s():.6f} s, and with it the program, which runs there (seed {self.seed})"
             )
 

@@ -28,7 +28,7 @@ cdef class Kernel:
     cdef uint64_t last_token
     cdef readonly uint64_t n_handled      # events
     cdef uint64_t n_idle          # background events since anything else happened
-    cdef uint64_t active_ns       # when that was
+    cdef readonly uint64_t active_ns  # when that was
     cdef public uint64_t patience_ns  # nothing can happen any more if there were only background events for so long
     cdef Process current          # whose variables and client are in force
     cdef Thread running           # whose code runs; None: the loop, or the driver's program
@@ -74,6 +74,7 @@ cdef class Process:
     cdef public bint started      # its worker's code runs
     cdef public bint doomed       # to be killed as soon as it starts
     cdef readonly bint ended
+    cdef public object lost       # what calls raise once it has ended; None: ProcessEnded
     cdef int attend(self) except -1
     cdef bint has_messages(self)
     cdef bint asleep(self)

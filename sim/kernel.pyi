@@ -1,6 +1,7 @@
 from typing import Any
 
 class Kernel:
+    active_ns: Any
     def check_thread(self, *args: Any, **kwargs: Any) -> Any: ...
     def close(self, *args: Any, **kwargs: Any) -> Any: ...
     elapsed_s: Any
@@ -31,6 +32,7 @@ class Process:
     gpus: Any
     is_driver: Any
     kernel: Any
+    lost: Any
     n_costs: Any
     number: Any
     pid: Any

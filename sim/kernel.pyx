@@ -412,7 +412,7 @@ cdef class Process:
         """A place where a worker may die; rarely: as many times halved is the likelihood."""
         cdef int64_t number
         if self.ended:
-            raise ProcessEnded
+            raise ProcessEnded if self.lost is None else self.lost
         if not self.is_driver:
             number = self.kernel.faults.strikes(FAULT_WORKER_CRASH, rarely)
             if number >= 0:

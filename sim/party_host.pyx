@@ -10,9 +10,7 @@ from raylite.sim.machine cimport Machine
 from raylite.sim.timeline cimport Event, timeline_plan
 from raylite.sim.trace cimport trace_add
 
-from raylite.sim.faults import KINDS
-
-FAULT_NAMES = tuple(KINDS)
+from raylite.sim.cluster_network import FAULT_NAMES
 
 cdef enum:
     SOON_NS = 1                   # a deadline that is past

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from types import SimpleNamespace
 
 import pytest
 
+from raylite._core.store_endpoint import StoreEndpoint
 from raylite.sim.cluster_host import ClusterHost
 from raylite.sim.control_plane import MASTER, ControlPlane
 from raylite.sim.fault_draws import FaultDraws
 from raylite.sim.faults import KINDS
 from raylite.sim.kernel import Kernel
 from raylite.sim.party_host import PartyHost
-from raylite.sim.store_probe import StoreProbe
 
 S = 1_000_000_000
 MS = 1_000_000
 STORE_OK, STORE_UNKNOWN = 0, 1
+OP_KV_PUT, OP_KV_GET, KV_OVERWRITE = 40, 41, 1
 PROBE = 1 << 24 | 9
 N_SHARDS = 4
 
@@ -33,21 +35,36 @@ class Store:
         self.cluster.place(PROBE, 3, self.make_probe)
         self.rng = random.Random(seed)
         self.values: dict[bytes, bytes] = {}  # what was acknowledged
+        self.answers: dict[int, tuple[int, bytes]] = {}
+        self.last_token = 0
         self.put: dict[int, tuple[bytes, bytes]] = {}  # token -> key and value that were not yet
-        self.unknown: set[bytes] = set()  # keys with a put that the probe does not know the end of
 
     def make_probe(self, incarnation):
-        return PartyHost(self.cluster.network, self.cluster.machines[3], StoreProbe(PROBE, incarnation, N_SHARDS))
+        return PartyHost(self.cluster.network, self.cluster.machines[3], StoreEndpoint(PROBE, incarnation, N_SHARDS))
 
     @property
     def probe(self):
         return self.plane.party(PROBE)
 
-    def ask(self, method, *args):
+    def ask(self, kind, key, body, flags=0):
+        """Have the store do something; returns the token of its answer."""
+        self.last_token += 1
         host = self.cluster.host(PROBE)
-        token = getattr(host.party, method)(self.cluster.machines[3].clock_ns(self.kernel.now_ns), *args)
+        object_id = hashlib.blake2b(key, digest_size=16).digest()
+        now_ns = self.cluster.machines[3].clock_ns(self.kernel.now_ns)
+        host.party.ask(now_ns, [(kind, object_id, body, flags, self.last_token)])
         host.did()
-        return token
+        return self.last_token
+
+    def keep(self, key, value):
+        padded = key + bytes(-len(key) % 8)
+        return self.ask(OP_KV_PUT, key, len(key).to_bytes(8, "little") + padded + value, KV_OVERWRITE)
+
+    def answer(self, token):
+        """(status, body) of what the store has answered, None if it has not yet."""
+        for _, _, body, status, answered in self.probe.take_entries_in():
+            self.answers[answered] = status, body
+        return self.answers.get(token)
 
     def run(self, duration_ns):
         self.kernel.pass_time(duration_ns)
@@ -58,28 +75,29 @@ class Store:
         if free:
             key = self.rng.choice(sorted(free))
             value = b"%d" % self.rng.getrandbits(60)
-            self.put[self.ask("put", key, value)] = key, value
+            self.put[self.keep(key, value)] = key, value
 
     def take_answers(self):
-        for token in [token for token in self.put if token in self.probe.answers]:
-            key, value = self.put.pop(token)
-            assert self.probe.answers[token][0] == STORE_OK
-            self.values[key] = value
+        for token, (key, value) in list(self.put.items()):
+            if answer := self.answer(token):
+                assert answer[0] == STORE_OK
+                self.values[key] = value
+                del self.put[token]
 
     def wait_for(self, token, limit_ns=60 * S):
         until_ns = self.kernel.now_ns + limit_ns
-        while token not in self.probe.answers and self.kernel.now_ns < until_ns:
+        while self.answer(token) is None and self.kernel.now_ns < until_ns:
             self.run(10 * MS)
-        return self.probe.answers[token]
+        return self.answer(token)
 
     def read(self, key):
-        return self.wait_for(self.ask("get", key))
+        return self.wait_for(self.ask(OP_KV_GET, key, key))
 
 
 def test_values_are_kept_and_told():
     store = Store()
     assert store.read(b"key") == (STORE_UNKNOWN, b"")
-    assert store.wait_for(store.ask("put", b"key", b"value"))[0] == STORE_OK
+    assert store.wait_for(store.keep(b"key", b"value"))[0] == STORE_OK
     assert store.read(b"key") == (STORE_OK, b"value")
     plans = store.plane.party(MASTER).chains()
     assert [len(plan["members"]) for plan in plans] == [3] * N_SHARDS
@@ -88,7 +106,7 @@ def test_values_are_kept_and_told():
 def test_the_loss_of_all_replicas_but_one_loses_nothing():
     store = Store()
     for number in range(30):
-        store.wait_for(store.ask("put", b"%d" % number, b"%d" % -number))
+        store.wait_for(store.keep(b"%d" % number, b"%d" % -number))
     for address in store.plane.replicas[:2]:
         assert store.plane.may_crash([address])
         store.cluster.kill(address)
@@ -106,10 +124,10 @@ def test_the_loss_of_all_replicas_but_one_loses_nothing():
 
 def test_while_the_master_is_down_the_store_serves_and_afterwards_it_goes_on():
     store = Store()
-    store.wait_for(store.ask("put", b"key", b"one"))
+    store.wait_for(store.keep(b"key", b"one"))
     epochs = [plan["epoch"] for plan in store.plane.party(MASTER).chains()]
     store.cluster.kill(MASTER)
-    assert store.wait_for(store.ask("put", b"key", b"two"))[0] == STORE_OK
+    assert store.wait_for(store.keep(b"key", b"two"))[0] == STORE_OK
     store.cluster.kill(store.plane.replicas[0])
     store.run(5 * S)
     store.cluster.restart(MASTER)
