@@ -48,6 +48,7 @@ cdef class ClusterNetwork:
     cdef vector[Flight] flights
     cdef vector[uint32_t] free
     cdef readonly frozenset spared    # machines that partitions by a fault cut off for a short while only
+    cdef public object may_last       # called with both ends of a partition by a fault; False: for a short while only
     cdef dict partitions          # number -> (from, to) of the ways that it cuts
     cdef uint64_t last_partition
     cdef readonly uint64_t n_sent

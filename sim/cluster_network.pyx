@@ -35,7 +35,7 @@ cdef enum:
     HELD_DOUBLINGS = 8
     CUT_LEAST_NS = 5000000        # how long a partition lasts, the same
     CUT_DOUBLINGS = 10
-    CUT_SPARED_NS = 300000000     # at most, of a machine that is to be spared
+    CUT_SPARED_NS = 300000000     # at most, if no machine may be taken for dead by it
     SLOW_PERCENT = 1000
     SKEW_MOST_NS = 60000000000
     DRIFT_PPM = 10000             # of a clock that is off
@@ -290,6 +290,12 @@ cdef class ClusterNetwork:
         """Whether what one machine sends does not reach another."""
         return bool(self.way(self.checked(start), self.checked(end)).n_cuts)
 
+    def spares(self, start, end):
+        """Whether a fault may cut off these machines for a short while only. Args: end: None for all others."""
+        if start in self.spared or end in self.spared or (end is None and self.spared):
+            return True
+        return self.may_last is not None and not self.may_last(start, end)
+
     cdef int begin_partition(self, int64_t number, uint32_t start, uint32_t end) except -1:
         """A fault: two machines do not reach each other for a while, or one not the other, or nobody reaches one."""
         cdef Event event
@@ -298,7 +304,7 @@ cdef class ClusterNetwork:
         cdef uint64_t duration_ns = doubling(&extent, CUT_LEAST_NS, CUT_DOUBLINGS)
         one_way = shape == 1
         others = None if shape == 3 else [end]
-        if start in self.spared or end in self.spared or (others is None and self.spared):
+        if self.spares(start, None if shape == 3 else end):
             duration_ns = min(duration_ns, <uint64_t> CUT_SPARED_NS)
         self.faults.note(FAULT_PARTITION, number, self.kernel.timeline.now_ns,
                          {"from": start, "to": others, "one_way": one_way, "duration_ns": duration_ns})

@@ -52,6 +52,7 @@ class ControlPlane:
         self.replicas = [address_of(PARTY_REPLICA, number) for number in range(n_replicas)]
         self.schedulers = [address_of(PARTY_SCHEDULER, number) for number in range(n_schedulers)]
         cluster.may_crash = self.may_crash
+        cluster.network.may_last = self.may_last
         cluster.place(MASTER, n_nodes, self.make_master, "head_crash")
         for number, address in enumerate(self.replicas):
             cluster.place(address, number % n_nodes, self.maker(address, self.replica), "replica_crash")
@@ -93,7 +94,30 @@ class ControlPlane:
         if master is None:
             return False
         views = {address: party.shards() for address in self.replicas if (party := self.party(address)) is not None}
+        victims.update(self.out_of_touch(master))
         return all(self.survives(shard, plan, views, victims) for shard, plan in enumerate(master.chains()))
+
+    def out_of_touch(self, master: Any) -> list[int]:
+        """The replicas that the master may soon take for dead, because it does not hear them."""
+        head, members = self.cluster.places[MASTER].machine, master.members()
+        out = []
+        for address in self.replicas:
+            machine = self.cluster.places[address].machine
+            is_cut = self.cluster.network.is_cut(machine, head) or self.cluster.network.is_cut(head, machine)
+            if is_cut or members.get(address, (0, True))[1]:
+                out.append(address)
+        return out
+
+    def may_last(self, start: int, end: int | None) -> bool:
+        """Whether these machines (None: all others) may be cut off from each other until the master takes one for dead."""
+        head = self.cluster.places[MASTER].machine
+        if head not in (start, end) and end is not None:
+            return True
+        if start != head:
+            lost = [start]
+        else:
+            lost = [end] if end is not None else list(range(head))
+        return self.may_crash([address for machine in lost for address in self.cluster.on(machine)])
 
     def survives(self, shard: int, plan: dict[str, Any], views: dict[int, Any], victims: set[int]) -> bool:
         applied, kept = 0, -1
