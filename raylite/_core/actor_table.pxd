@@ -37,6 +37,10 @@ cdef struct ActorRow:
     uint8_t flags                 # ACTOR_*
     bint ending                   # no handle is left: it ends with its last call
     bint wanted                   # it is on `to_serve`
+    bint watched                  # in a cluster: the store tells this node what becomes of it
+    uint32_t node                 # in a cluster: the other node that runs it; 0: none, or this one
+    uint32_t epoch                # of its creation, where that runs here
+    uint32_t attempt              # likewise
     uint32_t worker               # while it is alive
     uint32_t process              # the worker's process id, once known
     uint32_t n_restarts

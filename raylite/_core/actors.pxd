@@ -8,6 +8,9 @@ from raylite._core.objects cimport ObjectRow
 from raylite._core.state cimport NodeState
 from raylite._core.task_table cimport TaskRow
 
+cdef enum:
+    GROUPS_MOST = 1024
+
 cdef struct ActorRequest:         # what a submission says of the actor that it makes
     const ActorHeader* header
     const uint32_t* groups
@@ -31,3 +34,5 @@ cdef void actor_unreferenced(NodeState* n, TaskId id) noexcept nogil
 cdef void serve_actors(NodeState* n) noexcept nogil
 cdef void on_kill(NodeState* n, const Message* m) noexcept nogil
 cdef ObjectId actor_by_name(NodeState* n, uint32_t client, const char* name, uint64_t size) noexcept nogil
+cdef void fill_actor(NodeState* n, TaskRow* row, ActorRow* actor, const ActorRequest* request) noexcept nogil
+cdef void stop_worker(NodeState* n, uint32_t client, uint32_t flags) noexcept nogil

@@ -8,8 +8,8 @@ the start: its value describes a handle, whoever has a handle holds it, and when
 calls that were sent. Ray's meaning throughout: a call that ran when the process died fails unless it may be tried
 again; one that had not begun goes to the next process.
 """
-from libc.stdio cimport snprintf
 from libc.stdint cimport uint32_t, uint64_t
+from libc.stdio cimport snprintf
 from libc.string cimport memcpy
 from libcpp.algorithm cimport sort
 from libcpp.pair cimport pair
@@ -18,6 +18,7 @@ from libcpp.vector cimport vector
 from raylite._core.actor_calls cimport call_comes_back, send_calls, want_service
 from raylite._core.actor_table cimport ACTOR_ALIVE, ACTOR_DEAD, ACTOR_RESTARTING, ActorRow, actors_add, actors_erase, \
     actors_find, add_all, CallGroup, CallList
+from raylite._core.departures cimport ask_store
 from raylite._core.envelope cimport Blob, blob_copy, blob_data, blob_drop, blob_keep, envelope_pickle, envelope_valid, \
     EnvelopeHeader, KIND_SYSTEM_ERROR, KIND_VALUE, system_error
 from raylite._core.execution cimport fail_task, resolve, retry
@@ -25,16 +26,16 @@ from raylite._core.ids cimport ACTOR_INDEX, object_id, ObjectId, TaskId
 from raylite._core.local_scheduler cimport ready_remove, Worker, worker_find, worker_run
 from raylite._core.message cimport ACTOR_DETACHED, ACTOR_PLACED_ON_CPU, ActorHeader, CMD_STOP, Cursor, \
     KILL_NO_RESTART, STOP_KILL, take, take_padded
-from raylite._core.objects cimport object_hold, ObjectRow, objects_add, objects_find
+from raylite._core.objects cimport object_hold, ObjectRow, objects_add, objects_find, REACH_EXPOSED
 from raylite._core.references cimport drop_value, retire_task, store_blob
+from raylite._core.remote_actors cimport forget_afar, give_calls_back, make_actor_known, report_alive, report_crash, \
+    report_end, send_calls_away
 from raylite._core.resources cimport resources_lend
 from raylite._core.state cimport emit, ERROR_ACTOR_DIED, ERROR_ACTOR_INIT, ERROR_ACTOR_UNAVAILABLE, \
     ERROR_SPAWN_FAILED, ERROR_TASK_CANCELLED, set_state
+from raylite._core.store_message cimport OP_ACTOR_KILL
 from raylite._core.task_table cimport CANCEL_KILLS, TASK_BLOCKED, TASK_CANCELLED, TASK_FAILED, TASK_FINISHED, \
-    TASK_READY, TASK_RUNNING, TASK_WAITING, tasks_find
-
-cdef enum:
-    GROUPS_MOST = 1024
+    TASK_READY, TASK_RUNNING, TASK_SPILLED, TASK_WAITING, tasks_find
 
 
 # ---- making ----------------------------------------------------------------------------------------------------
@@ -67,28 +68,37 @@ cdef bint name_is_taken(NodeState* n, const ActorRequest* request) noexcept nogi
     return request.header.name_size != 0 and n.actors.names.count(string(request.name, request.header.name_size)) != 0
 
 
-cdef void add_actor(NodeState* n, TaskRow* row, const ActorRequest* request, uint32_t client) noexcept nogil:
-    cdef ActorRow* actor = actors_add(&n.actors, row.id)
-    cdef ObjectRow* object = objects_add(&n.objects, object_id(row.id, ACTOR_INDEX))
+cdef void fill_actor(NodeState* n, TaskRow* row, ActorRow* actor, const ActorRequest* request) noexcept nogil:
+    """What the task that makes an actor says of it. Calls may be waiting in its lists."""
     cdef CallGroup group = CallGroup(0, 0, CallList(NULL, NULL, 0), CallList(NULL, NULL, 0), NULL)
     cdef uint32_t i
     row.actor = row.id
     actor.function = row.function
     class_name(n, row.function, &actor.class_name)
-    actor.handle = blob_copy(request.handle, request.header.handle_size)
+    if actor.handle == NULL:
+        actor.handle = blob_copy(request.handle, request.header.handle_size)
     actor.flags = <unsigned char> request.header.flags
     actor.restarts_left = request.header.max_restarts
     actor.max_pending = request.header.max_pending
     for i in range(request.header.n_groups):
-        group.limit = request.groups[i]
-        actor.groups.push_back(group)
-    if request.header.name_size:
-        actor.name = string(request.name, request.header.name_size)
+        if i == actor.groups.size():
+            actor.groups.push_back(group)
+        actor.groups[i].limit = request.groups[i]
+    actor.name = string(request.name, request.header.name_size)
+
+
+cdef void add_actor(NodeState* n, TaskRow* row, const ActorRequest* request, uint32_t client) noexcept nogil:
+    cdef ActorRow* actor = actors_add(&n.actors, row.id)
+    cdef ObjectRow* object = objects_add(&n.objects, object_id(row.id, ACTOR_INDEX))
+    fill_actor(n, row, actor, request)
+    if not actor.name.empty() and not n.cluster.joined:
         n.actors.names[actor.name] = actor.id
     object_hold(object, client)
-    object.kept = actor.flags & ACTOR_DETACHED != 0
+    object.kept = actor.flags & ACTOR_DETACHED != 0 and not n.cluster.joined
     drop_value(n, object)         # asked for before it was known, it was an error
     store_blob(n, object, blob_keep(actor.handle))
+    if n.cluster.joined:
+        make_actor_known(n, row, actor)
 
 
 cdef void class_name(NodeState* n, ObjectId function, string* out) noexcept nogil:
@@ -102,10 +112,13 @@ cdef ObjectRow* actor_object(NodeState* n, TaskId id) noexcept nogil:
     """The object of an actor: made again if its last handle is gone and it has not ended. NULL if there is no actor."""
     cdef ActorRow* actor = actors_find(&n.actors, id)
     cdef ObjectRow* object = objects_find(&n.objects, object_id(id, ACTOR_INDEX))
-    if actor != NULL and object == NULL:
+    if actor != NULL and object == NULL and actor.handle != NULL:
         object = objects_add(&n.objects, object_id(id, ACTOR_INDEX))
         store_blob(n, object, blob_keep(actor.handle))
-        actor.ending = False
+        if n.cluster.joined:
+            object.reach |= REACH_EXPOSED
+        else:
+            actor.ending = False
     return object
 
 
@@ -210,14 +223,24 @@ cdef void stop_worker(NodeState* n, uint32_t client, uint32_t flags) noexcept no
     emit(n, CMD_STOP, client, NULL).flags = <unsigned short> flags
 
 
+cdef bint is_made_here(NodeState* n, const ActorRow* actor) noexcept nogil:
+    """Whether the task that creates it is this node's business."""
+    cdef TaskRow* row = tasks_find(&n.tasks, actor.id)
+    return row != NULL and not (row.state == TASK_SPILLED and row.runs_at)
+
+
 cdef void actor_dies(NodeState* n, ActorRow* actor, Blob* death, uint32_t stop_flags) noexcept nogil:
     """The actor is no more. Takes over the hold of `death`. A row that nobody has a handle of goes at once."""
     cdef uint32_t worker = actor.worker
+    cdef bint runs_here = worker != 0 or is_made_here(n, actor)
     if actor.state == ACTOR_DEAD:
         blob_drop(death)
         return
     actor.state = ACTOR_DEAD
     actor.death = death
+    actor.node = 0
+    if n.cluster.joined and runs_here:
+        report_end(n, actor)
     actor.worker = 0
     if not actor.name.empty():
         n.actors.names.erase(actor.name)
@@ -226,6 +249,8 @@ cdef void actor_dies(NodeState* n, ActorRow* actor, Blob* death, uint32_t stop_f
     end_creation(n, actor)
     fail_calls(n, actor)
     stop_worker(n, worker, stop_flags)
+    if n.cluster.joined and objects_find(&n.objects, object_id(actor.id, ACTOR_INDEX)) == NULL:
+        actor.ending = True
     if actor.ending:
         want_service(n, actor)
 
@@ -241,6 +266,10 @@ cdef void on_kill(NodeState* n, const Message* m) noexcept nogil:
     """Kill an actor; with a restart left, unless that is not wanted, it comes back."""
     cdef ActorRow* actor = actors_find(&n.actors, m.object.task)
     cdef TaskRow* creation
+    if n.cluster.joined:
+        ask_store(n, OP_ACTOR_KILL, object_id(m.object.task, ACTOR_INDEX), NULL)
+        n.cluster.operations.back().flags = m.flags
+        return
     if actor == NULL or actor.state == ACTOR_DEAD:
         return
     if m.flags & KILL_NO_RESTART or actor.restarts_left == 0:
@@ -263,21 +292,39 @@ cdef void actor_exits(NodeState* n, TaskId id) noexcept nogil:
 cdef void actor_unreferenced(NodeState* n, TaskId id) noexcept nogil:
     """Its last handle is gone."""
     cdef ActorRow* actor = actors_find(&n.actors, id)
-    if actor != NULL:
+    if actor == NULL:
+        return
+    if not n.cluster.joined:      # there, others may have handles
         actor.ending = True
-        want_service(n, actor)
+    want_service(n, actor)
+
+
+cdef bint is_known_only(NodeState* n, const ActorRow* actor) noexcept nogil:
+    """Whether the actor is another node's, and nobody here can call it any more."""
+    return n.cluster.joined and actor.worker == 0 and tasks_find(&n.tasks, actor.id) == NULL \
+        and objects_find(&n.objects, object_id(actor.id, ACTOR_INDEX)) == NULL
 
 
 cdef void end_if_done(NodeState* n, ActorRow* actor) noexcept nogil:
     cdef TaskRow* creation
+    if actor.n_unfinished == 0 and is_known_only(n, actor):
+        forget_afar(n, actor)
+        return
     if not actor.ending or actor.n_unfinished:
         return
+    if n.cluster.joined and actor.worker == 0 and actor.state != ACTOR_DEAD and not is_made_here(n, actor):
+        return                    # another node sees to that
     if actor.state != ACTOR_DEAD:
         creation = tasks_find(&n.tasks, actor.id)
         if creation != NULL and (creation.state == TASK_RUNNING or creation.state == TASK_BLOCKED):
             return                # it will have begun for a purpose
         actor_dies(n, actor, died(n, actor, b"all handles of it are gone"), 0)
-    actors_erase(&n.actors, actor)
+    if objects_find(&n.objects, object_id(actor.id, ACTOR_INDEX)) != NULL:
+        return
+    if n.cluster.joined:
+        forget_afar(n, actor)
+    else:
+        actors_erase(&n.actors, actor)
 
 
 cdef void serve_actors(NodeState* n) noexcept nogil:
@@ -289,7 +336,10 @@ cdef void serve_actors(NodeState* n) noexcept nogil:
         i += 1
         if actor != NULL:
             actor.wanted = False
-            send_calls(n, actor)
+            if actor.node:
+                send_calls_away(n, actor)
+            else:
+                send_calls(n, actor)
             end_if_done(n, actor)
     n.actors.to_serve.clear()
 
@@ -323,7 +373,9 @@ cdef void creation_ended(NodeState* n, TaskRow* row, Worker* w, const char* erro
                                          (<const EnvelopeHeader*> error).pickle_size), 0)
         return
     set_state(n, row, TASK_FINISHED, 0)
-    if actor.restarts_left == 0:
+    if n.cluster.joined:
+        report_alive(n, actor, row)
+    if actor.restarts_left == 0 or n.cluster.joined:
         retire_task(n, row)
     actor.state = ACTOR_ALIVE
     actor.worker = w.client
@@ -394,4 +446,21 @@ cdef void actor_lost(NodeState* n, ActorRow* actor, uint64_t started, const char
     sort(lost.begin(), lost.end())
     for i in range(lost.size()):
         lose_call(n, actor, tasks_find(&n.tasks, lost[i].second), why, why_size)
-    restart(n, actor)
+    if n.cluster.joined:
+        leave(n, actor, why, why_size)
+    else:
+        restart(n, actor)
+
+
+cdef void leave(NodeState* n, ActorRow* actor, const char* why, uint64_t why_size) noexcept nogil:
+    """The control store says where it starts again."""
+    cdef TaskRow* creation = tasks_find(&n.tasks, actor.id)
+    cdef Blob* error = actor_error(n, actor, ERROR_ACTOR_DIED, why, why_size)
+    if creation != NULL:
+        actor.epoch = creation.epoch
+        actor.attempt = creation.attempt
+        set_state(n, creation, TASK_FAILED, 0)
+        retire_task(n, creation)
+    give_calls_back(n, actor)
+    report_crash(n, actor, error)
+    blob_drop(error)

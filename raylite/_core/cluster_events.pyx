@@ -6,14 +6,18 @@ from raylite._core.envelope cimport blob_data, blob_drop
 from raylite._core.exposure cimport task_committed
 from raylite._core.guests cimport home_lost, on_function_gone, on_home_cancels, on_home_committed, on_task
 from raylite._core.homes cimport adoption_answered, attempt_answered, done_refused, on_rerun
-from raylite._core.node_message cimport NODE_CANCEL, NODE_CHUNK, NODE_COMMITTED, NODE_FUNCTION_GONE, NODE_NOT_HERE, \
-    NODE_PULL, NODE_RESULT, NODE_RETURN, NODE_TASK, NODE_VALUE
+from raylite._core.node_message cimport NODE_CANCEL, NODE_CHUNK, NODE_COMMITTED, NODE_FUNCTION_GONE, NODE_ITEM, \
+    NODE_ITEM_HELD, NODE_NOT_HERE, NODE_PULL, NODE_READ, NODE_RESULT, NODE_RETURN, NODE_TASK, NODE_VALUE
 from raylite._core.packet cimport SCHEDULER_ANSWER
 from raylite._core.references cimport client_gone
+from raylite._core.remote_actors cimport actors_lost_node, actors_of_node, name_claimed, name_found, \
+    on_actor_end_entry, on_actor_entry
 from raylite._core.remote_objects cimport forget_locations, hold_refused, hold_touched, on_free_entry, on_object_entry
+from raylite._core.remote_streams cimport on_item, on_item_held, on_read
 from raylite._core.spill cimport ask_scheduler, on_placement, on_result, on_task_back, questions_lost, spilled_lost
-from raylite._core.store_message cimport ENTRY_ANSWER, ENTRY_FREE, ENTRY_OBJECT, ENTRY_RERUN, OP_ADOPT, OP_ATTEMPT, \
-    OP_COMMIT, OP_HOLD, OP_WATCH, STORE_OK, STORE_UNKNOWN
+from raylite._core.store_message cimport END_KILLED, ENTRY_ACTOR, ENTRY_ACTOR_END, ENTRY_ANSWER, ENTRY_FREE, \
+    ENTRY_OBJECT, ENTRY_RERUN, OP_ACTOR_ALIVE, OP_ADOPT, OP_ATTEMPT, OP_COMMIT, OP_HOLD, OP_NAME_CLAIM, OP_NAME_FIND, \
+    OP_WATCH, STORE_OK, STORE_UNKNOWN
 from raylite._core.transfers cimport on_chunk, on_not_here, on_pull, on_value, transfers_lost
 
 
@@ -29,6 +33,8 @@ cdef bint hear(NodeState* n, uint32_t source, const Message* m, const char* payl
         return on_chunk(n, source, m, payload)
     if m.kind == NODE_VALUE:
         return on_value(n, source, m, payload)
+    if m.kind == NODE_ITEM:
+        return on_item(n, source, m, payload)
     if m.kind == SCHEDULER_ANSWER:
         return on_placement(n, m, payload)
     if m.kind == NODE_COMMITTED:
@@ -37,6 +43,10 @@ cdef bint hear(NodeState* n, uint32_t source, const Message* m, const char* payl
         on_task_back(n, source, m)
     elif m.kind == NODE_CANCEL:
         on_home_cancels(n, source, m)
+    elif m.kind == NODE_ITEM_HELD:
+        on_item_held(n, source, m)
+    elif m.kind == NODE_READ:
+        on_read(n, source, m)
     elif m.kind == NODE_FUNCTION_GONE:
         on_function_gone(n, source, m)
     elif m.kind == NODE_NOT_HERE:
@@ -46,7 +56,7 @@ cdef bint hear(NodeState* n, uint32_t source, const Message* m, const char* payl
     return True
 
 
-cdef void on_answer(NodeState* n, uint16_t status, uint64_t token) noexcept nogil:
+cdef void on_answer(NodeState* n, uint16_t status, uint64_t token, const char* body, uint64_t size) noexcept nogil:
     """The store has done what it was asked, or says why not."""
     cdef Expected what
     cdef PartyMessage unsaid
@@ -57,6 +67,12 @@ cdef void on_answer(NodeState* n, uint16_t status, uint64_t token) noexcept nogi
         blob_drop(unsaid.payload)
     if what.kind == OP_COMMIT:
         task_committed(n, what.object.task)   # also if it was there: its parent has run before
+    elif what.kind == OP_NAME_CLAIM:
+        name_claimed(n, token, status)
+    elif what.kind == OP_NAME_FIND:
+        name_found(n, &what, status, body, size)
+    elif what.kind == OP_ACTOR_ALIVE and status != STORE_OK:
+        on_actor_end_entry(n, what.object.task, END_KILLED)   # it was ended while it was made
     elif what.kind == OP_ATTEMPT:
         attempt_answered(n, what.object.task, status)
     elif what.kind == OP_ADOPT:
@@ -69,13 +85,17 @@ cdef bint hear_store(NodeState* n, uint16_t kind, uint16_t flags, uint64_t token
                      uint64_t size) noexcept nogil:
     """Handle one entry of a shard's stream. False if it is malformed."""
     if kind == ENTRY_ANSWER:
-        on_answer(n, flags, token)
+        on_answer(n, flags, token, body, size)
     elif kind == ENTRY_OBJECT:
         return on_object_entry(n, object, body, size)
     elif kind == ENTRY_FREE:
         on_free_entry(n, object)
     elif kind == ENTRY_RERUN:
         return on_rerun(n, object.task, body, size)
+    elif kind == ENTRY_ACTOR:
+        return on_actor_entry(n, object.task, body, size)
+    elif kind == ENTRY_ACTOR_END:
+        on_actor_end_entry(n, object.task, flags)
     else:
         return False
     return True
@@ -95,6 +115,7 @@ cdef void peer_came(NodeState* n, uint32_t address, uint32_t incarnation) noexce
     if address != n.cluster.address:
         n.cluster.peers[address].address = address
         n.cluster.peers[address].incarnation = incarnation
+        actors_of_node(n, address)
 
 
 cdef void peer_died(NodeState* n, uint32_t address, uint32_t incarnation) noexcept nogil:
@@ -103,6 +124,7 @@ cdef void peer_died(NodeState* n, uint32_t address, uint32_t incarnation) noexce
     if it == n.cluster.peers.end() or deref(it).second.incarnation != incarnation:
         return
     n.cluster.peers.erase(address)
+    actors_lost_node(n, address)
     forget_locations(n, address)
     transfers_lost(n, address)
     spilled_lost(n, address)

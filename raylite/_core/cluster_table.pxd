@@ -8,6 +8,7 @@ from libcpp.unordered_set cimport unordered_set
 from libcpp.vector cimport vector
 from raylite._core.envelope cimport Blob
 from raylite._core.ids cimport ObjectId, TaskId
+from raylite._core.loads cimport Means
 from raylite._core.message cimport Message
 
 cdef struct PartyMessage:          # to another party
@@ -36,6 +37,12 @@ cdef struct Peer:                 # another node
 cdef struct Expected:             # the answer to an operation
     uint16_t kind                 # StoreOpKind
     ObjectId object
+    uint32_t client               # that it is for, if it is
+    uint64_t request
+
+cdef struct Claim:                # an actor's submission that waits for its name
+    Message message
+    Blob* payload
 
 cdef struct RemoteObject:         # what is known of an object's copies elsewhere
     vector[uint32_t] locations    # addresses, those that answered first
@@ -50,6 +57,7 @@ cdef struct Transfer:             # an object on its way here
     uint64_t offset
     uint64_t size                 # 0: not known yet
     uint64_t asked                # bytes asked for
+    uint64_t start_ns
     uint64_t arrived
     uint8_t kind                  # of the value, as it comes
     uint8_t flags
@@ -69,12 +77,13 @@ cdef struct Cluster:
     uint64_t last_transfer
     uint64_t last_reading
     uint64_t last_question
-    double mean_task_ns           # exponential mean of run times; 0: nothing has run
+    Means means                   # of what ran and came here
     ordered_map[uint32_t, Peer] peers
     ordered_set[uint32_t] schedulers
     vector[PartyMessage] outgoing
     vector[StoreRequest] operations
     ordered_map[uint64_t, Expected] expected          # answers
+    ordered_map[uint64_t, Claim] claims               # by the token of OP_NAME_CLAIM
     ordered_set[uint64_t] holding                     # tokens, not answered, of what takes hold of something
     deque[Departure] departures                       # oldest first
     vector[Departure] settling                        # wait for all answers up to their fences

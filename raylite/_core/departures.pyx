@@ -13,7 +13,7 @@ from raylite._core.cluster_table cimport Departure, PartyMessage, StoreRequest
 from raylite._core.envelope cimport blob_drop
 from raylite._core.message cimport MESSAGE_VERSION
 from raylite._core.packet cimport MASTER_SETTLED
-from raylite._core.store_message cimport OP_ADOPT, OP_ATTEMPT, OP_COMMIT, OP_HOLD, OP_PUT
+from raylite._core.store_message cimport OP_ACTOR, OP_ADOPT, OP_ATTEMPT, OP_COMMIT, OP_HOLD, OP_PUT
 
 
 cdef PartyMessage peer_message(NodeState* n, uint32_t target, uint8_t kind, Blob* payload) noexcept nogil:
@@ -37,7 +37,8 @@ cdef Message* tell(NodeState* n, uint32_t target, uint8_t kind, Blob* payload) n
 
 cdef bint takes_hold(uint16_t kind) noexcept nogil:
     """Whether an operation is one that departures wait for."""
-    return kind == OP_COMMIT or kind == OP_PUT or kind == OP_HOLD or kind == OP_ATTEMPT or kind == OP_ADOPT
+    return kind == OP_COMMIT or kind == OP_PUT or kind == OP_HOLD or kind == OP_ATTEMPT or kind == OP_ADOPT \
+        or kind == OP_ACTOR
 
 
 cdef uint64_t ask_store(NodeState* n, uint16_t kind, ObjectId object, Blob* body) noexcept nogil:
@@ -50,6 +51,7 @@ cdef uint64_t ask_store(NodeState* n, uint16_t kind, ObjectId object, Blob* body
     request.object = object
     request.body = body
     n.cluster.operations.push_back(request)
+    memset(&n.cluster.expected[request.token], 0, sizeof(Expected))
     n.cluster.expected[request.token].kind = kind
     n.cluster.expected[request.token].object = object
     if takes_hold(kind):
@@ -197,6 +199,9 @@ cdef void drop_cluster(NodeState* n) noexcept nogil:
         for i in range(deref(it).second.size()):
             drop_departure(&deref(it).second[i])
         preincrement(it)
+    for claim in n.cluster.claims:
+        blob_drop(claim.second.payload)
+    n.cluster.claims.clear()
     for followed in n.cluster.following:
         blob_drop(followed.second.payload)
     n.cluster.following.clear()

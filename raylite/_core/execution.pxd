@@ -2,7 +2,7 @@ from libc.stdint cimport uint64_t
 from libcpp.string cimport string
 from raylite._core.envelope cimport Blob
 from raylite._core.local_scheduler cimport Worker
-from raylite._core.message cimport Message
+from raylite._core.message cimport CallHeader, Message
 from raylite._core.state cimport NodeState
 from raylite._core.task_table cimport TaskRow
 
@@ -21,3 +21,6 @@ cdef bint arguments_usable(NodeState* n, const TaskRow* row) noexcept nogil
 cdef void arguments_exist(NodeState* n, TaskRow* row) noexcept nogil
 cdef void end_task(NodeState* n, TaskRow* row, unsigned char state, uint64_t duration_ns) noexcept nogil
 cdef void warn_if_infeasible(NodeState* n, const TaskRow* row) noexcept nogil
+cdef void on_submit_claimed(NodeState* n, const Message* m, const char* payload) noexcept nogil
+cdef void confirm(NodeState* n, const Message* m, uint64_t taken) noexcept nogil
+cdef void add_call(NodeState* n, TaskRow* row, const CallHeader* call) noexcept nogil

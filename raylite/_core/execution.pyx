@@ -11,14 +11,15 @@ from libc.string cimport memset
 from libcpp.string cimport string
 from libcpp.vector cimport vector
 from raylite._core.actor_calls cimport call_leaves, call_ready, call_waits, want_service
-from raylite._core.actor_table cimport ACTOR_DEAD, ActorRow, actors_find
+from raylite._core.actor_table cimport ACTOR_DEAD, ActorRow, actors_find, CallGroup, CallList
 from raylite._core.actors cimport actor_exits, actor_is_known, actor_object, add_actor, creation_ended, \
-    creation_failed, death_of, name_is_taken
+    creation_failed, death_of, GROUPS_MOST, name_is_taken
 from raylite._core.envelope cimport Blob, blob_data, blob_drop, blob_keep, KIND_SYSTEM_ERROR, KIND_USER_ERROR, \
     system_error
 from raylite._core.guests cimport ended_beyond
 from raylite._core.homes cimport register_attempt
 from raylite._core.ids cimport object_id, ObjectId, TaskId
+from raylite._core.loads cimport means_task
 from raylite._core.local_scheduler cimport Queued, ready_push, Worker, worker_begin, worker_end, worker_find
 from raylite._core.message cimport CallHeader, CMD_INTERRUPT, CMD_READY, CMD_STOP, Cursor, FINISHED_CANCELLED, \
     FINISHED_EXITS, FINISHED_RETRYABLE, FINISHED_USER_ERROR, FinishedHeader, STOP_KILL, STREAMING, SUBMIT_ACTOR, \
@@ -29,6 +30,8 @@ from raylite._core.objects cimport is_wanted_now, object_exists, object_hold, OB
     WAIT_HERE, Waiter
 from raylite._core.references cimport hold_arguments, keep_as_lineage, lineage_to_arguments, refuse_value, \
     retire_task, store_blob, store_value
+from raylite._core.remote_actors cimport actor_from_afar, claim_name
+from raylite._core.remote_streams cimport item_of_guest
 from raylite._core.requests cimport request_arrived
 from raylite._core.resources cimport resources_acquire, resources_lacking
 from raylite._core.specs cimport add_task, Submission, take_submission
@@ -36,6 +39,10 @@ from raylite._core.spill cimport ask_for_place, wants_elsewhere
 from raylite._core.state cimport call_back_queue, emit, ERROR_TASK_CANCELLED, reject, set_state, warn
 from raylite._core.task_table cimport CANCEL_KILLS, CANCEL_NOT, is_call, is_creation, TASK_BLOCKED, TASK_CANCELLED, \
     TASK_FAILED, TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_RUNNING, TASK_WAITING, tasks_find
+
+
+cdef enum:
+    UNLIMITED = 0xFFFFFFFF
 
 
 # ---- accepting -------------------------------------------------------------------------------------------------
@@ -108,6 +115,15 @@ cdef bint accept_again(NodeState* n, const Message* m, const SubmitHeader* h) no
 
 cdef bint on_submit(NodeState* n, const Message* m, const char* payload) noexcept nogil:
     """Accept a task. False if the message is malformed."""
+    return submit(n, m, payload, False)
+
+
+cdef void on_submit_claimed(NodeState* n, const Message* m, const char* payload) noexcept nogil:
+    """The task makes an actor whose name is its own by now."""
+    submit(n, m, payload, True)
+
+
+cdef bint submit(NodeState* n, const Message* m, const char* payload, bint claimed) noexcept nogil:
     cdef Cursor c = Cursor(payload, m.size, False)
     cdef Submission s
     cdef TaskRow* row
@@ -118,6 +134,8 @@ cdef bint on_submit(NodeState* n, const Message* m, const char* payload) noexcep
     if s.header.flags & SUBMIT_ACTOR and name_is_taken(n, &s.actor):
         confirm(n, m, SUBMIT_NAME_TAKEN)
         return True
+    if s.header.flags & SUBMIT_ACTOR and s.actor.header.name_size and n.cluster.joined and not claimed:
+        return claim_name(n, m, payload, &s.actor)
     row = add_task(n, m.object.task, &s, m.client, m.job)
     if row == NULL:
         return False
@@ -140,7 +158,7 @@ cdef bint call_acceptable(NodeState* n, const Message* m, const CallHeader* call
     cdef ActorRow* actor = actors_find(&n.actors, call.actor)
     if actor == NULL or actor.state == ACTOR_DEAD:
         return True               # its result says so
-    if call.group >= actor.groups.size():
+    if call.group >= actor.groups.size() and (not n.cluster.joined or call.group >= GROUPS_MOST):
         reject(n, m)
         return False
     if m.flags & SUBMIT_CONFIRM and actor.max_pending >= 0 and actor.n_unfinished >= <uint64_t> actor.max_pending:
@@ -151,6 +169,8 @@ cdef bint call_acceptable(NodeState* n, const Message* m, const CallHeader* call
 
 cdef void add_call(NodeState* n, TaskRow* row, const CallHeader* call) noexcept nogil:
     """A call of an actor's method: it waits for its turn, or gets what the actor died of."""
+    cdef CallGroup group = CallGroup(UNLIMITED, 0, CallList(NULL, NULL, 0), CallList(NULL, NULL, 0), NULL)
+    cdef ActorRow* actor = actor_from_afar(n, call.actor) if n.cluster.joined else NULL
     cdef Blob* death = death_of(n, call.actor)
     row.group = call.group
     row.sequence = call.sequence
@@ -158,6 +178,8 @@ cdef void add_call(NodeState* n, TaskRow* row, const CallHeader* call) noexcept 
         fail_task(n, row, death, TASK_FAILED)
         return
     row.actor = call.actor
+    while actor != NULL and actor.groups.size() <= call.group:
+        actor.groups.push_back(group)     # of an actor elsewhere, where its limits are kept
     actors_find(&n.actors, call.actor).n_unfinished += 1
     resolve(n, row)
 
@@ -466,7 +488,8 @@ cdef void stop_running(NodeState* n, const TaskRow* row) noexcept nogil:
 
 cdef void learn_duration(NodeState* n, const TaskRow* row, uint64_t duration_ns) noexcept nogil:
     """Exponential mean of a function's run time (Ray paper 4.2.2), quick to believe that it became long."""
-    n.cluster.mean_task_ns += 0.1 * (<double> duration_ns + 1 - n.cluster.mean_task_ns)
+    if n.cluster.joined:
+        means_task(&n.cluster.means, row.function, duration_ns)
     it = n.functions.find(row.function)
     if it == n.functions.end():
         return
@@ -561,6 +584,9 @@ cdef bint on_yielded(NodeState* n, const Message* m, const char* payload) noexce
     if not runs_here(row, m) or row.n_returns != STREAMING:
         refuse_value(n, m.client, value)
         return True
+    if row.home:
+        item_of_guest(n, row, m, value, body)
+        return True
     if value.kind == KIND_USER_ERROR and id.index <= row.n_yielded:
         id.index = row.n_yielded + 1  # an earlier attempt got further: the error comes after what that made
     if id.index > row.n_yielded:
@@ -593,5 +619,7 @@ cdef void retry(NodeState* n, TaskRow* row) noexcept nogil:
     set_state(n, row, TASK_WAITING, 0)
     if row.committed and n.cluster.joined:
         register_attempt(n, row)
+        if is_call(row):          # those that the same caller made later wait for it
+            call_waits(n, row)
     else:
         resolve(n, row)

@@ -5,7 +5,9 @@ an object to the task that made it and to what its value contains. It stops at w
 (their home makes them known), and where the graph was forgotten, for nobody can need that again. A small value that no
 task can make again is kept by the store itself.
 """
+from libc.stdint cimport uint32_t
 from libc.string cimport memcpy, memset
+from libcpp.string cimport string
 from libcpp.vector cimport vector
 from raylite._core.departures cimport ask_store, depart, depart_to_store
 from raylite._core.envelope cimport align8, blob_copy, blob_data, blob_drop, blob_new
@@ -65,11 +67,12 @@ cdef Blob* write_values(NodeState* n, const TaskRow* row) noexcept nogil:
         result.reach |= REACH_EXPOSED | (REACH_COPY if result.state == OBJECT_IN_ARENA else 0)
     head.epoch = row.epoch
     head.attempt = row.attempt
+    head.n_yielded = row.n_yielded
     memcpy(&out[0], &head, sizeof(DoneHeader))
     return blob_copy(out.data(), out.size())
 
 
-cdef Blob* write_value(ObjectRow* row) noexcept nogil:
+cdef Blob* write_item(ObjectRow* row) noexcept nogil:
     cdef string out
     append_value(&out, row)
     return blob_copy(out.data(), out.size())
@@ -126,7 +129,7 @@ cdef void put_object(NodeState* n, Walk* walk, ObjectRow* row) noexcept nogil:
     """A value that no task is known to have made."""
     row.reach |= REACH_EXPOSED | REACH_HELD | (REACH_COPY if row.state == OBJECT_IN_ARENA else 0)
     add_contained(walk, row)
-    ask_store(n, OP_PUT, row.id, write_value(row))
+    ask_store(n, OP_PUT, row.id, write_item(row))
 
 
 cdef void walk_on(NodeState* n, Walk* walk) noexcept nogil:
@@ -169,6 +172,16 @@ cdef void expose_contained(NodeState* n, const TaskRow* row) noexcept nogil:
         result = objects_find(&n.objects, object_id(row.id, i))
         if result != NULL:
             add_contained(&walk, result)
+    walk_on(n, &walk)
+
+
+cdef void expose_all(NodeState* n, ObjectId id, bint itself) noexcept nogil:
+    """What the value of this object contains is made known; and, if it stays here, the object."""
+    cdef Walk walk
+    if itself:
+        walk.objects.push_back(id)
+    else:
+        add_contained(&walk, objects_find(&n.objects, id))
     walk_on(n, &walk)
 
 

@@ -8,31 +8,41 @@ from libc.string cimport memset
 from libcpp.string cimport string
 from raylite._core.envelope cimport Blob, blob_copy, blob_data
 from raylite._core.loads cimport load_read, NodeLoad
-from raylite._core.message cimport Cursor, take
+from raylite._core.master_message cimport LoadNotice, NodeNotice
+from raylite._core.message cimport Cursor, take, take_padded
 from raylite._core.node_choice cimport board_choose, board_remove, board_report, board_setup, Question, question_read
-from raylite._core.packet cimport MASTER_LOADS, MASTER_NODE, MASTER_NODE_DEAD, SCHEDULER_ANSWER, SCHEDULER_ASK
+from raylite._core.packet cimport MASTER_LOADS, MASTER_NODE, MASTER_NODE_DEAD, party_kind, PARTY_NODE, \
+    SCHEDULER_ANSWER, SCHEDULER_ASK
 from raylite._core.scheduler_message cimport PlaceAnswer
 from raylite._core.store_message cimport NodeRecord
 
 
-cdef class GlobalScheduler(Party):
+cdef class GlobalScheduler(Enlisted):
     """A global scheduler.
 
-    Args: address, incarnation: its own, ignores_locality: place tasks without a look at where their arguments are.
+    Args: address, incarnation: its own, ignores_locality: place tasks without a look at where their arguments are,
+    master: its address, 0: it registers nowhere.
     """
 
-    def __init__(self, uint32_t address, uint32_t incarnation, *, bint ignores_locality=False):
+    def __init__(self, uint32_t address, uint32_t incarnation, *, bint ignores_locality=False, uint32_t master=0):
         self.join(address, incarnation)
+        self.master = master
         board_setup(&self.board, ignores_locality)
 
     cdef int deliver(self, uint64_t now_ns, uint32_t source, const Message* message, Blob* payload) except -1:
         cdef const char* data = blob_data(payload) if payload != NULL else NULL
         if message.kind == SCHEDULER_ASK:
             return self.on_ask(source, data, message.size)
+        if self.master and source != self.master:
+            return 0
         if message.kind == MASTER_LOADS:
             return self.on_loads(data, message.size)
-        if message.kind == MASTER_NODE or message.kind == MASTER_NODE_DEAD:
-            return self.on_nodes(message, data, message.size)
+        if message.kind == MASTER_NODE:
+            return self.on_node(data, message.size)
+        if message.kind == MASTER_NODE_DEAD:
+            return self.on_nodes_dead(data, message.size)
+        if self.hear_enlisting(message, payload):
+            return 0
         self.n_malformed += 1
         return 0
 
@@ -55,17 +65,44 @@ cdef class GlobalScheduler(Party):
         return self.send(source, &m, blob_copy(answers.data(), answers.size()))
 
     cdef int on_loads(self, const char* payload, uint64_t size) except -1:
+        """Nodes have reported."""
         cdef Cursor c = Cursor(payload, size, False)
-        cdef NodeLoad load
+        cdef const LoadNotice* notice
+        cdef const char* report
         while c.left:
-            if not load_read(&c, &load):
+            notice = <const LoadNotice*> take(&c, sizeof(LoadNotice))
+            report = take_padded(&c, notice.size) if notice != NULL else NULL
+            if report == NULL:
                 self.n_malformed += 1
                 break
-            board_report(&self.board, &load)
+            self.on_report(report, notice.size)
         return 0
 
-    cdef int on_nodes(self, const Message* message, const char* payload, uint64_t size) except -1:
-        """Nodes have come, or are dead."""
+    cdef int on_report(self, const char* report, uint64_t size) except -1:
+        cdef Cursor c = Cursor(report, size, False)
+        cdef NodeLoad load
+        if not load_read(&c, &load):
+            self.n_malformed += 1
+            return 0
+        board_report(&self.board, &load)
+        return 0
+
+    cdef int on_node(self, const char* payload, uint64_t size) except -1:
+        """A node is there; a suspect is as good as away."""
+        cdef Cursor c = Cursor(payload, size, False)
+        cdef const NodeNotice* notice = <const NodeNotice*> take(&c, sizeof(NodeNotice))
+        cdef const char* about = take(&c, notice.size) if notice != NULL else NULL
+        if about == NULL:
+            self.n_malformed += 1
+            return 0
+        if party_kind(notice.address) != PARTY_NODE:
+            return 0
+        self.know(notice.address, notice.incarnation)
+        if notice.size:
+            self.on_report(about, notice.size)
+        return 0
+
+    cdef int on_nodes_dead(self, const char* payload, uint64_t size) except -1:
         cdef Cursor c = Cursor(payload, size, False)
         cdef const NodeRecord* node
         while c.left:
@@ -73,12 +110,16 @@ cdef class GlobalScheduler(Party):
             if node == NULL:
                 self.n_malformed += 1
                 break
-            if message.kind == MASTER_NODE:
-                self.know(node.address, node.incarnation)
-            else:
-                board_remove(&self.board, node.address, node.incarnation)
-                self.declare_dead(node.address, node.incarnation)
+            board_remove(&self.board, node.address, node.incarnation)
+            self.declare_dead(node.address, node.incarnation)
         return 0
+
+    cdef int on_time(self, uint64_t now_ns) except -1:
+        self.is_heartbeat_due(now_ns)
+        return 0
+
+    cdef uint64_t wants_time_ns(self) noexcept:
+        return self.next_heartbeat_ns
 
     def nodes(self):
         """What it knows of nodes, by address: resources (total, available less what was placed), tasks, means."""

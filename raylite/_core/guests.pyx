@@ -10,26 +10,29 @@ from libcpp.algorithm cimport sort
 from libcpp.string cimport string
 from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
+from raylite._core.actor_calls cimport call_leaves
+from raylite._core.actor_table cimport ACTOR_ALIVE, ActorRow, actors_find
 from raylite._core.cluster_table cimport Departure, PEER_CLIENT
 from raylite._core.departures cimport depart, depart_to_store, forget_guest, guest_committed, tell, then_tell
 from raylite._core.envelope cimport Blob, blob_copy, blob_data, blob_keep, envelope_refs, envelope_valid, \
     EnvelopeHeader, KIND_CHECKPOINT, KIND_FUNCTION
-from raylite._core.execution cimport resolve
+from raylite._core.execution cimport add_call, resolve
 from raylite._core.exposure cimport expose_contained, write_values
 from raylite._core.homes cimport adopt
 from raylite._core.ids cimport object_id, ObjectId, TaskId
-from raylite._core.message cimport Cursor, take, take_padded
+from raylite._core.message cimport CallHeader, Cursor, SUBMIT_ACTOR, take, take_padded
 from raylite._core.node_message cimport ArgumentHint, NODE_RESULT, NODE_RETURN, TaskHeader
 from raylite._core.objects cimport object_hold, OBJECT_PENDING, object_unhold, ObjectRow, objects_find
 from raylite._core.recovery cimport cancel_task
-from raylite._core.references cimport hold_arguments, store_blob
+from raylite._core.references cimport hold_arguments, retire_task, store_blob
+from raylite._core.remote_actors cimport host_creation
 from raylite._core.remote_objects cimport foreign_object, is_at, remote_of
 from raylite._core.resources cimport resources_lacking
 from raylite._core.specs cimport add_task, Submission, take_submission
 from raylite._core.state cimport Function, set_state
 from raylite._core.store_message cimport OP_DONE
-from raylite._core.task_table cimport CANCEL_INTERRUPTS, CANCEL_KILLS, TASK_FINISHED, TASK_WAITING, tasks_erase, \
-    tasks_find
+from raylite._core.task_table cimport CANCEL_INTERRUPTS, CANCEL_KILLS, TASK_CANCELLED, TASK_FINISHED, TASK_WAITING, \
+    tasks_erase, tasks_find
 
 
 # ---- coming ----------------------------------------------------------------------------------------------------
@@ -101,7 +104,7 @@ cdef bint on_task(NodeState* n, uint32_t source, const Message* m, const char* p
     if head.function_size and not (envelope_valid(function, head.function_size)
                                    and (<const EnvelopeHeader*> function).kind == KIND_FUNCTION):
         return False
-    if tasks_find(&n.tasks, m.object.task) != NULL:
+    if tasks_find(&n.tasks, m.object.task) != NULL or s.call != NULL and not runs_actor(n, s.call):
         give_back(n, source, m)
         return True
     if head.function_size:
@@ -116,7 +119,7 @@ cdef bint on_task(NodeState* n, uint32_t source, const Message* m, const char* p
     row.attempt = m.attempt
     row.retries_at_home = row.retries_left
     row.retries_left = 0
-    if resources_lacking(&n.scheduler.resources, row.shape) >= 0:
+    if s.call == NULL and resources_lacking(&n.scheduler.resources, row.shape) >= 0:
         tasks_erase(&n.tasks, row)
         give_back(n, source, m)
         return True
@@ -125,8 +128,30 @@ cdef bint on_task(NodeState* n, uint32_t source, const Message* m, const char* p
     add_results(n, row)
     hold_arguments(n, row)
     set_state(n, row, TASK_WAITING, 0)
-    resolve(n, row)
+    if s.header.flags & SUBMIT_ACTOR:
+        host_creation(n, row, &s.actor)
+    if s.call != NULL:
+        add_call(n, row, s.call)
+    else:
+        resolve(n, row)
     return True
+
+
+cdef bint runs_actor(NodeState* n, const CallHeader* call) noexcept nogil:
+    """Whether the actor that is called runs here."""
+    cdef ActorRow* actor = actors_find(&n.actors, call.actor)
+    return actor != NULL and actor.state == ACTOR_ALIVE and actor.worker != 0 and call.group < actor.groups.size()
+
+
+cdef void drop_guest(NodeState* n, TaskRow* row) noexcept nogil:
+    """A call that its home has back."""
+    cdef int i
+    call_leaves(n, row)
+    actors_find(&n.actors, row.actor).n_unfinished -= 1
+    set_state(n, row, TASK_CANCELLED, 0)
+    for i in range(1 if row.n_returns < 0 else row.n_returns):
+        n.unsettled.push_back(object_id(row.id, i))
+    retire_task(n, row)
 
 
 cdef void add_results(NodeState* n, const TaskRow* row) noexcept nogil:

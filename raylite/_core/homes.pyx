@@ -15,11 +15,12 @@ from raylite._core.message cimport Cursor, SUBMIT_ACTOR, SUBMIT_CALL, take
 from raylite._core.objects cimport OBJECT_PENDING, object_ready, OBJECT_REMOTE, ObjectRow, objects_find, REACH_COPY, \
     REACH_EXPOSED, REACH_FOREIGN
 from raylite._core.references cimport hold_arguments, retire_task
+from raylite._core.remote_actors cimport host_creation
 from raylite._core.remote_objects cimport foreign_object, touch
 from raylite._core.specs cimport add_task, all_arguments, Submission, take_submission
 from raylite._core.state cimport set_state
 from raylite._core.store_message cimport AttemptHeader, DoneHeader, OP_ADOPT, OP_ATTEMPT, STORE_OK
-from raylite._core.task_table cimport TASK_FINISHED, TASK_WAITING, tasks_find
+from raylite._core.task_table cimport is_creation, TASK_FINISHED, TASK_SPILLED, TASK_WAITING, tasks_find
 
 
 cdef Blob* attempt_of(const TaskRow* row) noexcept nogil:
@@ -111,8 +112,13 @@ cdef bint on_rerun(NodeState* n, TaskId id, const char* body, uint64_t size) noe
         if row.state == TASK_FINISHED:
             run_again(n, row)
             row.attempt = now.attempt
+        elif row.state == TASK_SPILLED and is_creation(row):
+            row.runs_at = 0
+            row.attempt = now.attempt
+            set_state(n, row, TASK_WAITING, 0)
+            resolve(n, row)
         return True
-    if not take_submission(n, &c, id, &s) or s.header.flags & (SUBMIT_CALL | SUBMIT_ACTOR):
+    if not take_submission(n, &c, id, &s) or s.header.flags & SUBMIT_CALL:
         return False
     row = add_task(n, id, &s, 0, 0)
     if row == NULL:
@@ -124,6 +130,8 @@ cdef bint on_rerun(NodeState* n, TaskId id, const char* body, uint64_t size) noe
     expect_results(n, row)
     hold_arguments(n, row)
     set_state(n, row, TASK_WAITING, 0)
+    if s.header.flags & SUBMIT_ACTOR:
+        host_creation(n, row, &s.actor)
     warn_if_infeasible(n, row)
     resolve(n, row)
     return True

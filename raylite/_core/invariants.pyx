@@ -26,8 +26,8 @@ from raylite._core.placement_groups cimport Bundle, GROUP_CREATED, GROUP_GONE, G
 from raylite._core.resources cimport GPU, RESOURCE_CPU, RESOURCE_GPU, Resources, UNIT
 from raylite._core.state cimport request_key
 from raylite._core.task_table cimport is_call, is_creation, LISTED_CALLER, LISTED_NOT, LISTED_READY, LISTED_SENT, \
-    LISTED_WAITING, TASK_BLOCKED, TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_RUNNING, TASK_WAITING, TaskRow, \
-    tasks_find
+    LISTED_WAITING, TASK_BLOCKED, TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_RUNNING, TASK_SPILLED, TASK_WAITING, \
+    TaskRow, tasks_find
 
 cdef struct Counts:
     int64_t as_task
@@ -289,15 +289,16 @@ cdef bint list_holds(const CallList* list, uint8_t listed, const ActorRow* actor
 cdef const char* check_group(const CallGroup* group) noexcept nogil:
     cdef const TaskRow* row = group.sent.head
     cdef const TaskRow* first_placed = NULL
-    cdef uint32_t n_running = 0
+    cdef uint32_t n_running = 0, n_away = 0
     while row != NULL:
         n_running += row.state == TASK_RUNNING
+        n_away += row.state == TASK_SPILLED
         if row.state == TASK_PLACED and first_placed == NULL:
             first_placed = row
-        elif row.state != TASK_RUNNING and row.state != TASK_PLACED:
+        elif row.state != TASK_RUNNING and row.state != TASK_PLACED and row.state != TASK_SPILLED:
             return b"a call that was sent neither runs nor waits for its turn"
         row = row.next
-    if n_running != group.n_running or n_running > group.limit or first_placed != group.next_to_run:
+    if n_running + n_away != group.n_running or n_running > group.limit or first_placed != group.next_to_run:
         return b"a concurrency group miscounts the calls that run"
     return NULL
 
@@ -330,16 +331,16 @@ cdef const char* check_actor(NodeState* n, ActorRow* actor) noexcept nogil:
     cdef uint64_t n_calls = 0
     cdef const char* found
     cdef size_t i
-    if (actor.state == ACTOR_ALIVE) != (actor.worker != 0):
+    if (actor.state == ACTOR_ALIVE) != (actor.worker != 0 or actor.node != 0):
         return b"an actor is alive without a worker, or has one and is not"
     if actor.worker and (w == NULL or not w.settled or not same_task(w.actor, actor.id)):
         return b"an actor's worker is gone, or another's"
-    if actor.state != ACTOR_DEAD and actor.state != ACTOR_ALIVE \
+    if actor.state != ACTOR_DEAD and actor.state != ACTOR_ALIVE and not actor.watched \
             and (creation == NULL or creation.state == TASK_FINISHED):
         return b"an actor waits for a creation that is over"
     if (actor.state == ACTOR_DEAD) != (actor.death != NULL) or (actor.state == ACTOR_DEAD and actor.n_unfinished):
         return b"an actor is dead and has calls left, or cannot say of what it died"
-    if not actor.name.empty() and (n.actors.names.count(actor.name) != 0) < (actor.state != ACTOR_DEAD):
+    if not actor.name.empty() and not n.cluster.joined and (n.actors.names.count(actor.name) != 0) < (actor.state != ACTOR_DEAD):
         return b"an actor's name is not known"
     for caller in actor.callers:
         if caller.second.head == NULL or caller.second.head.state != TASK_WAITING \
@@ -358,7 +359,7 @@ cdef const char* check_actor(NodeState* n, ActorRow* actor) noexcept nogil:
         return b"an actor miscounts its calls"
     if w != NULL and not sends_all(actor, w):
         return b"a call that could be sent to its actor is not"
-    if actor.ending and n_calls == 0 and (creation == NULL or creation.worker == 0):
+    if actor.ending and n_calls == 0 and (creation == NULL or creation.worker == 0) and not actor.watched:
         return b"an actor that nobody can call is not ended"
     return NULL
 
@@ -375,7 +376,8 @@ cdef const char* check_actors(NodeState* n) noexcept nogil:
         found = check_actor(n, actors_find(&n.actors, entry.first))
         if found != NULL:
             return found
-        if objects_find(&n.objects, object_id(entry.first, ACTOR_INDEX)) == NULL and not entry.second.ending:
+        if objects_find(&n.objects, object_id(entry.first, ACTOR_INDEX)) == NULL and not entry.second.ending \
+                and not n.cluster.joined:
             return b"an actor without an object is not about to end"
     while t != n.tasks.rows.end():
         if is_call(&deref(t).second):

@@ -2,18 +2,20 @@
 out at the end of each event.
 """
 from libc.string cimport memset
+from libcpp.string cimport string
 from raylite._core.cluster_events cimport hear_store, peer_came, peer_died, scheduler_came, scheduler_died
 from raylite._core.cluster_table cimport PartyMessage, StoreRequest
 from raylite._core.departures cimport depart
-from raylite._core.envelope cimport Blob, blob_copy, blob_data, blob_drop
+from raylite._core.envelope cimport Blob, blob_data, blob_drop
 from raylite._core.ids cimport object_bytes, object_from_bytes, task_bytes
-from raylite._core.master_message cimport NodeNotice, RegisterHeader, WelcomeHeader
+from raylite._core.loads cimport load_write, LoadHeader, means_report, NodeLoad, ResourceLoad
+from raylite._core.master_message cimport NodeNotice
 from raylite._core.message cimport MESSAGE_VERSION
 from raylite._core.node cimport finish_event, node_handle, node_hear
 from raylite._core.node_message cimport NODE_CHUNK
-from raylite._core.packet cimport MASTER_CHAIN, MASTER_HEARTBEAT, MASTER_LAST, MASTER_NODE, MASTER_NODE_DEAD, \
-    MASTER_REGISTER, MASTER_SETTLE, MASTER_SETTLED, MASTER_WELCOME, party_kind, PARTY_NODE, PARTY_SCHEDULER, \
-    STORE_ENTRIES
+from raylite._core.packet cimport MASTER_CHAIN, MASTER_LAST, MASTER_NODE, MASTER_NODE_DEAD, MASTER_REGISTER, \
+    MASTER_SETTLE, MASTER_SETTLED, party_kind, PARTY_NODE, PARTY_SCHEDULER, STORE_ENTRIES
+from raylite._core.resources cimport Resources
 from raylite._core.spill cimport questions_lost
 from raylite._core.state cimport NodeState
 from raylite._core.store_client cimport store_clear, store_deadline_ns, store_flush, store_next_entry, store_on_chain, \
@@ -24,7 +26,14 @@ cdef enum:
     TELL_NS = 5000000             # a shard waits no longer for the acknowledgement of its entries
 
 
-cdef class Member(Party):
+cdef uint64_t count_running(NodeState* n) noexcept nogil:
+    cdef uint64_t count = 0
+    for entry in n.scheduler.workers:
+        count += entry.second.running.size()
+    return count
+
+
+cdef class Member(Enlisted):
     """Args: node: whose incarnation is this party's; address: of the party; master: the master's address; n_shards: of
     the control store.
     """
@@ -60,26 +69,31 @@ cdef class Member(Party):
 
     # ---- the master --------------------------------------------------------------------------------------------
 
-    cdef int start(self, uint64_t now_ns) except -1:
-        """Register with the master."""
-        self.now_ns = now_ns
-        return self.register()
-
-    cdef int register(self) except -1:
-        cdef RegisterHeader head
-        cdef string out
-        memset(&head, 0, sizeof(RegisterHeader))
-        out.append(<const char*> &head, sizeof(RegisterHeader))
-        return self.tell_master(MASTER_REGISTER, &out)
-
-    cdef int tell_master(self, uint8_t kind, const string* body) except -1:
-        cdef Message m
-        memset(&m, 0, sizeof(Message))
-        m.version = MESSAGE_VERSION
-        m.kind = kind
-        m.incarnation = self.incarnation
-        m.size = <uint32_t> body.size()
-        return self.send(self.master, &m, blob_copy(body.data(), body.size()))
+    cdef int write_report(self, string* out) except -1:
+        """What the node has, and what it has to do."""
+        cdef NodeState* n = self.node.state
+        cdef Resources* r = &n.scheduler.resources
+        cdef NodeLoad load
+        cdef ResourceLoad resource
+        cdef size_t i
+        memset(&load.head, 0, sizeof(LoadHeader))
+        self.n_reports += 1
+        load.head.address = self.address
+        load.head.incarnation = self.incarnation
+        load.head.number = self.n_reports
+        load.head.n_queued = n.scheduler.n_ready + n.scheduler.n_queued
+        load.head.n_running = count_running(n)
+        load.head.arena_free = n.arena.capacity - n.arena.used if n.arena.capacity > n.arena.used else 0
+        for i in range(r.names.size()):
+            if r.names[i].empty() or r.total[i] == 0:
+                continue
+            resource.name = r.names[i]
+            resource.total = r.total[i]
+            resource.available = r.available[i]
+            load.resources.push_back(resource)
+        means_report(&n.cluster.means, &load)
+        load_write(&load, out)
+        return 0
 
     cdef int hear_master(self, const Message* message, Blob* payload) except -1:
         cdef NodeState* n = self.node.state
@@ -87,15 +101,12 @@ cdef class Member(Party):
         cdef uint64_t size = payload.size if payload != NULL else 0
         n.now_ns = self.now_ns
         n.cause = message.kind
-        if message.kind == MASTER_REGISTER:
-            self.register()
-        elif message.kind == MASTER_CHAIN:
+        if self.hear_enlisting(message, payload):
+            return 0
+        if message.kind == MASTER_CHAIN:
             store_on_chain(&self.store, payload)
         elif message.kind == MASTER_SETTLE:
             depart(n, self.master, MASTER_SETTLED, NULL, NULL).aux = message.aux
-        elif message.kind == MASTER_WELCOME and size >= sizeof(WelcomeHeader):
-            self.heartbeat_ns = (<const WelcomeHeader*> data).heartbeat_ns
-            self.next_heartbeat_ns = self.now_ns
         elif message.kind == MASTER_NODE and size >= sizeof(NodeNotice):
             self.meet((<const NodeNotice*> data).address, (<const NodeNotice*> data).incarnation)
         elif message.kind == MASTER_NODE_DEAD and size >= sizeof(NodeRecord):
@@ -150,10 +161,7 @@ cdef class Member(Party):
     # ---- time --------------------------------------------------------------------------------------------------
 
     cdef int on_time(self, uint64_t now_ns) except -1:
-        cdef string load
-        if self.heartbeat_ns and now_ns >= self.next_heartbeat_ns:
-            self.next_heartbeat_ns = now_ns + self.heartbeat_ns
-            self.tell_master(MASTER_HEARTBEAT, &load)
+        self.is_heartbeat_due(now_ns)
         return self.say()
 
     cdef uint64_t wants_time_ns(self) noexcept:

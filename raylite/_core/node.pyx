@@ -31,6 +31,7 @@ from raylite._core.placement cimport dispatch, start_worker, stop_idle_worker
 from raylite._core.recovery cimport on_cancel, on_declined, on_recalled, on_worker_gone
 from raylite._core.references cimport client_gone, drop_value, give_back_segments, refuse_value, require_object, \
     settle, store_blob, store_value
+from raylite._core.remote_actors cimport find_name
 from raylite._core.remote_objects cimport touch
 from raylite._core.requests cimport forget_client_requests, on_await_read, on_forget, on_get, on_next, on_wait
 from raylite._core.resources cimport resources_name, resources_provide, resources_setup, UNIT
@@ -191,6 +192,9 @@ cdef uint64_t node_deadline_ns(const NodeState* n) noexcept nogil:
 cdef void on_query(NodeState* n, const Message* m, const char* payload) noexcept nogil:
     cdef string out
     cdef ObjectId actor
+    if m.object.index == QUERY_ACTOR and n.cluster.joined:
+        find_name(n, m, payload, m.size)
+        return
     if m.object.index == QUERY_ACTOR:
         actor = actor_by_name(n, m.client, payload, m.size)
         if actor.index:

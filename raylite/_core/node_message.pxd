@@ -13,6 +13,9 @@ cdef enum NodeMessage:
     NODE_VALUE = NODE_FIRST + 7   # object; request: transfer; aux: size; flags: kind, ValueFlags << 8; payload: references
     NODE_CHUNK = NODE_FIRST + 8   # request: transfer; aux: offset; payload: bytes
     NODE_NOT_HERE = NODE_FIRST + 9    # object; request: transfer: it is not to be had here
+    NODE_ITEM = NODE_FIRST + 10   # object, attempt: an item of a stream; payload: StoreValue ...
+    NODE_ITEM_HELD = NODE_FIRST + 11  # object: the stream's home holds the item: its maker need not any more
+    NODE_READ = NODE_FIRST + 12   # object: the reader has taken this item; flags: READY_END: there is no reader
 
 cdef struct TaskHeader:
     uint32_t epoch

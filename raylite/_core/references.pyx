@@ -22,7 +22,9 @@ from raylite._core.message cimport CMD_FORGET_FUNCTION, CMD_UNSEGMENT, READY_END
 from raylite._core.objects cimport OBJECT_IN_ARENA, object_in_scope, OBJECT_INLINE, OBJECT_PENDING, OBJECT_RELEASED, \
     OBJECT_REMOTE, object_unhold, object_unpin, objects_add, objects_find, REACH_FOREIGN
 from raylite._core.remote_objects cimport foreign_object, forget_remote, settle_beyond, touch
+from raylite._core.remote_streams cimport tell_reading
 from raylite._core.requests cimport release_generator
+from raylite._core.spill cimport function_gone
 from raylite._core.state cimport emit, ERROR_OBJECT_LOST, Function
 from raylite._core.task_table cimport TASK_FINISHED, tasks_erase, tasks_find
 
@@ -189,6 +191,8 @@ cdef void forget_function(NodeState* n, ObjectId id) noexcept nogil:
     if it != n.functions.end():
         blob_drop(deref(it).second.name)
         n.functions.erase(it)
+    if n.cluster.joined:
+        function_gone(n, id)
     while w != n.scheduler.workers.end():
         if deref(w).second.functions.erase(id):
             emit(n, CMD_FORGET_FUNCTION, deref(w).first, NULL).object = id
@@ -243,6 +247,8 @@ cdef void settle_object(NodeState* n, ObjectRow* row) noexcept nogil:
         drop_value(n, row)        # of a stream nobody reads: the items made so far
         if creator != NULL and creator.read_request:
             release_generator(n, creator, READY_END)
+        if creator != NULL:
+            tell_reading(n, creator, 0, READY_END)
         if row.reach & REACH_FOREIGN and row.n_lineage_holds:
             return
         if creator == NULL or creator.state >= TASK_FINISHED or (creator.n_returns == STREAMING and row.id.index):

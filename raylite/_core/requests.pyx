@@ -18,6 +18,7 @@ from raylite._core.objects cimport is_wanted_now, object_hold, object_in_scope, 
     object_pin, object_ready, OBJECT_REMOTE, objects_add, objects_find, REACH_FOREIGN
 from raylite._core.references cimport store_blob, unknown_object
 from raylite._core.remote_objects cimport foreign_object
+from raylite._core.remote_streams cimport tell_reading
 from raylite._core.state cimport call_back_queue, emit, Request, request_key, set_state
 from raylite._core.task_table cimport TASK_BLOCKED, TASK_RUNNING, TaskRow, tasks_find
 
@@ -232,6 +233,7 @@ cdef void answer_next(NodeState* n, uint32_t client, uint64_t request, ObjectRow
         task.n_consumed = item.id.index
         if task.read_request and task.n_consumed >= task.read_index:
             release_generator(n, task, 0)
+        tell_reading(n, task, item.id.index, 0)
     if stream != NULL and item.place < stream.contained.size() and same_object(stream.contained[item.place], item.id):
         take_out(n, stream, item)
 
@@ -253,7 +255,8 @@ cdef void on_await_read(NodeState* n, const Message* m) noexcept nogil:
     cdef TaskRow* task = tasks_find(&n.tasks, m.object.task)
     cdef ObjectRow* stream = objects_find(&n.objects, object_id(m.object.task, 0))
     cdef Request* r
-    if task == NULL or task.worker != m.client or stream == NULL or not object_in_scope(stream):
+    if task == NULL or task.worker != m.client \
+            or not task.home and (stream == NULL or not object_in_scope(stream)):
         end_next(n, m.client, m.request)
         return
     if task.n_consumed >= m.object.index:

@@ -1,6 +1,8 @@
 from libc.stdint cimport uint32_t
-from raylite._core.message cimport Message
+from raylite._core.ids cimport ObjectId
+from raylite._core.message cimport Cursor, Message
 from raylite._core.state cimport NodeState
+from raylite._core.store_message cimport StoreValue
 from raylite._core.task_table cimport TaskRow
 
 cdef enum:
@@ -15,4 +17,8 @@ cdef void on_task_back(NodeState* n, uint32_t source, const Message* m) noexcept
 cdef void ask_again_later(NodeState* n) noexcept nogil
 cdef void questions_lost(NodeState* n) noexcept nogil
 cdef void spilled_lost(NodeState* n, uint32_t address) noexcept nogil
+cdef const StoreValue* take_stored(Cursor* c, const char** body) noexcept nogil
+cdef void take_result(NodeState* n, ObjectId id, uint32_t source, const StoreValue* v, const char* body) noexcept nogil
+cdef void function_gone(NodeState* n, ObjectId id) noexcept nogil
+cdef void send_task(NodeState* n, TaskRow* row, uint32_t address) noexcept nogil
 cdef void cancel_spilled(NodeState* n, TaskRow* row) noexcept nogil

@@ -18,18 +18,20 @@ from raylite._core.envelope cimport align8, Blob, blob_copy, blob_data, blob_dro
     system_error
 from raylite._core.execution cimport arguments_exist, end_task, fail_task, retry, warn_if_infeasible
 from raylite._core.exposure cimport expose_task, task_committed
-from raylite._core.ids cimport object_id, ObjectId, TaskId
+from raylite._core.homes cimport register_attempt
+from raylite._core.ids cimport object_id, ObjectId, same_object, TaskId
 from raylite._core.message cimport Cursor, take, take_padded
-from raylite._core.node_message cimport ArgumentHint, NODE_CANCEL, NODE_TASK, TaskHeader
+from raylite._core.node_message cimport ArgumentHint, NODE_CANCEL, NODE_FUNCTION_GONE, NODE_TASK, TaskHeader
 from raylite._core.objects cimport OBJECT_INLINE, OBJECT_PENDING, OBJECT_REMOTE, ObjectRow, objects_find
 from raylite._core.packet cimport SCHEDULER_ASK
 from raylite._core.recovery cimport task_lost
 from raylite._core.references cimport store_blob
+from raylite._core.remote_actors cimport call_came_back
 from raylite._core.remote_objects cimport is_at
 from raylite._core.resources cimport CPU, DOOM_NOT, resources_lacking, UNIT
 from raylite._core.scheduler_message cimport PLACE_DEFAULT, PlaceAnswer, PlaceArgument, PlaceQuestion
 from raylite._core.specs cimport write_spec
-from raylite._core.state cimport ERROR_TASK_CANCELLED, ERROR_WORKER_CRASHED, set_state
+from raylite._core.state cimport ERROR_ACTOR_UNAVAILABLE, ERROR_TASK_CANCELLED, ERROR_WORKER_CRASHED, set_state
 from raylite._core.store_message cimport DoneHeader, StoreValue
 from raylite._core.task_table cimport is_call, is_creation, TASK_CANCELLED, TASK_FAILED, TASK_FINISHED, TASK_SPILLED, \
     TASK_WAITING, tasks_find
@@ -44,14 +46,14 @@ cdef enum:
 
 cdef double expected_wait_ns(NodeState* n) noexcept nogil:
     """How long a task that becomes ready now would wait here."""
-    cdef double mean = n.cluster.mean_task_ns if n.cluster.mean_task_ns else UNKNOWN_TASK_NS
+    cdef double mean = n.cluster.means.task_ns if n.cluster.means.task_ns else UNKNOWN_TASK_NS
     cdef double slots = n.scheduler.resources.total[CPU] / <double> UNIT
     return (n.scheduler.n_ready + n.scheduler.n_queued) * mean / (slots if slots > 1 else 1.0)
 
 
 cdef bint wants_elsewhere(NodeState* n, const TaskRow* row) noexcept nogil:
     """Whether a task whose arguments exist should go up."""
-    if not n.cluster.joined or row.placed or row.home or is_call(row) or is_creation(row) or row.n_returns < 0:
+    if not n.cluster.joined or row.placed or row.home or is_call(row):
         return False
     if n.scheduler.resources.shapes[row.shape].doom != DOOM_NOT:
         return False
@@ -67,17 +69,30 @@ cdef void ask_for_place(NodeState* n, TaskRow* row) noexcept nogil:
     n.cluster.homeless.push_back(row.id)
 
 
-cdef void append_arguments(NodeState* n, const TaskRow* row, string* out) noexcept nogil:
-    """Of each large argument its size, and where copies are."""
+cdef bint is_repeated(const TaskRow* row, size_t i) noexcept nogil:
+    """Whether the argument is one of those before it as well."""
+    cdef size_t j
+    for j in range(i):
+        if same_object(row.refs[j], row.refs[i]):
+            return True
+    return False
+
+
+cdef uint32_t append_arguments(NodeState* n, const TaskRow* row, string* out) noexcept nogil:
+    """Of each large argument, once, its size, and where copies are. How many those are."""
     cdef PlaceArgument argument
     cdef const ObjectRow* object
     cdef const RemoteObject* remote
     cdef uint32_t here[2]
+    cdef uint32_t count = 0
     cdef size_t i
     memset(here, 0, 8)
     here[0] = n.cluster.address
     for i in range(row.refs.size()):
         object = objects_find(&n.objects, row.refs[i])
+        if object.state == OBJECT_INLINE or is_repeated(row, i):
+            continue
+        count += 1
         memset(&argument, 0, sizeof(PlaceArgument))
         argument.object = row.refs[i]
         argument.size = object.size
@@ -91,21 +106,23 @@ cdef void append_arguments(NodeState* n, const TaskRow* row, string* out) noexce
         else:
             out.append(<const char*> &argument, sizeof(PlaceArgument))
             out.append(<const char*> here, 8)
+    return count
 
 
 cdef void append_question(NodeState* n, const TaskRow* row, uint64_t token, string* out) noexcept nogil:
     cdef const string* demand = &n.scheduler.resources.shapes[row.shape].key
     cdef PlaceQuestion question
+    cdef size_t at = out.size()
     memset(&question, 0, sizeof(PlaceQuestion))
     question.token = token
     question.function = row.function
     question.demand_size = <uint32_t> demand.size()
     question.strategy = PLACE_DEFAULT
-    question.n_arguments = <uint32_t> row.refs.size()
     out.append(<const char*> &question, sizeof(PlaceQuestion))
     out.append(demand[0])
     out.resize(align8(out.size()))
-    append_arguments(n, row, out)
+    question.n_arguments = append_arguments(n, row, out)
+    memcpy(&out[0][at], &question, sizeof(PlaceQuestion))
 
 
 cdef void ask_scheduler(NodeState* n) noexcept nogil:
@@ -225,6 +242,13 @@ cdef void append_function(NodeState* n, Peer* peer, ObjectId id, TaskHeader* hea
         out.resize(align8(out.size()))
 
 
+cdef void function_gone(NodeState* n, ObjectId id) noexcept nogil:
+    """No task here needs the function any more: nodes that were sent it need not keep it for this one."""
+    for entry in n.cluster.peers:
+        if n.cluster.peers[entry.first].functions.erase(id):
+            depart(n, entry.first, NODE_FUNCTION_GONE, NULL, NULL).object = id
+
+
 cdef void append_environment(NodeState* n, Peer* peer, uint64_t environment, TaskHeader* head, string* out) noexcept nogil:
     cdef const string* text
     if environment == 0 or n.scheduler.resources.environments.count(environment) == 0 \
@@ -286,6 +310,9 @@ cdef void on_task_back(NodeState* n, uint32_t source, const Message* m) noexcept
     """The node cannot run it: another is looked for."""
     cdef TaskRow* row = tasks_find(&n.tasks, m.object.task)
     if row != NULL and row.state == TASK_SPILLED and row.runs_at == source and row.attempt == m.attempt:
+        if is_call(row):
+            call_came_back(n, row)
+            return
         row.runs_at = 0
         n.cluster.homeless.push_back(row.id)
 
@@ -332,7 +359,7 @@ cdef bint worth_another_try(const StoreValue* v, const char* body) noexcept nogi
         return v.flags & ENVELOPE_RETRYABLE != 0
     if v.kind == KIND_SYSTEM_ERROR and body != NULL:
         memcpy(&code, envelope_pickle(body), 4)
-        return code == ERROR_WORKER_CRASHED
+        return code == ERROR_WORKER_CRASHED or code == ERROR_ACTOR_UNAVAILABLE
     return False
 
 
@@ -359,6 +386,7 @@ cdef bint on_result(NodeState* n, uint32_t source, const Message* m, const char*
     for i in range(head.n_values):
         v = take_stored(&c, &body)
         take_result(n, object_id(row.id, v.index), source, v, body)
+    row.n_yielded = max(row.n_yielded, head.n_yielded)
     end_task(n, row, TASK_CANCELLED if failed and row.cancelled else TASK_FAILED if failed else TASK_FINISHED, 0)
     return True
 
@@ -371,6 +399,14 @@ cdef void take_result(NodeState* n, ObjectId id, uint32_t source, const StoreVal
         store_blob(n, result, blob_copy(body, v.size))
     else:
         is_at(n, result, v.size, &source, 1)
+
+
+cdef void creation_lost(NodeState* n, TaskRow* row) noexcept nogil:
+    """The node that was to make an actor is gone: another does."""
+    row.runs_at = 0
+    row.attempt += 1
+    set_state(n, row, TASK_WAITING, 0)
+    register_attempt(n, row)
 
 
 cdef void spilled_lost(NodeState* n, uint32_t address) noexcept nogil:
@@ -387,4 +423,7 @@ cdef void spilled_lost(NodeState* n, uint32_t address) noexcept nogil:
     sort(ids.begin(), ids.end())
     for i in range(ids.size()):
         row = tasks_find(&n.tasks, ids[i])
-        task_lost(n, row, why, strlen(why))
+        if is_creation(row):
+            creation_lost(n, row)
+        else:
+            task_lost(n, row, why, strlen(why))

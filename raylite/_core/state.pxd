@@ -114,6 +114,7 @@ cdef struct Sizes:                # of the tables; all zero when everything has 
     uint64_t commits
     uint64_t leases
     uint64_t actors
+    uint64_t beyond               # what is on its way between this node and others
 
 cdef struct WorkerReport:
     uint32_t client

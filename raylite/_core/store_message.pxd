@@ -146,7 +146,7 @@ cdef struct DoneHeader:
     uint32_t epoch
     uint32_t attempt
     uint32_t n_values
-    uint32_t unused
+    uint32_t n_yielded            # of a stream: items
 
 cdef struct StoreValue:           # then ObjectId of each reference inside; then the inline value padded to 8
     uint32_t index                # of the object

@@ -1,7 +1,7 @@
 """The state of every task the node has accepted, and which changes of state there are.
 
     (new) -> WAITING -> READY -> PLACED -> RUNNING <-> BLOCKED
-    WAITING or READY -> SPILLED -> WAITING    given to another node, and back
+    WAITING or READY -> SPILLED -> WAITING    given to another node, and back; a call of an actor that moved: READY
     WAITING -> FINISHED   another home has seen to it
                                     |         |           |
               READY <---------------+---------+-----------+   taken back
@@ -30,7 +30,7 @@ allowed[<int> TASK_RUNNING] = (1 << TASK_BLOCKED) | (1 << TASK_FINISHED) | (1 <<
     | (1 << TASK_READY) | (1 << TASK_WAITING)
 allowed[<int> TASK_BLOCKED] = (1 << TASK_RUNNING) | (1 << TASK_FINISHED) | (1 << TASK_FAILED) | (1 << TASK_CANCELLED) \
     | (1 << TASK_READY) | (1 << TASK_WAITING)
-allowed[<int> TASK_SPILLED] = (1 << TASK_WAITING) | (1 << TASK_FINISHED) | (1 << TASK_FAILED) | (1 << TASK_CANCELLED)
+allowed[<int> TASK_SPILLED] = (1 << TASK_WAITING) | (1 << TASK_READY) | (1 << TASK_FINISHED) | (1 << TASK_FAILED) | (1 << TASK_CANCELLED)
 allowed[<int> TASK_FINISHED] = 1 << TASK_WAITING
 allowed[<int> TASK_FAILED] = 0
 allowed[<int> TASK_CANCELLED] = 0

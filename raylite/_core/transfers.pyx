@@ -13,6 +13,7 @@ from raylite._core.departures cimport depart, depart_to_store, tell
 from raylite._core.envelope cimport Blob, blob_copy, blob_data, blob_new, KIND_CHECKPOINT, system_error
 from raylite._core.ids cimport object_id, ObjectId
 from raylite._core.leases cimport lease_room
+from raylite._core.loads cimport means_transfer
 from raylite._core.message cimport CMD_READ, CMD_WRITE
 from raylite._core.node_message cimport NODE_CHUNK, NODE_NOT_HERE, NODE_PULL, NODE_VALUE
 from raylite._core.objects cimport OBJECT_IN_ARENA, OBJECT_INLINE, object_pin, OBJECT_REMOTE, object_unpin, \
@@ -46,6 +47,7 @@ cdef void start_transfer(NodeState* n, ObjectRow* row) noexcept nogil:
     t = &n.cluster.transfers[n.cluster.last_transfer]
     t.id = n.cluster.last_transfer
     t.object = row.id
+    t.start_ns = n.now_ns
     # Many that read one object spread over its copies.
     t.source = remote.locations[(n.cluster.address + row.id.task.lo) % remote.locations.size()]
     remote.transfer = t.id
@@ -181,6 +183,7 @@ cdef void arrive(NodeState* n, Transfer* t) noexcept nogil:
     row.reach |= REACH_COPY
     contain(n, row, t.contained.data(), <uint32_t> t.contained.size())
     n.arrived.push_back(row.id)
+    means_transfer(&n.cluster.means, t.size, n.now_ns - t.start_ns)
     depart_to_store(n, OP_LOCATE, row.id, NULL, NULL)
     end_transfer(n, t)
 

@@ -19,25 +19,35 @@ from tests.core.host import Command, Host, describe_envelope
 A, B, C = 1, 2, 3
 SCHEDULER = 100
 (NODE_TASK, NODE_RETURN, NODE_RESULT, NODE_COMMITTED, NODE_CANCEL, NODE_FUNCTION_GONE, NODE_PULL, NODE_VALUE,
- NODE_CHUNK, NODE_NOT_HERE) = range(170, 180)  # fmt: skip
+ NODE_CHUNK, NODE_NOT_HERE, NODE_ITEM, NODE_ITEM_HELD, NODE_READ) = range(170, 183)  # fmt: skip
 SCHEDULER_ASK, SCHEDULER_ANSWER = 160, 161
 OP_COMMIT, OP_DONE, OP_PUT, OP_HOLD, OP_RELEASE, OP_LOCATE, OP_UNLOCATE, OP_WATCH, OP_UNWATCH, OP_ATTEMPT, OP_ADOPT = (
     range(1, 12)
 )
-ENTRY_ANSWER, ENTRY_OBJECT, ENTRY_FREE = 1, 2, 3
-STORE_OK, STORE_UNKNOWN, STORE_STALE = range(3)
+OP_ACTOR, OP_ACTOR_ALIVE, OP_ACTOR_ENDED, OP_ACTOR_CRASHED, OP_ACTOR_WATCH, OP_ACTOR_UNWATCH, OP_ACTOR_KILL = range(
+    20, 27
+)
+OP_NAME_CLAIM, OP_NAME_FIND = 30, 31
+ENTRY_ANSWER, ENTRY_OBJECT, ENTRY_FREE, ENTRY_RERUN, ENTRY_ACTOR, ENTRY_ACTOR_END = range(1, 7)
+END_UNREFERENCED, END_KILLED, END_RESTART = range(3)
+STORED_ACTOR_PENDING, STORED_ACTOR_ALIVE, STORED_ACTOR_RESTARTING, STORED_ACTOR_DEAD = range(4)
+STORE_OK, STORE_UNKNOWN, STORE_STALE, STORE_TAKEN = range(4)
 STORED_PENDING, STORED_READY, STORED_LOST = 0, 1, 2
 PEER_WORDS = {
     NODE_TASK: "task", NODE_RETURN: "task back", NODE_RESULT: "result of", NODE_COMMITTED: "committed",
-    NODE_CANCEL: "cancel", NODE_FUNCTION_GONE: "function gone", NODE_NOT_HERE: "not here",
+    NODE_CANCEL: "cancel", NODE_FUNCTION_GONE: "function gone", NODE_NOT_HERE: "not here", NODE_ITEM: "item",
+    NODE_ITEM_HELD: "held", NODE_READ: "read",
 }  # fmt: skip
 STORE_WORDS = {
     OP_COMMIT: "commit", OP_DONE: "done", OP_PUT: "put", OP_HOLD: "hold", OP_RELEASE: "release", OP_LOCATE: "locate",
     OP_UNLOCATE: "unlocate", OP_WATCH: "watch", OP_UNWATCH: "unwatch", OP_ATTEMPT: "attempt",
-    OP_ADOPT: "adopt",
+    OP_ADOPT: "adopt", OP_ACTOR: "actor", OP_ACTOR_ALIVE: "alive", OP_ACTOR_ENDED: "ended", OP_ACTOR_CRASHED: "crashed",
+    OP_ACTOR_WATCH: "watch", OP_ACTOR_UNWATCH: "unwatch", OP_ACTOR_KILL: "kill", OP_NAME_CLAIM: "claim name",
+    OP_NAME_FIND: "find name",
 }  # fmt: skip
 PLACE_QUESTION = struct.Struct("<Q24sIIIIII")
-PLACE_ANSWER = struct.Struct("<QII")
+PLACE_ANSWER = struct.Struct("<QIIII")
+ACTOR_NOTICE = struct.Struct("<IIIIIIII")
 OBJECT_NOTICE = struct.Struct("<BBBBIQ")
 DONE_HEADER = struct.Struct("<IIII")
 STORE_VALUE = struct.Struct("<IBBBBQII")
@@ -96,7 +106,7 @@ class Neighbour(Host):
 
     def placed(self, task: str, node: int) -> list[str]:
         """The scheduler answers."""
-        payload = PLACE_ANSWER.pack(self.tokens.pop(task), node, 0)
+        payload = PLACE_ANSWER.pack(self.tokens.pop(task), node, 0, 0, 0)
         return self.hear(SCHEDULER, SCHEDULER_ANSWER, payload=payload)
 
     def acknowledged(self, count: int | None = None, status: int = STORE_OK) -> list[str]:
@@ -117,6 +127,11 @@ class Neighbour(Host):
         body += p.padded(struct.pack(f"<{len(locations)}I", *locations)) + p.padded(value or b"")
         return self.entry(ENTRY_OBJECT, name, body=body)
 
+    def actor_is(self, actor: str, state: int, node: int = 0, epoch: int = 0, death: bytes = b"", handle: bytes = b""):
+        """The store says what has become of an actor."""
+        body = ACTOR_NOTICE.pack(state, node, 1, epoch, 0, 0, len(death), len(handle)) + p.padded(death) + handle
+        return self.entry(ENTRY_ACTOR, f"{actor}@", body=body)
+
     def dies(self, other: int, incarnation: int = 1) -> list[str]:
         """Another node was declared dead."""
         self.member.peer(other, incarnation, alive=False)
@@ -136,7 +151,7 @@ class Neighbour(Host):
             return []
         operations = self.member.take_operations()
         self.operations += operations
-        out = [f"store: {STORE_WORDS[each['kind']]} {self.name(each['object'])}" for each in operations]
+        out = [f"store: {STORE_WORDS[each['kind']]} {self.asked_about(each)}" for each in operations]
         for each in self.member.take_outgoing():
             if each["kind"] == SCHEDULER_ASK:
                 out += self.describe_questions(each["payload"])
@@ -144,6 +159,11 @@ class Neighbour(Host):
                 self.said.append(each)
                 out.append(f"to {each['target']}: {self.describe_said(each)}")
         return out
+
+    def asked_about(self, operation: dict) -> str:
+        if operation["kind"] == OP_NAME_CLAIM:
+            return operation["body"][16:].decode()
+        return operation["body"].decode() if operation["kind"] == OP_NAME_FIND else self.name(operation["object"])
 
     def describe_questions(self, payload: bytes) -> list[str]:
         """`asks: b`, with the sizes of its arguments and where those are."""

@@ -95,7 +95,11 @@ class Question(NamedTuple):
         demand = pack_demand(self.demand, 0, self.group, self.bundle)
         counts = (len(self.excluded), len(self.arguments), len(self.labels))
         head = self.token, self.function, 0, len(demand), self.strategy, self.node, *counts
-        out = [struct.pack("<Q20sIIIIIII", *head), padded(demand), padded(struct.pack(f"<{counts[0]}I", *self.excluded))]
+        out = [
+            struct.pack("<Q20sIIIIIII", *head),
+            padded(demand),
+            padded(struct.pack(f"<{counts[0]}I", *self.excluded)),
+        ]
         for number, (size, addresses) in enumerate(self.arguments):
             out.append(struct.pack("<QQIIQII", 0, 0, number, 0, size, len(addresses), 0))
             out.append(padded(struct.pack(f"<{len(addresses)}I", *addresses)))
