@@ -11,7 +11,7 @@ from libcpp.algorithm cimport sort
 from libcpp.map cimport map as ordered_map
 from raylite._core.loads cimport load_read, loads_merge, NodeLoad
 from raylite._core.message cimport Cursor
-from raylite._core.placement_groups cimport GROUP_PACK, GROUP_SPREAD, GROUP_STRICT_PACK, GROUP_STRICT_SPREAD
+from raylite._core.placement_groups cimport GROUP_PACK, GROUP_STRICT_PACK, GROUP_STRICT_SPREAD
 
 cdef enum:
     SEARCH_STEPS = 200000

@@ -105,29 +105,29 @@ cdef class Party:
 
     cdef int hand_over(self) except -1:
         """Tell what has come of the links, until nothing follows any more."""
-        cdef Links* l = &self.links
+        cdef Links* links = &self.links
         cdef size_t n_returned = 0, n_gone = 0, n_arrived = 0
         cdef Packet p
         cdef PeerGone gone
         try:
-            while not l.fenced:
-                if n_returned < l.returned.size():
-                    p = l.returned[n_returned]
+            while not links.fenced:
+                if n_returned < links.returned.size():
+                    p = links.returned[n_returned]
                     n_returned += 1
                     self.on_returned(self.now_ns, p.head.target, p.head.target_incarnation, &p.message, p.payload)
-                elif n_gone < l.gone.size():
-                    gone = l.gone[n_gone]
+                elif n_gone < links.gone.size():
+                    gone = links.gone[n_gone]
                     n_gone += 1
                     self.on_peer_gone(self.now_ns, gone.address, gone.incarnation)
-                elif n_arrived < l.arrived.size():
-                    p = l.arrived[n_arrived]
+                elif n_arrived < links.arrived.size():
+                    p = links.arrived[n_arrived]
                     n_arrived += 1
                     self.deliver(self.now_ns, p.head.source, &p.message, p.payload)
                 else:
                     break
         finally:
-            links_taken(l)
-        if l.fenced and not self.fenced:
+            links_taken(links)
+        if links.fenced and not self.fenced:
             self.fenced = True
             self.on_fenced(self.now_ns)
         return 0

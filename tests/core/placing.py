@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from raylite._core.global_scheduler import GlobalScheduler
 from raylite.demand import pack_demand
-from tests.core.packets import MESSAGE, PARTY_MASTER, PARTY_NODE, PARTY_SCHEDULER, Packet, party
+from tests.core.packets import PARTY_MASTER, PARTY_NODE, PARTY_SCHEDULER, Packet, party
 
 MASTER_NODE, MASTER_NODE_DEAD, MASTER_LOADS = 144, 145, 147
 SCHEDULER_ASK, SCHEDULER_ANSWER = 160, 161
@@ -155,6 +155,3 @@ class Scheduler:
     def place(self, demand: dict[str, int], **more: object) -> int:
         """Where one task goes; 0: nowhere."""
         return self.ask(Question(demand, **more))[0].address
-
-
-assert MESSAGE.size == 72
