@@ -9,6 +9,7 @@ cdef bint plan_from_bytes(MasterState* m, const char* data, uint64_t size) noexc
 cdef void form_chains(MasterState* m) noexcept nogil
 cdef void fill_chains(MasterState* m) noexcept nogil
 cdef bint leave_chains(MasterState* m, NodeRecord replica) noexcept nogil
-cdef void return_to_chains(MasterState* m, NodeRecord replica, const ShardHeld* held, uint32_t n_held) noexcept nogil
+cdef void return_to_chains(MasterState* m, NodeRecord replica, const ShardHeld* held, uint32_t n_held,
+                           bint is_sure) noexcept nogil
 cdef void on_joined(MasterState* m, uint32_t shard, uint64_t epoch) noexcept nogil
 cdef void tell_plan(MasterState* m, uint32_t shard, uint32_t target) noexcept nogil

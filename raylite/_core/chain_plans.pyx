@@ -2,7 +2,7 @@
 
 Each change is a new epoch, written down, then told to the chain's replicas and to all who send it requests. The last
 member of a chain is never taken out: what it has would be lost. A replica that has started again with all that it ever
-passed on (ShardHeld.is_sure), or that is the last one, takes its place again; any other joins anew.
+passed on (RegisterHeader.is_sure), or that is the last one, takes its place again; any other joins anew.
 """
 from libc.string cimport memset
 from libcpp.vector cimport vector
@@ -64,6 +64,7 @@ cdef void publish(MasterState* m, uint32_t shard) noexcept nogil:
     """The plan has changed: replicas hear of it first, then those who send them requests; the master itself is one."""
     cdef string body
     cdef Blob* payload
+    cdef NodeRecord head
     m.chains[shard].epoch += 1
     plan_bytes(m, shard, &body)
     record(m, MASTER_RECORD_CHAIN, body.data(), body.size())
@@ -74,7 +75,7 @@ cdef void publish(MasterState* m, uint32_t shard) noexcept nogil:
         if party_kind(entry.first) != PARTY_REPLICA and party_kind(entry.first) != PARTY_SCHEDULER:
             say(m, entry.first, MASTER_CHAIN, 0, body.data(), body.size())
     payload = blob_copy(body.data(), body.size())
-    store_on_chain(&m.store, payload)
+    store_on_chain(&m.store, payload, &head)
     blob_drop(payload)
 
 
@@ -167,31 +168,31 @@ cdef bint leave_chains(MasterState* m, NodeRecord replica) noexcept nogil:
     return n_parts(m, replica.address) == 0
 
 
-cdef void return_to_chain(MasterState* m, uint32_t shard, NodeRecord replica, const ShardHeld* held) noexcept nogil:
-    """The replica has started anew; `held`: with what it had, or NULL."""
+cdef void return_to_chain(MasterState* m, uint32_t shard, NodeRecord replica, bint has_state, bint is_sure) \
+        noexcept nogil:
+    """The replica has started anew. One that is sure, and had nothing yet of a new shard, has lost nothing."""
     cdef ChainPlan* plan = &m.chains[shard]
     cdef NodeRecord before = NodeRecord(replica.address, replica.incarnation - 1)
     cdef size_t i
     for i in range(plan.members.size()):
         if plan.members[i].address == replica.address and plan.members[i].incarnation < replica.incarnation \
-                and held != NULL and (held.is_sure or plan.members.size() == 1):
+                and (has_state and (is_sure or plan.members.size() == 1) or is_sure and plan.is_first):
             plan.members[i] = replica
-            plan.is_first = False
             publish(m, shard)
             return
     if leave_chain(plan, before):
         publish(m, shard)
 
 
-cdef void return_to_chains(MasterState* m, NodeRecord replica, const ShardHeld* held, uint32_t n_held) noexcept nogil:
+cdef void return_to_chains(MasterState* m, NodeRecord replica, const ShardHeld* held, uint32_t n_held,
+                           bint is_sure) noexcept nogil:
     cdef uint32_t shard, i
-    cdef const ShardHeld* this_one
+    cdef bint has_state
     for shard in range(m.n_shards):
-        this_one = NULL
+        has_state = False
         for i in range(n_held):
-            if held[i].shard == shard:
-                this_one = &held[i]
-        return_to_chain(m, shard, replica, this_one)
+            has_state = has_state or held[i].shard == shard
+        return_to_chain(m, shard, replica, has_state, is_sure)
 
 
 cdef void on_joined(MasterState* m, uint32_t shard, uint64_t epoch) noexcept nogil:

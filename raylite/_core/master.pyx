@@ -113,7 +113,7 @@ cdef bint register_party(MasterState* m, uint32_t source, uint32_t incarnation, 
         member.about.assign(data + sizeof(RegisterHeader), size - sizeof(RegisterHeader))
         register_node(m, member, before == 0)
     elif party_kind(source) == PARTY_REPLICA and incarnation > before:
-        return_to_chains(m, NodeRecord(source, incarnation), held, head.n_held)
+        return_to_chains(m, NodeRecord(source, incarnation), held, head.n_held, head.is_sure)
     welcome(m, source)
     form_chains(m)
     fill_chains(m)
@@ -253,6 +253,7 @@ cdef class Master(Party):
         """Begin, or go on with what the journal says: ask all who were there to register."""
         cdef MasterState* m = self.state
         cdef Blob* payload
+        cdef NodeRecord head
         cdef string body
         cdef uint32_t shard
         self.now_ns = m.now_ns = now_ns
@@ -261,7 +262,8 @@ cdef class Master(Party):
             if m.chains[shard].epoch:
                 plan_bytes(m, shard, &body)
                 payload = blob_copy(body.data(), body.size())
-                store_on_chain(&m.store, payload)
+                store_on_chain(&m.store, payload, &head)
+                self.know(head.address, head.incarnation)
                 blob_drop(payload)
         for entry in m.members:
             find_member(m, entry.first).heard_ns = now_ns

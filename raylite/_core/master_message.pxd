@@ -6,12 +6,12 @@ the master has started again it registers again; so it does if it is told MASTER
 from libc.stdint cimport uint32_t, uint64_t
 
 cdef struct RegisterHeader:       # MASTER_REGISTER. Of a node: what it says of itself follows. Of a replica: ShardHeld ...
-    uint32_t n_held               # of a replica, the shards that it has the whole state of, from its journal
-    uint32_t unused
+    uint32_t n_held               # of a replica: shards of which its journal had a state
+    uint32_t is_sure              # of a replica: nothing ever left it that its journal does not have
 
 cdef struct ShardHeld:
     uint32_t shard
-    uint32_t is_sure              # nothing left this replica that its journal does not have
+    uint32_t unused
     uint64_t applied
 
 cdef struct WelcomeHeader:        # MASTER_WELCOME

@@ -86,13 +86,14 @@ cdef class Replica(Party):
         cdef string out
         cdef size_t i
         memset(&head, 0, sizeof(RegisterHeader))
+        head.is_sure = self.journals_first
         for i in range(self.chains.size()):
             head.n_held += self.chains[i].has_state
         out.append(<const char*> &head, sizeof(RegisterHeader))
         for i in range(self.chains.size()):
             if self.chains[i].has_state:
                 held.shard = <uint32_t> i
-                held.is_sure = self.journals_first
+                held.unused = 0
                 held.applied = self.chains[i].applied
                 out.append(<const char*> &held, sizeof(ShardHeld))
         m = store_letter_message(MASTER_REGISTER, out.size())
@@ -162,7 +163,9 @@ cdef class Replica(Party):
             return 0
         if m.kind == MASTER_REGISTER:
             return self.register()
-        if self.chains.empty() or not self.registered:
+        if not self.registered:
+            if m.kind == MASTER_CHAIN:
+                return 0          # the master did not know yet what this start still has; the welcome is followed by all
             waiting.target = source
             waiting.message = m[0]
             waiting.payload = blob_keep(payload)

@@ -198,6 +198,7 @@ cdef void apply_operations(StoreState* s, const StreamHeader* h, const char* dat
     for i in range(h.n_items):
         op = take_item(&c, &body)
         inner = Cursor(body, op.size, False)
+        s.awaited.clear()         # what an operation that is not answered has led to
         if not is_here(s, op) or not route(s, op, &inner):
             answer(s, op, STORE_MALFORMED, NULL, 0)
 
@@ -220,6 +221,7 @@ cdef void apply_letter(StoreState* s, const char* data, uint64_t size) noexcept 
         e.applied += 1
         apply_operations(s, h, data, size)
         follow_up(s)
+    s.awaited.clear()
     s.written = s.drafted
     seal_drafts(s)
     s.n_letters += 1

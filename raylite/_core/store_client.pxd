@@ -3,7 +3,8 @@
     store_setup(&c, address, incarnation, n_shards, ack_delay_ns)
     store_op(&c, object, OP_HOLD, 0, token, body, size)      # as many as the event leads to; or store_begin ... store_end
     store_flush(&c, now_ns)                                  # at its end: one letter to each shard concerned, on c.out
-    store_on_chain(&c, payload)                              # MASTER_CHAIN: sends again what a new head may not have
+    store_on_chain(&c, payload, &head)                       # MASTER_CHAIN: sends again what a new head may not have;
+                                                             # the party must `know` that head before it sends c.out
     store_on_entries(&c, now_ns, payload)                    # STORE_ENTRIES; then, until it is False:
     while store_next_entry(&c, &entry, &body): ...           # each once and in order of its shard; valid until the next
     store_settle(&c, number)                                 # MASTER_SETTLE; then, after store_on_entries and store_flush:
@@ -15,7 +16,7 @@ from libcpp.string cimport string
 from libcpp.vector cimport vector
 from raylite._core.envelope cimport Blob
 from raylite._core.ids cimport ObjectId
-from raylite._core.store_message cimport Outgoing, StoreEntry
+from raylite._core.store_message cimport NodeRecord, Outgoing, StoreEntry
 
 cdef enum:
     LETTERS_UNTOLD = 32           # letters of entries that wait for an acknowledgement at most
@@ -62,7 +63,7 @@ cdef void store_end(StoreClient* c) noexcept nogil
 cdef void store_hold(StoreClient* c, ObjectId object, bint holds) noexcept nogil
 cdef void store_flush(StoreClient* c, uint64_t now_ns) noexcept nogil
 cdef uint64_t store_deadline_ns(const StoreClient* c) noexcept nogil
-cdef bint store_on_chain(StoreClient* c, Blob* payload) noexcept nogil
+cdef bint store_on_chain(StoreClient* c, Blob* payload, NodeRecord* head) noexcept nogil
 cdef bint store_on_entries(StoreClient* c, uint64_t now_ns, Blob* payload) noexcept nogil
 cdef bint store_next_entry(StoreClient* c, StoreEntry* entry, const char** body) noexcept nogil
 cdef uint64_t store_n_unacknowledged(const StoreClient* c) noexcept nogil

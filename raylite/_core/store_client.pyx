@@ -149,15 +149,21 @@ cdef void resend(StoreClient* c, uint32_t shard) noexcept nogil:
     cdef size_t i
     for i in range(s.letters.size()):
         send_letter(c, s, blob_keep(s.letters[i]))
+    s.told = 0                    # an acknowledgement on its own may have been lost with the old one
+    s.tell_by_ns = s.received != 0
 
 
-cdef bint store_on_chain(StoreClient* c, Blob* payload) noexcept nogil:
-    """A shard's chain has changed. False if the payload is malformed."""
+cdef bint store_on_chain(StoreClient* c, Blob* payload, NodeRecord* head) noexcept nogil:
+    """A shard's chain has changed, and this is its head. False if the payload is malformed.
+
+    What is sent again is for that start of the head: to its link it must not be another's.
+    """
     cdef ChainView view
     cdef ShardStream* s
     if not read_chain(blob_data(payload), payload.size, &view) or view.head.n_shards != c.shards.size() \
             or view.head.n_members == 0:
         return False
+    head[0] = view.members[0]
     s = &c.shards[view.head.shard]
     if view.head.epoch <= s.epoch:
         return True

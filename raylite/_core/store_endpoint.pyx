@@ -56,11 +56,13 @@ cdef class StoreEndpoint(Party):
     cdef int deliver(self, uint64_t now_ns, uint32_t source, const Message* message, Blob* payload) except -1:
         cdef const char* data = blob_data(payload) if payload != NULL else NULL
         cdef const NodeRecord* node = <const NodeRecord*> data
+        cdef NodeRecord head
         if message.kind == STORE_ENTRIES and payload != NULL:
             store_on_entries(self.store, now_ns, payload)
             self.take_entries()
         elif message.kind == MASTER_CHAIN and payload != NULL:
-            store_on_chain(self.store, payload)
+            if store_on_chain(self.store, payload, &head):
+                self.know(head.address, head.incarnation)
         elif message.kind == MASTER_WELCOME and message.size >= sizeof(WelcomeHeader):
             self.heartbeat_ns = (<const WelcomeHeader*> data).heartbeat_ns
             self.next_heartbeat_ns = now_ns + self.heartbeat_ns

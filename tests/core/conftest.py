@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.core.host import Host
+from tests.core.store_shards import Shards
 
 
 @pytest.fixture
@@ -37,3 +38,28 @@ def wide(make_host):
 def alive(wide):
     """The same, with an actor "A" on worker 2."""
     return wide.make("A")
+
+
+@pytest.fixture
+def make_shards():
+    """A function that makes Shards (same arguments); in the end they agree with themselves, and survive a snapshot."""
+    made = []
+
+    def make(*args, **options):
+        made.append(Shards(*args, **options))
+        return made[-1]
+
+    yield make
+    for shards in made:
+        for shard in shards.shards:
+            shard.check_invariants()
+            snapshot = shard.snapshot()
+            shard.restore(snapshot)
+            assert shard.snapshot() == snapshot
+            shard.check_invariants()
+
+
+@pytest.fixture
+def shard(make_shards):
+    """One shard that has everything."""
+    return make_shards()
