@@ -86,9 +86,9 @@ def start(**options: Any) -> Context:
 
 
 def start_simulated(config: Config) -> Any:
-    from raylite.sim.session import SimulatedRuntime
+    from raylite.sim.session import begin
 
-    return SimulatedRuntime(config)
+    return begin(config)
 
 
 def start_embedded(config: Config) -> EmbeddedRuntime:

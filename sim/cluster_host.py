@@ -6,10 +6,10 @@ A machine that dies takes all its parties along, and comes back with all of them
 
 from __future__ import annotations
 
+from raylite.sim.alarms import Alarms
 from raylite.sim.cluster_network import ClusterNetwork
 from raylite.sim.disk import Disk
 from raylite.sim.machine import Machine
-from raylite.sim.alarms import Alarms
 
 RESTART_LEAST_S = 0.005
 RESTART_DOUBLINGS = 10
@@ -36,8 +36,8 @@ class Place:
 
 
 class ClusterHost:
-    """Args: kernel; n_machines: how many; spared: numbers of those that never crash by a fault; record: keep the stream of
-    events, and not only its hash; network: arguments of ClusterNetwork.
+    """Args: kernel; n_machines: how many; spared: numbers of those that no fault crashes, or cuts off for long;
+    record: keep the stream of events, and not only its hash; network: arguments of ClusterNetwork.
 
     Attributes: machines, disks: by number; network; may_crash: called with the addresses that a fault is about to
     crash; the fault is left out if it returns False; on_killed: called with a machine's number, or a Place, when it is
@@ -64,8 +64,8 @@ class ClusterHost:
     # ---- parties ----
 
     def place(self, address: int, machine: int, make: Callable[[int], Any], crash_fault: str | None = None) -> Any:
-        """Start a party on a machine. Args: make: called with an incarnation, returns the party's host; crash_fault: the
-        kind of fault that may befall it at each of its events. Returns the host."""
+        """Start a party on a machine. Args: make: called with an incarnation, returns the party's host; crash_fault:
+        what kind of fault may befall it at each of its events. Returns the host."""
         if crash_fault == "node_crash" and machine in self.spared:
             crash_fault = None
         self.places[address] = Place(address, machine, make, crash_fault)
@@ -108,7 +108,7 @@ class ClusterHost:
     # ---- machines ----
 
     def kill_machine(self, number: int) -> None:
-        """A machine dies, with all that runs on it. Raises ValueError if there is none of this number, or it is down."""
+        """A machine dies, with all that runs on it. Raises ValueError if there is none of this number or it is down."""
         self.network.checked(number)
         if number in self.down:
             raise ValueError(f"machine {number} is down already")
@@ -140,7 +140,7 @@ class ClusterHost:
     # ---- faults ----
 
     def crashed(self, host: Any, kind: str, number: int) -> bool:
-        """A fault befalls a party: it ends, its machine with it if it is a node; both come back. False: it is left out."""
+        """A fault befalls a party: it ends, with its machine if it is a node, and comes back. False: it is left out."""
         place = self.places[host.address]
         delay_s = self.network.drawn_s(kind, number, RESTART_LEAST_S, RESTART_DOUBLINGS)
         if kind == "node_crash":

@@ -1,8 +1,8 @@
 """The network between virtual machines: packets under way, and what befalls them.
 
-A packet takes, on the way from one machine to another, the time that its size takes at the way's bandwidth, during which
-no other leaves; then the latency, and a drawn part of the jitter. Packets on one way arrive in the order of their sending.
-Within a machine a packet takes a little time, and nothing befalls it.
+A packet takes, on the way from one machine to another, the time that its size takes at the way's bandwidth, during
+which no other leaves; then the latency, and a drawn part of the jitter. Packets on one way arrive in the order of their
+sending. Within a machine a packet takes a little time, and nothing befalls it.
 
 Faults: a packet is lost, arrives twice, is held up and with it what follows (delay), or is overtaken by what follows
 (reordering); a partition begins with it. What a fault does follows from its number, so that to leave one out shifts no
@@ -18,7 +18,6 @@ from raylite._core.rng cimport rng_below, rng_next
 from raylite.sim.fault_draws cimport FAULT_CLOCK_SKEW, FAULT_MESSAGE_DELAY, FAULT_MESSAGE_DUPLICATION, \
     FAULT_MESSAGE_LOSS, FAULT_MESSAGE_REORDERING, FAULT_PARTITION, FAULT_SLOW_NODE
 from raylite.sim.kernel cimport stream_seed
-from raylite.sim.machine cimport FULL_SPEED
 from raylite.sim.timeline cimport Event, timeline_plan
 from raylite.sim.trace cimport trace_packet, trace_rows
 
@@ -180,7 +179,8 @@ cdef class ClusterNetwork:
             extent = self.extent(FAULT_MESSAGE_DELAY, draw.delay)
             arrives_ns += rng_below(&extent, (DELAY_TIMES - 1) * (way.latency_ns + way.jitter_ns))
         if draw.reordering >= 0:
-            self.faults.note(FAULT_MESSAGE_REORDERING, draw.reordering, now_ns, (packet.head.source, packet.head.target))
+            self.faults.note(FAULT_MESSAGE_REORDERING, draw.reordering, now_ns,
+                             (packet.head.source, packet.head.target))
             extent = self.extent(FAULT_MESSAGE_REORDERING, draw.reordering)
             arrives_ns += doubling(&extent, HELD_LEAST_NS, HELD_DOUBLINGS)
         elif arrives_ns < way.arrives_ns:

@@ -6,6 +6,7 @@ The driver is on node 0, and shares its fate: unless a program asks for it, no f
 import gc
 
 from raylite._core.member import Member
+
 from raylite.sim.cluster_host import ClusterHost
 from raylite.sim.control_plane import MASTER, PARTY_NODE, ControlPlane, address_of
 from raylite.sim.errors import DriverLostError
@@ -20,8 +21,8 @@ REPLICAS_MOST = 3
 
 
 class ClusterRuntime(SimulatedRuntime):
-    """Args: as for SimulatedRuntime; spares_driver: whether faults spare the machine of the driver; network: arguments of
-    ClusterNetwork; store: arguments of ControlPlane."""
+    """Args: as for SimulatedRuntime; spares_driver: whether faults spare the machine of the driver; network: arguments
+    of ClusterNetwork; store: arguments of ControlPlane."""
 
     def __init__(self, config, *, spares_driver=True, network=None, store=None, **options):
         self.spares_driver = spares_driver
@@ -161,9 +162,9 @@ class ClusterRuntime(SimulatedRuntime):
     def watch(self):
         self.kernel.set_alarm(PROGRESS_S, self.watch)
         lines = waits(self.node)
-        if lines and lines[0].startswith("the driver waits"):
-            if not any(gets_on(node.host, PROGRESS_S) for node in self.alive()):
-                self.kernel.failure = self.no_progress()
+        is_waiting = lines and lines[0].startswith("the driver waits")
+        if is_waiting and not any(gets_on(node.host, PROGRESS_S) for node in self.alive()):
+            self.kernel.failure = self.no_progress()
 
     def lose(self, ref):
         reasons = []

@@ -1,14 +1,16 @@
 """The control plane of a virtual cluster beside its nodes: the master, the replicas of the store, global schedulers.
 
-The master is on a machine of its own, the last one, with its journal; replicas and schedulers are on the nodes' machines,
-one on each from the first on, and die with them. The store keeps what is acknowledged as long as one replica of each
-chain lives that has it all, so no fault takes the last one.
+The master is on a machine of its own, the last one, with its journal; replicas and schedulers are on the machines of
+the nodes, one on each from the first on, and die with them. The store keeps what is acknowledged as long as one replica
+of each chain lives that has it all, so no fault takes the last one.
 """
 
 from __future__ import annotations
 
 from raylite._core.master import Master
 from raylite._core.replica import Replica
+
+from raylite._core.global_scheduler import GlobalScheduler
 from raylite.sim.journal_host import JournalHost
 from raylite.sim.party_host import PartyHost
 
@@ -56,10 +58,8 @@ class ControlPlane:
         cluster.place(MASTER, n_nodes, self.make_master, "head_crash")
         for number, address in enumerate(self.replicas):
             cluster.place(address, number % n_nodes, self.maker(address, self.replica), "replica_crash")
-        if n_schedulers:
-            from raylite._core.global_scheduler import GlobalScheduler
         for number, address in enumerate(self.schedulers):
-            cluster.place(address, number % n_nodes, self.maker(address, GlobalScheduler))
+            cluster.place(address, number % n_nodes, self.maker(address, self.scheduler))
 
     def make_master(self, incarnation: int) -> Any:
         machine = len(self.cluster.machines) - 1
@@ -70,6 +70,9 @@ class ControlPlane:
 
     def replica(self, address: int, incarnation: int) -> Replica:
         return Replica(address, incarnation, debug=self.check)
+
+    def scheduler(self, address: int, incarnation: int) -> GlobalScheduler:
+        return GlobalScheduler(address, incarnation, master=MASTER)
 
     def maker(self, address: int, kind: Any) -> Any:
         def make(incarnation: int) -> Any:
@@ -109,7 +112,7 @@ class ControlPlane:
         return out
 
     def may_last(self, start: int, end: int | None) -> bool:
-        """Whether these machines (None: all others) may be cut off from each other until the master takes one for dead."""
+        """Whether machines (None: all others) may be cut off from each other so long that one is taken for dead."""
         head = self.cluster.places[MASTER].machine
         if head not in (start, end) and end is not None:
             return True

@@ -1,4 +1,4 @@
-"""The disk of a virtual machine: files of records. A write takes its time, and is durable at its end, whole or not at all.
+"""The disk of a virtual machine: files of records. A write takes its time, and is durable at its end: whole, or not.
 
 Writes end in the order in which they began. A crash loses those that have not ended; what is durable outlives it.
 """

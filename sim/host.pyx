@@ -104,12 +104,6 @@ cdef class SimulatedHost(PartyHost):
         m.request = p.pid
         link_report(&p.link, &m, NULL)
 
-    def start(self):
-        """The node is part of its cluster from now on."""
-        self.network.connect(self)
-        (<Member> self.party).start(self.now_ns())
-        self.after_event()
-
     def start_workers(self, int count):
         """Order workers before there is work for them."""
         self.node.start_workers(count)

@@ -210,7 +210,9 @@ cdef class Kernel:
 
     def work(self, double seconds):
         """As sleep(), but longer on a slow machine."""
-        self.sleep(self.caller().process.slowed(<uint64_t> (seconds * 1e9)) / 1e9 if 0 < seconds <= LONGEST_S else seconds)
+        if 0 < seconds <= LONGEST_S:
+            seconds = self.caller().process.slowed(<uint64_t> (seconds * 1e9)) / 1e9
+        self.sleep(seconds)
 
     # ---- whose code runs ---------------------------------------------------------------------------------------
 

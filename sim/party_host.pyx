@@ -4,6 +4,7 @@ After each event of its party a fault may befall it (see faults.KINDS): before w
 after.
 """
 from libc.string cimport memset
+from raylite._core.enlisted cimport Enlisted
 from raylite._core.message cimport EV_TICK, Message
 from raylite._core.rng cimport rng_next
 from raylite.sim.machine cimport Machine
@@ -41,10 +42,10 @@ cdef class PartyHost(Receiver):
     def start(self):
         """Its packets come to it from now on, and time passes for it."""
         self.network.connect(self)
-        begin = getattr(self.party, "begin", None)
-        if begin is not None:
-            begin(self.now_ns())
-        self.tick()
+        if isinstance(self.party, Enlisted):
+            (<Enlisted> self.party).start(self.now_ns())
+        elif hasattr(self.party, "begin"):
+            self.party.begin(self.now_ns())
         self.after_event()
 
     def end(self):

@@ -31,6 +31,15 @@ def current():
     return _current
 
 
+def begin(config, **settings):
+    """Start the simulation that a Config describes, of one node or of several."""
+    if len(config.nodes) == 1:
+        return SimulatedRuntime(config, **settings)
+    from raylite.sim.cluster_session import ClusterRuntime
+
+    return ClusterRuntime(config, **settings)
+
+
 class SimulatedRuntime:
     """A node with virtual workers, in virtual time.
 

@@ -17,12 +17,14 @@ ARENA_SEGMENT_BYTES = 1 << 26
 
 class VirtualNode:
     """Args: session: the simulation; config: what the node has; number: from 0; incarnation: how often it was started;
-    cluster: its ClusterHost, None if it is alone; member: called with the Node and the number, returns the Member that it
-    is in the cluster; check: check every table after every event; record: keep the stream of
-    events of a node that is alone.
+    cluster: its ClusterHost, None if it is alone; member: called with the Node and the number, returns the Member that
+    it is in the cluster; check: check every table after every event; record: keep the stream of events of a node that
+    is alone.
     """
 
-    def __init__(self, session, config, *, number=0, incarnation=1, cluster=None, member=None, check=None, record=False):
+    def __init__(
+        self, session, config, *, number=0, incarnation=1, cluster=None, member=None, check=None, record=False
+    ):
         self.session = session
         self.config = config
         self.number = number

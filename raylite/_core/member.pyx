@@ -99,12 +99,14 @@ cdef class Member(Enlisted):
         cdef NodeState* n = self.node.state
         cdef const char* data = blob_data(payload) if payload != NULL else NULL
         cdef uint64_t size = payload.size if payload != NULL else 0
+        cdef NodeRecord head
         n.now_ns = self.now_ns
         n.cause = message.kind
         if self.hear_enlisting(message, payload):
             return 0
         if message.kind == MASTER_CHAIN:
-            store_on_chain(&self.store, payload)
+            if payload != NULL and store_on_chain(&self.store, payload, &head):
+                self.know(head.address, head.incarnation)
         elif message.kind == MASTER_SETTLE:
             depart(n, self.master, MASTER_SETTLED, NULL, NULL).aux = message.aux
         elif message.kind == MASTER_NODE and size >= sizeof(NodeNotice):

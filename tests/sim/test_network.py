@@ -130,7 +130,7 @@ def test_a_delayed_packet_holds_up_what_follows():
     world.run()
     assert world.numbers(1) == list(range(500)) and world.occurred("message_delay")
     usual_ns = [(number + 1) * HEADER_BYTES + LATENCY_NS for number in range(500)]
-    late_ns = [time_ns - usual for (time_ns, _), usual in zip(world.arrived(1), usual_ns)]
+    late_ns = [time_ns - usual for (time_ns, _), usual in zip(world.arrived(1), usual_ns, strict=True)]
     assert min(late_ns) == 0 and LATENCY_NS < max(late_ns) <= 99 * LATENCY_NS
 
 
