@@ -15,7 +15,7 @@ from raylite._core.envelope cimport align8, blob_copy, blob_data, blob_drop
 from raylite._core.ids cimport ObjectId
 from raylite._core.master_message cimport LoadNotice, NodeNotice, RegisterHeader, ShardHeld, WelcomeHeader
 from raylite._core.master_state cimport find_member, Member, MASTER_RECORD_CHAIN, MASTER_RECORD_DEATH, \
-    MASTER_RECORD_DROPPED, MASTER_RECORD_NODE, record, say, say_all
+    MASTER_RECORD_DROPPED, MASTER_RECORD_FENCED, MASTER_RECORD_NODE, record, say, say_all
 from raylite._core.packet cimport MASTER_HEARTBEAT, MASTER_JOINED, MASTER_LOADS, MASTER_NODE, MASTER_NODE_DEAD, \
     MASTER_REGISTER, MASTER_SETTLED, MASTER_WELCOME, party, party_kind, PARTY_MASTER, PARTY_NODE, PARTY_REPLICA, \
     PARTY_SCHEDULER, STORE_ENTRIES
@@ -98,7 +98,7 @@ cdef bint register_party(MasterState* m, uint32_t source, uint32_t incarnation, 
     if size < sizeof(RegisterHeader) or party_kind(source) == PARTY_REPLICA \
             and size != sizeof(RegisterHeader) + sizeof(ShardHeld) * <uint64_t> head.n_held:
         return False
-    if incarnation < before or party_kind(source) == PARTY_NODE and is_dead(m, source, incarnation):
+    if incarnation < before or is_dead(m, source, incarnation):
         return True               # its links will tell it
     if party_kind(source) == PARTY_NODE and before and incarnation > before:
         node_died(m, NodeRecord(source, before))
@@ -138,7 +138,9 @@ cdef void party_died(MasterState* m, uint32_t address) noexcept nogil:
     if party_kind(address) == PARTY_REPLICA and not leave_chains(m, r):
         fill_chains(m)
         return
+    record(m, MASTER_RECORD_FENCED, <const char*> &r, sizeof(NodeRecord))
     m.members.erase(address)
+    m.dead[address] = r.incarnation
     m.fenced.push_back(r)
     say_all(m, MASTER_NODE_DEAD, <const char*> &r, sizeof(NodeRecord), True)
     fill_chains(m)
@@ -360,10 +362,11 @@ cdef class Master(Party):
                 member.address = notice.address
                 member.incarnation = notice.incarnation
                 member.about = (<bytes> data)[sizeof(NodeNotice):]
-            elif kind == MASTER_RECORD_DEATH:
+            elif kind == MASTER_RECORD_DEATH or kind == MASTER_RECORD_FENCED:
                 m.members.erase(node.address)
                 m.dead[node.address] = node.incarnation
-                m.dying.push_back(node[0])
+                if kind == MASTER_RECORD_DEATH:
+                    m.dying.push_back(node[0])
             elif kind == MASTER_RECORD_DROPPED:
                 for i in range(m.dying.size()):
                     if m.dying[i].address == node.address and m.dying[i].incarnation == node.incarnation:

@@ -13,6 +13,7 @@ cdef enum MasterRecordKind:       # of the journal
     MASTER_RECORD_DEATH = 2       # NodeRecord: of a node
     MASTER_RECORD_DROPPED = 3     # NodeRecord: the store has forgotten it
     MASTER_RECORD_CHAIN = 4       # as MASTER_CHAIN
+    MASTER_RECORD_FENCED = 5      # NodeRecord: of another party that is dead
 
 cdef enum DeathStage:             # see deaths.pyx
     STAGE_NONE = 0
@@ -51,8 +52,8 @@ cdef struct MasterState:
     uint64_t dead_ns
     ordered_map[uint32_t, Member] members
     vector[ChainPlan] chains
-    ordered_map[uint32_t, uint32_t] dead      # nodes: address to the last incarnation that is dead
-    vector[NodeRecord] dying      # of them, what the store has not dropped yet
+    ordered_map[uint32_t, uint32_t] dead      # address to the last incarnation that is dead
+    vector[NodeRecord] dying      # nodes of them, what the store has not dropped yet
     uint32_t stage
     uint64_t settle_number
     ordered_set[uint32_t] unsettled           # nodes that have not answered
