@@ -18,6 +18,7 @@ cdef class SimulatedHost(PartyHost):
     cdef Trace* trace
     cdef Rng delays
     cdef Rng starts
+    cdef uint64_t read_ns         # when the last reading of the arena is done
     cdef object make_worker
     cdef Process process(self, uint32_t number)
     cdef int node_event(self, Event* e) except -1

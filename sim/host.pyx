@@ -348,7 +348,7 @@ cdef class SimulatedHost(PartyHost):
         return self.tell_node(EV_RECALLED, number, p.link.started, 0)
 
     cdef int read_arena(self, const Message* m, Blob* payload) except -1:
-        """Read bytes that are to go to another node."""
+        """Read bytes that are to go to another node: one reading after another."""
         cdef Event e
         cdef uint64_t size = (<const uint64_t*> blob_data(payload))[0]
         memset(&e, 0, sizeof(Event))
@@ -359,7 +359,8 @@ cdef class SimulatedHost(PartyHost):
         e.message.request = m.request
         e.message.size = <uint32_t> size
         e.payload = blob_copy(self.memory.find(m.object.index).writable + m.aux, size)
-        timeline_plan(&self.kernel.timeline, self.kernel.timeline.now_ns + self.delay(), &e)
+        self.read_ns = max(self.read_ns, self.kernel.timeline.now_ns + self.delay())
+        timeline_plan(&self.kernel.timeline, self.read_ns, &e)
         return 0
 
     cdef uint64_t delay(self) noexcept:

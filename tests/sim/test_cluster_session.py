@@ -36,13 +36,15 @@ def where(seconds):
 
 
 def spread(n_tasks):
+    """Where tasks run, once the node knows how long they take."""
+    raylite.get(where.remote(1.0))
     return raylite.get([where.remote(1.0) for _ in range(n_tasks)])
 
 
 def test_tasks_go_to_all_nodes():
     value, session = run(spread, 24, nodes=[sim.Node(num_cpus=2) for _ in range(4)])
     assert len(value) == 24 and len(set(value)) == 4
-    assert session.now_s() < 12.0  # one node would take so long
+    assert session.now_s() < 8.0  # one node would take 13 seconds
 
 
 @raylite.remote
@@ -57,6 +59,7 @@ def length(*values):
 
 def pull():
     """Values that are too large for a message, made on one node and read on others."""
+    spread(1)
     refs = [make.remote(number) for number in range(6)]
     total = raylite.get(length.remote(*refs))
     return total, [value[0] for value in raylite.get(refs)]
@@ -86,6 +89,7 @@ def test_random_programs_come_out_as_a_serial_run_does(seed):
 
 def test_a_node_that_dies_loses_no_result():
     def program():
+        spread(1)
         refs = [where.options(max_retries=-1).remote(2.0) for _ in range(12)]
         raylite.wait(refs, num_returns=1)
         sim.current().kill_node(1)
@@ -94,7 +98,8 @@ def test_a_node_that_dies_loses_no_result():
         return first, spread(12)
 
     (first, second), session = run(program, nodes=[sim.Node(num_cpus=2) for _ in range(3)])
-    assert len(first) == 12 and len(set(first)) == 3
+    assert len(first) == 12 and len(set(first)) >= 2
+    assert len(set(second)) == 3
     assert session.cluster.places[1 << 24 | 1].incarnation == 2
 
 
@@ -102,7 +107,7 @@ def test_the_end_of_its_node_ends_the_program_with_an_error_that_says_so():
     def program():
         refs = [where.remote(2.0) for _ in range(4)]
         sim.current().kill_node(0)
-        with pytest.raises(DriverLostError, match="node 0 died at 0.0.* seed 1"):
+        with pytest.raises(DriverLostError, match="node 0 died at 0.*seed 1"):
             raylite.get(refs)
         with pytest.raises(DriverLostError):
             raylite.put(1)
