@@ -176,6 +176,19 @@ class Config:
         """The seed of a simulation."""
         return DEFAULT_SEED if self.seed is None else self.seed
 
+    def of_node(self, number: int) -> Config:
+        """The configuration of one node of a simulation, by its number."""
+        from copy import copy
+
+        from raylite.sim.nodes import SETTINGS_OF_NODES
+
+        own, of_first = self.nodes[number].settings(), self.nodes[0].settings()
+        given = {name: own.get(name, None if name in of_first else getattr(self, name)) for name in SETTINGS_OF_NODES}
+        config = copy(self)
+        config.resources, config.labels = given["resources"] or {}, given["labels"] or {}
+        config._fill_simulated(given)
+        return config
+
     def _simulate(self, given: dict[str, Any]) -> None:
         """The nodes and faults of a simulation; what is said of a node takes the place of what is said of all."""
         from raylite.sim.faults import Faults

@@ -90,9 +90,9 @@ def start(**options: Any) -> Context:
 
 def start_simulated(config: Config) -> Any:
     """A runtime in virtual time."""
-    from raylite.sim.session import SimulatedRuntime
+    from raylite.sim.session import begin
 
-    return SimulatedRuntime(config)
+    return begin(config)
 
 
 def start_embedded(config: Config) -> EmbeddedRuntime:

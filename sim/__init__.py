@@ -56,7 +56,7 @@ def cost(seconds):
         raise ValueError(f"a cost is 0 or more seconds, not {seconds!r}")
     session = sys.modules.get("raylite.sim.session")
     if session is not None and session._current is not None:
-        session._current.kernel.sleep(seconds)
+        session._current.kernel.work(seconds)
 
 
 def __getattr__(name):

@@ -11,6 +11,10 @@ class NoProgressError(RayError):
     """Faults have stopped, things go on happening, and nothing comes of it: the message says who waits for what."""
 
 
+class DriverLostError(RayError):
+    """The node died on which the program itself runs: nothing of raylite can be called any more."""
+
+
 class ProcessEnded(SystemExit):
     """Raised in a task whose virtual process has ended, at each of its calls from then on.
 

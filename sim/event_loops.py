@@ -14,9 +14,10 @@ from asyncio import base_events, futures, runners, tasks
 from asyncio.selector_events import BaseSelectorEventLoop
 from itertools import count
 
+from raylite.sim.locks import THREADS_REFUSED
+
 from raylite.runtime.client import current_client
 from raylite.sim.errors import DeadlockError, ProcessEnded
-from raylite.sim.locks import THREADS_REFUSED
 
 SHORTEST_S = 1e-6  # a loop that never waits must not stop time
 

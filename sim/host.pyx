@@ -4,10 +4,11 @@ It performs the node's commands in virtual time, and tells the node what a real 
 that its queue was taken back, that a segment is there. Between a process and the node every message takes its time.
 """
 from libc.stdint cimport int64_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 from libcpp.vector cimport vector
-from raylite._core.envelope cimport blob_data, blob_drop, blob_keep
+from raylite._core.envelope cimport blob_copy, blob_data, blob_drop, blob_keep
 from raylite._core.ids cimport object_bytes, object_from_bytes, ObjectId, task_bytes
+from raylite._core.member cimport Member
 from raylite._core.message cimport *
 from raylite._core.node cimport node_deadline_ns, node_handle
 from raylite._core.objects cimport ObjectRow, objects_find
@@ -15,8 +16,10 @@ from raylite._core.rng cimport rng_below, rng_next
 from raylite._core.state cimport Command
 from raylite.runtime.inbox cimport inbox_close, inbox_deliver, inbox_flush
 from raylite.sim.fault_draws cimport FAULT_EVICTION, FAULT_FULL_STORE
-from raylite.sim.kernel cimport STREAM_DELAYS, stream_seed, STREAM_STARTS
+from raylite.sim.cluster_network cimport ClusterNetwork, Receiver
+from raylite.sim.kernel cimport Kernel, STREAM_DELAYS, stream_seed, STREAM_STARTS
 from raylite.sim.losses cimport find_evictable
+from raylite.sim.machine cimport Machine
 from raylite.sim.network cimport delay_ns, Link, link_report, link_to_client
 from raylite.sim.timeline cimport timeline_plan
 from raylite.sim.trace cimport trace_add, trace_deliver, trace_deliveries, trace_rows
@@ -47,23 +50,26 @@ cdef int at_start(void* target, void* event) except -1:
     return (<SimulatedHost> target).start_event((<Event*> event).message.client)
 
 
-cdef int at_tick(void* target, void* event) except -1:
-    return (<SimulatedHost> target).tick_event((<Event*> event).token)
-
-
-cdef class SimulatedHost:
+cdef class SimulatedHost(PartyHost):
     """Args: kernel; node: a Node nobody else hosts; make_worker: called with number, environment and GPUs of a new
-    worker, returns its Process; record: keep the stream of events, and not only its hash."""
+    worker, returns its Process; record: keep the stream of events, and not only its hash, if the node is alone;
+    network, machine, member: in a cluster, where the node is, and the Member that it is there."""
 
-    def __init__(self, Kernel kernel not None, Node node not None, make_worker, bint record=False):
+    def __init__(self, Kernel kernel not None, Node node not None, make_worker, bint record=False,
+                 ClusterNetwork network=None, Machine machine=None, Member member=None):
+        Receiver.__init__(self, 0 if member is None else member.address, Machine(0) if machine is None else machine)
+        self.party = member
         self.kernel = kernel
+        self.network = network
         self.node = node
         self.memory = Memory()
         self.processes = {}
         self.make_worker = make_worker
-        self.trace.recording = record
-        self.delays.state = stream_seed(kernel.seed, STREAM_DELAYS)
-        self.starts.state = stream_seed(kernel.seed, STREAM_STARTS)
+        self.crash_fault = -1
+        self.own_trace.recording = record
+        self.trace = &self.own_trace if network is None else &network.trace
+        self.delays.state = stream_seed(kernel.seed, STREAM_DELAYS + (<uint64_t> self.machine.number << 8))
+        self.starts.state = stream_seed(kernel.seed, STREAM_STARTS + (<uint64_t> self.machine.number << 8))
 
     # ---- processes ---------------------------------------------------------------------------------------------
 
@@ -85,6 +91,7 @@ cdef class SimulatedHost:
         way.at_node = at_node
         way.at_client = at_client
         way.at_flush = at_flush
+        way.slowness = &self.machine.slowness
         way.client = p.number
         self.processes[p.number] = p
 
@@ -100,7 +107,7 @@ cdef class SimulatedHost:
     def start_workers(self, int count):
         """Order workers before there is work for them."""
         self.node.start_workers(count)
-        self.perform()
+        self.after_call()
 
     cdef int kill(self, Process p) except -1:
         """End a worker as SIGKILL would, now or as soon as it runs."""
@@ -127,29 +134,64 @@ cdef class SimulatedHost:
             p.end("")
             self.kernel.unwind(p)
 
+    def end(self):
+        """The node is gone with all its processes, as from one instant to the next; what was sent still arrives."""
+        self.gone = True
+        self.end_all()
+        if self.network is not None:
+            self.network.disconnect(self)
+        self.close()
+
     def close(self):
         """Let go of the node and the processes, all ended: references to the simulation outlive it."""
         for p in self.processes.values():
             (<Process> p).client.close()
         self.processes.clear()
         self.node = None
+        self.party = None
 
     # ---- what is due -------------------------------------------------------------------------------------------
 
     cdef int node_event(self, Event* e) except -1:
         """A message has come to the node."""
-        trace_deliver(&self.trace, &e.message, self.kernel.timeline.now_ns, False)
-        e.message.time_ns = self.kernel.timeline.now_ns
-        trace_add(&self.trace, &e.message)
-        node_handle(self.node.state, &e.message, blob_data(e.payload) if e.payload != NULL else NULL)
+        if self.gone:
+            blob_drop(e.payload)
+            return 0
+        self.hear(e)
+        self.after_event()
+        return 0 if self.gone else self.evict()
+
+    cdef int hear(self, Event* e) except -1:
+        cdef const char* payload = blob_data(e.payload) if e.payload != NULL else NULL
+        trace_deliver(self.trace, &e.message, self.kernel.timeline.now_ns, False)
+        e.message.time_ns = self.now_ns()
+        trace_add(self.trace, self.kernel.timeline.now_ns, self.address, &e.message)
+        if self.party is None:
+            node_handle(self.node.state, &e.message, payload)
+        else:
+            (<Member> self.party).handle(&e.message, payload)
         blob_drop(e.payload)
         if not self.node.state.fault.empty():
             self.node.check()
         if e.message.kind == EV_DETACH:
             self.forget(e.message.client)
+        return 0
+
+    cdef int after_call(self) except -1:
+        cdef uint64_t deadline_ns = node_deadline_ns(self.node.state)
         self.perform()
-        self.plan_tick()
-        return 0 if e.message.kind == EV_LOST else self.evict()
+        if self.party is not None:
+            self.network.carry_all(self, &self.party.out)
+            self.plan_tick(self.party.deadline_ns())
+        return self.plan_tick(deadline_ns)
+
+    cdef int tick(self) except -1:
+        cdef Event e
+        memset(&e, 0, sizeof(Event))
+        e.message.version = MESSAGE_VERSION
+        e.message.kind = EV_TICK
+        self.hear(&e)
+        return 0 if self.party is None else self.party.tick(e.message.time_ns)
 
     cdef int evict(self) except -1:
         """A value gets lost after this event, if a draw says so."""
@@ -169,7 +211,8 @@ cdef class SimulatedHost:
         e.message.version = MESSAGE_VERSION
         e.message.kind = EV_LOST
         e.message.object = id
-        return self.node_event(&e)
+        self.hear(&e)
+        return self.after_call()
 
     def lose(self, bytes object not None):
         """Lose the bytes of an object (by its 20-byte id) that why_kept() says nothing against."""
@@ -194,7 +237,7 @@ cdef class SimulatedHost:
     cdef int client_event(self, Event* e) except -1:
         """A message has come to a process."""
         cdef Process p = self.process(e.message.client)
-        trace_deliver(&self.trace, &e.message, self.kernel.timeline.now_ns, True)
+        trace_deliver(self.trace, &e.message, self.kernel.timeline.now_ns, True)
         if p is None or p.ended:
             blob_drop(e.payload)
             return 0
@@ -214,6 +257,8 @@ cdef class SimulatedHost:
     cdef int start_event(self, uint32_t number) except -1:
         """The worker's code begins."""
         cdef Process p = self.process(number)
+        if p is None:
+            return 0
         self.attach(p)
         if p.doomed:
             p.end("signal 9")
@@ -236,31 +281,6 @@ cdef class SimulatedHost:
             inbox_flush(p.inbox, True)
         return 0
 
-    cdef int tick_event(self, uint64_t at_ns) except -1:
-        cdef Event e
-        if self.tick_at_ns != at_ns:
-            return 0
-        self.tick_at_ns = 0
-        memset(&e, 0, sizeof(Event))
-        e.message.version = MESSAGE_VERSION
-        e.message.kind = EV_TICK
-        return self.node_event(&e)
-
-    cdef int plan_tick(self) except -1:
-        """Have the node told of the time when it wants to be."""
-        cdef Event e
-        cdef uint64_t deadline_ns = node_deadline_ns(self.node.state)
-        if deadline_ns == 0 or (self.tick_at_ns and self.tick_at_ns <= deadline_ns):
-            return 0
-        self.tick_at_ns = deadline_ns
-        memset(&e, 0, sizeof(Event))
-        e.handle = at_tick
-        e.target = <void*> self
-        e.background = True
-        e.token = deadline_ns
-        timeline_plan(&self.kernel.timeline, deadline_ns, &e)
-        return 0
-
     # ---- commands ----------------------------------------------------------------------------------------------
 
     cdef int perform(self) except -1:
@@ -278,6 +298,10 @@ cdef class SimulatedHost:
                 self.recall(m.client)
             elif m.kind == CMD_SEGMENT:
                 self.tell_node(EV_SEGMENT, m.client, 0 if self.fits(m) else NO_MEMORY, m.object.index)
+            elif m.kind == CMD_READ:
+                self.read_arena(m, commands[i].payload)
+            elif m.kind == CMD_WRITE:
+                memcpy(self.memory.find(m.object.index).writable + m.aux, blob_data(commands[i].payload), m.size)
             elif m.kind == CMD_UNSEGMENT:
                 self.memory.drop(m.object.index)
             elif m.kind == CMD_STOP and m.flags & STOP_KILL:
@@ -313,7 +337,7 @@ cdef class SimulatedHost:
         e.handle = at_start
         e.target = <void*> self
         e.message.client = m.client
-        timeline_plan(&self.kernel.timeline, self.kernel.timeline.now_ns + delay, &e)
+        timeline_plan(&self.kernel.timeline, self.kernel.timeline.now_ns + self.machine.slowed(delay), &e)
         return 0
 
     cdef int recall(self, uint32_t number) except -1:
@@ -324,6 +348,26 @@ cdef class SimulatedHost:
         p.link.recall_from = p.link.started + 1
         p.link.recall_to = self.node.state.scheduler.workers[number].position + 1
         return self.tell_node(EV_RECALLED, number, p.link.started, 0)
+
+    cdef int read_arena(self, const Message* m, Blob* payload) except -1:
+        """Read bytes that are to go to another node: one reading after another."""
+        cdef Event e
+        cdef uint64_t size = (<const uint64_t*> blob_data(payload))[0]
+        memset(&e, 0, sizeof(Event))
+        e.handle = at_node
+        e.target = <void*> self
+        e.message.version = MESSAGE_VERSION
+        e.message.kind = EV_BYTES
+        e.message.request = m.request
+        e.message.size = <uint32_t> size
+        e.payload = blob_copy(self.memory.find(m.object.index).writable + m.aux, size)
+        self.read_ns = max(self.read_ns, self.kernel.timeline.now_ns + self.delay())
+        timeline_plan(&self.kernel.timeline, self.read_ns, &e)
+        return 0
+
+    cdef uint64_t delay(self) noexcept:
+        """How long the host's own work takes."""
+        return self.machine.slowed(delay_ns(&self.delays))
 
     cdef int warn(self, Blob* text) except -1:
         if text != NULL:
@@ -341,7 +385,7 @@ cdef class SimulatedHost:
         e.message.client = client
         e.message.request = request
         e.message.object.index = segment
-        timeline_plan(&self.kernel.timeline, self.kernel.timeline.now_ns + delay_ns(&self.delays), &e)
+        timeline_plan(&self.kernel.timeline, self.kernel.timeline.now_ns + self.delay(), &e)
         return 0
 
     # ---- reports -----------------------------------------------------------------------------------------------
@@ -356,8 +400,8 @@ cdef class SimulatedHost:
 
     def events(self):
         """The events, if they were recorded: dicts."""
-        return trace_rows(&self.trace)
+        return trace_rows(self.trace)
 
     def deliveries(self):
         """The messages between the node and its clients, if they were recorded, as they arrived: dicts."""
-        return trace_deliveries(&self.trace)
+        return trace_deliveries(self.trace)

@@ -28,6 +28,8 @@ cdef class Kernel:
     cdef uint64_t last_token
     cdef readonly uint64_t n_handled  # events
     cdef uint64_t n_idle          # background events since anything else happened
+    cdef readonly uint64_t active_ns  # when that was
+    cdef public uint64_t patience_ns  # nothing can happen any more if there were only background events for so long
     cdef Process current          # whose variables and client are in force
     cdef Thread running           # whose code runs; None: the loop, or the driver's program
     cdef Process driver
@@ -73,11 +75,13 @@ cdef class Process:
     cdef public bint started      # its worker's code runs
     cdef public bint doomed       # to be killed as soon as it starts
     cdef readonly bint ended
+    cdef public object lost       # what calls raise once it has ended; None: ProcessEnded
     cdef int attend(self) except -1
     cdef bint has_messages(self)
     cdef bint asleep(self)
     cdef int interrupt(self) except -1
     cdef int crash_point(self, int rarely=*) except -1
+    cdef uint64_t slowed(self, uint64_t duration_ns) noexcept
     cdef int thread_ended(self, Thread t) except -1
 
 cdef enum Awaited:                # beside the answer to a call

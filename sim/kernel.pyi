@@ -2,6 +2,7 @@ from typing import Any
 
 class Kernel:
     def calling_thread(self, *args: Any, **kwargs: Any) -> Any: ...
+    active_ns: Any
     def check_thread(self, *args: Any, **kwargs: Any) -> Any: ...
     def close(self, *args: Any, **kwargs: Any) -> Any: ...
     elapsed_s: Any
@@ -14,6 +15,8 @@ class Kernel:
     now_ns: Any
     outside: Any
     recorder: Any
+    def pass_time(self, *args: Any, **kwargs: Any) -> Any: ...
+    patience_ns: Any
     def seconds(self, *args: Any, **kwargs: Any) -> Any: ...
     seed: Any
     def set_alarm(self, *args: Any, **kwargs: Any) -> Any: ...
@@ -23,6 +26,7 @@ class Kernel:
     thread: Any
     def unwind(self, *args: Any, **kwargs: Any) -> Any: ...
     virtual_time: Any
+    def work(self, *args: Any, **kwargs: Any) -> Any: ...
 
 class Process:
     busy: Any
@@ -35,6 +39,8 @@ class Process:
     is_driver: Any
     kernel: Any
     main: Any
+    lost: Any
+    n_costs: Any
     number: Any
     on_message: Any
     pid: Any

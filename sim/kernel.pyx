@@ -15,6 +15,7 @@ from raylite._core.message cimport EV_DETACH, Message
 from raylite._core.rng cimport rng_below, rng_next
 from raylite.runtime.inbox cimport inbox_close
 from raylite.sim.fault_draws cimport FAULT_WORKER_CRASH
+from raylite.sim.machine cimport FULL_SPEED
 from raylite.sim.network cimport link_report
 from raylite.sim.thread_state cimport leave_thread_state, return_to_thread_state
 from raylite.sim.timeline cimport Event, NEVER, START_NS, timeline_clear, timeline_plan, timeline_take
@@ -128,7 +129,8 @@ cdef class Kernel:
         state = leave_thread_state()
         try:
             while not done(what):
-                if until_ns == NEVER and self.timeline.n_foreground == 0 and self.n_idle >= IDLE_MOST:
+                if until_ns == NEVER and self.timeline.n_foreground == 0 and self.n_idle >= IDLE_MOST \
+                        and self.timeline.now_ns - self.active_ns >= self.patience_ns:
                     return 2
                 if not timeline_take(&self.timeline, until_ns, &event):
                     if until_ns == NEVER:
@@ -136,7 +138,11 @@ cdef class Kernel:
                     if until_ns > self.timeline.now_ns:
                         self.timeline.now_ns = until_ns
                     return 0
-                self.n_idle = self.n_idle + 1 if event.background else 0
+                if event.background:
+                    self.n_idle += 1
+                else:
+                    self.n_idle = 0
+                    self.active_ns = self.timeline.now_ns
                 event.handle(event.target, &event)
                 self.after_event()
             return 1
@@ -194,6 +200,10 @@ cdef class Kernel:
         self.run(never, NULL, self.timeline.now_ns + duration_ns)
         return 0
 
+    def pass_time(self, uint64_t duration_ns):
+        """Let virtual time pass, whoever calls: for what has no driver."""
+        self.advance(duration_ns)
+
     def sleep(self, double seconds):
         """Let virtual time pass for whoever calls. Raises ValueError for a negative time,
         OverflowError for too long."""
@@ -202,6 +212,12 @@ cdef class Kernel:
         if seconds > LONGEST_S:
             raise OverflowError("timestamp too large to convert to C PyTime_t")
         self.caller().sleep(<uint64_t> (seconds * 1e9))
+
+    def work(self, double seconds):
+        """As sleep(), but longer on a slow machine."""
+        if 0 < seconds <= LONGEST_S:
+            seconds = self.caller().process.slowed(<uint64_t> (seconds * 1e9)) / 1e9
+        self.sleep(seconds)
 
     # ---- whose code runs ---------------------------------------------------------------------------------------
 
@@ -403,7 +419,7 @@ cdef class Process:
         """A place where a worker may die; rarely: as many times halved is the likelihood."""
         cdef int64_t number
         if self.ended:
-            raise ProcessEnded
+            raise ProcessEnded if self.lost is None else self.lost
         if not self.is_driver:
             number = self.kernel.faults.strikes(FAULT_WORKER_CRASH, rarely)
             if number >= 0:
@@ -445,7 +461,11 @@ cdef class Process:
         """Let pass what a task takes that says nothing of its duration: a seeded draw."""
         cdef uint64_t draw = rng_next(&self.kernel.durations)
         cdef uint64_t base = SHORTEST_NS << (draw % DOUBLINGS)
-        self.kernel.caller().sleep(base + rng_below(&self.kernel.durations, base))
+        self.kernel.caller().sleep(self.slowed(base + rng_below(&self.kernel.durations, base)))
+
+    cdef uint64_t slowed(self, uint64_t duration_ns) noexcept:
+        """How long work takes here that takes so long on a machine that is as it should be."""
+        return duration_ns * self.link.slowness[0] // FULL_SPEED if self.link.slowness != NULL else duration_ns
 
     def spend_on_item(self):
         """The same for an item of a stream."""

@@ -11,6 +11,7 @@ cdef struct Link:                 # between a virtual process and its node
     handle_function at_node       # host's: a message has come
     handle_function at_client
     handle_function at_flush      # host's: see to what destructors left unsaid
+    const uint32_t* slowness      # of the machine that both are on (see machine)
     uint32_t client               # the process's number at the node
     uint64_t node_ns              # when the last message to the node arrives
     uint64_t client_ns            # when the last message to the process arrives

@@ -3,6 +3,7 @@ from libc.string cimport memset
 from raylite._core.envelope cimport blob_copy
 from raylite._core.message cimport EV_DETACH, MESSAGE_VERSION
 from raylite._core.rng cimport rng_below, rng_next
+from raylite.sim.machine cimport FULL_SPEED
 from raylite.sim.timeline cimport Event, timeline_plan
 
 cdef enum:
@@ -21,7 +22,7 @@ cdef uint64_t delay_ns(Rng* delays) noexcept nogil:
 
 
 cdef uint64_t arrival(Link* way, uint64_t* last_ns) noexcept nogil:
-    cdef uint64_t when = way.timeline.now_ns + delay_ns(way.delays)
+    cdef uint64_t when = way.timeline.now_ns + delay_ns(way.delays) * way.slowness[0] // FULL_SPEED
     if when > last_ns[0]:
         last_ns[0] = when
     return last_ns[0]

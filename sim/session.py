@@ -3,28 +3,20 @@
 import gc
 import signal
 import threading
-from json import loads
 
-from raylite._core.ids import content_hash
-from raylite._core.node import Node
-from raylite.environments import IN_PLACE, Environment, describe
+from raylite.environments import IN_PLACE, describe
 from raylite.sim import clock, event_loops, function_keys, locks
-from raylite.sim.client import SimulatedClient
 from raylite.sim.errors import DeadlockError, NoProgressError
 from raylite.sim.fault_draws import FaultDraws
 from raylite.sim.faults import KINDS
-from raylite.sim.host import SimulatedHost
-from raylite.sim.kernel import Kernel, Process
+from raylite.sim.kernel import Kernel
 from raylite.sim.losses import why_kept
 from raylite.sim.places import places
 from raylite.sim.progress import gets_on
+from raylite.sim.virtual_node import VirtualNode
 from raylite.sim.waits import waits
-from raylite.sim.worker import VirtualWorker
 
-JOB = 1
 PROGRESS_S = 60.0
-KEPT_IDLE_MOST = 64
-ARENA_SEGMENT_BYTES = 1 << 26
 
 _current = None
 at_start: list = []  # each is called with a simulation that has begun
@@ -37,6 +29,15 @@ def current():
     if _current is None:
         raise RuntimeError("there is no simulation: raylite.init(mode='sim') or raylite.sim.run() starts one")
     return _current
+
+
+def begin(config, **settings):
+    """Start the simulation that a Config describes, of one node or of several."""
+    if len(config.nodes) == 1:
+        return SimulatedRuntime(config, **settings)
+    from raylite.sim.cluster_session import ClusterRuntime
+
+    return ClusterRuntime(config, **settings)
 
 
 class SimulatedRuntime:
@@ -53,56 +54,37 @@ class SimulatedRuntime:
         self.kernel = Kernel(self.seed, FaultDraws(self.seed, config.faults))
         self.kernel.explain = self.deadlock
         self.stopped = False
-        n_workers = min(config.num_cpus, KEPT_IDLE_MOST)
-        self.node = Node(
-            config.node_resources(),
-            object_store_bytes=config.object_store_memory,
-            worker_cap=config.worker_cap,
-            kept_idle=n_workers,
-            segment_bytes=ARENA_SEGMENT_BYTES,
-            debug=check,
-        )
         record = recording if record is None else record
-        self.host = SimulatedHost(self.kernel, self.node, self.make_worker, record)
         if record:
             from raylite.sim.recording import Recorder
 
             self.kernel.recorder = Recorder(self.kernel)
         self.functions = {}
         self.job_environment = describe(config.runtime_env, {}, IN_PLACE)
-        driver = self.make_process(self.host.next_number(), is_driver=True)
-        self.client = driver.client
-        self.client.environment = self.environment(0)
-        self.host.connect(driver)
-        self.host.attach(driver)
+        self.make_nodes(check, record)
+        self.client = self.first.start_driver().client
         self.start(virtual_time)
-        self.host.start_workers(n_workers)
+        self.start_workers()
         for call in at_start:
             call(self)
 
-    def make_process(self, number, *, is_driver=False, gpus=()):
-        name = b"driver" if is_driver else number.to_bytes(8, "little")
-        root = content_hash(name, self.seed)
-        node = content_hash(b"node", self.seed)
-        client = SimulatedClient(number, JOB, node, root, is_driver, self.host.memory, self.functions)
-        process = Process(self.kernel, number, client, is_driver, gpus)
-        client.join(process)
-        return process
+    def make_nodes(self, check, record):
+        """Make what there is when the program begins."""
+        self.first = VirtualNode(self, self.config, check=check, record=record)
 
-    def make_worker(self, number, environment, gpus):
-        """The process of a worker that has been ordered."""
-        process = self.make_process(number, gpus=gpus)
-        process.client.environment = self.environment(environment)
-        process.environment = dict(process.client.environment.description.get("env_vars") or {})
-        if gpus:
-            process.environment["CUDA_VISIBLE_DEVICES"] = ",".join(self.config.gpu_ids[gpu] for gpu in gpus)
-        process.worker = VirtualWorker(process)
-        return process
+    def start_workers(self):
+        """Have workers started before there is work for them."""
+        self.first.start_workers()
 
-    def environment(self, number):
-        """The environment of this number, as a process has it."""
-        description = loads(self.node.environment(number)) if number else self.job_environment
-        return Environment(number, description, IN_PLACE, self.job_environment)
+    @property
+    def node(self):
+        """The node that the driver is on."""
+        return self.first.node
+
+    @property
+    def host(self):
+        """Its host."""
+        return self.first.host
 
     def start(self, virtual_time):
         """Take over what is the whole process's."""
@@ -141,10 +123,8 @@ class SimulatedRuntime:
         try:
             for call in at_end:
                 call(self)
-            self.host.end_all()
-            self.kernel.close()
-            self.host.close()
-            self.node = self.kernel.explain = self.kernel.recorder = None
+            self.end_nodes()
+            self.kernel.explain = self.kernel.recorder = None
         finally:
             function_keys.remove()
             clock.remove()
@@ -156,6 +136,13 @@ class SimulatedRuntime:
                 gc.enable()
             gc.unfreeze()
             _current = None
+
+    def end_nodes(self):
+        """End every process and every node."""
+        self.host.end_all()
+        self.kernel.close()
+        self.host.close()
+        self.first.node = None
 
     # ---- reports ----
 

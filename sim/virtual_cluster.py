@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from raylite import lifecycle
 from raylite.config import Config
-from raylite.sim.session import SimulatedRuntime
+from raylite.sim.session import SimulatedRuntime, begin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, NoReturn, Self
+    from typing import Any, Self
 
 
 class Cluster:
@@ -47,7 +47,7 @@ class Cluster:
                 "sim.cluster() and sim.run() start a runtime of their own, and one is running: "
                 "call raylite.shutdown() before"
             )
-        session = self._session = SimulatedRuntime(self.config, **self.settings)
+        session = self._session = begin(self.config, **self.settings)
         try:
             lifecycle.set_hooks()
             lifecycle.adopt(session)
@@ -148,17 +148,36 @@ class Cluster:
         """No fault is drawn from now on; a virtual minute in which nothing gets on is a NoProgressError from now on."""
         self.session.stop_faults()
 
-    def kill_node(self, node: int) -> NoReturn:
-        """Not there yet: raises NotImplementedError."""
-        raise NotImplementedError("the simulator has one node so far, and cannot lose it")
+    def kill_node(self, node: int) -> None:
+        """A node dies with all that runs on it, as from one instant to the next.
 
-    def partition(self, *groups: Any) -> NoReturn:
-        """Not there yet: raises NotImplementedError."""
-        raise NotImplementedError("the simulator has one node so far: there is no network to part")
+        The program itself is on node 0: if that dies, every call raises DriverLostError. Raises ValueError if there is
+        no such node, or it is down.
+        """
+        self._several("one cannot be lost").kill_node(node)
 
-    def heal(self) -> NoReturn:
-        """Not there yet: raises NotImplementedError."""
-        raise NotImplementedError("the simulator has one node so far: no partition to heal; stop_faults() ends faults")
+    def restart_node(self, node: int) -> None:
+        """A node that died comes back, with nothing but its disk. Raises ValueError if there is none, or it is up."""
+        self._several("one cannot be lost").restart_node(node)
+
+    def partition(self, start: Any, end: Any = None, one_way: bool = False) -> int:
+        """Cut nodes off from others; what is under way arrives.
+
+        Args: start, end: sets of nodes, end: by default all others; one_way: only what `start` sends is lost. Returns
+        the number of the partition. Raises ValueError if a side is empty, or has what there is not or the other has.
+        """
+        number: int = self._several("there is no network to part").partition(start, end, one_way)
+        return number
+
+    def heal(self, number: int | None = None) -> None:
+        """End the partition of this number, or all."""
+        self._several("there is no partition to heal; stop_faults() ends faults").heal(number)
+
+    def _several(self, why: str) -> Any:
+        """The runtime, if it has several nodes. Raises NotImplementedError."""
+        if len(self.config.nodes) == 1:
+            raise NotImplementedError(f"the simulator has one node so far: {why}")
+        return self.session
 
 
 def _seconds(value: Any) -> float | None:

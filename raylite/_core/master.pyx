@@ -72,9 +72,22 @@ cdef void welcome(MasterState* m, uint32_t target) noexcept nogil:
         if gone.first != target:
             say(m, target, MASTER_NODE_DEAD, 0, <const char*> &dead, sizeof(NodeRecord))
     for entry in m.members:
-        if party_kind(entry.first) == PARTY_NODE and entry.first != target:
+        if entry.first != target and is_told(target, entry.first):
             notice_of(&entry.second, &body)
             say(m, target, MASTER_NODE, 0, body.data(), body.size())
+
+
+cdef bint is_told(uint32_t target, uint32_t of) noexcept nogil:
+    """Whether a party is to know that another is there: all of nodes, nodes of schedulers."""
+    return party_kind(of) == PARTY_NODE or party_kind(of) == PARTY_SCHEDULER and party_kind(target) == PARTY_NODE
+
+
+cdef void register_scheduler(MasterState* m, const Member* scheduler) noexcept nogil:
+    cdef string body
+    notice_of(scheduler, &body)
+    for entry in m.members:
+        if is_told(entry.first, scheduler.address):
+            say(m, entry.first, MASTER_NODE, 0, body.data(), body.size())
 
 
 cdef void register_node(MasterState* m, Member* node, bint is_new) noexcept nogil:
@@ -112,6 +125,8 @@ cdef bint register_party(MasterState* m, uint32_t source, uint32_t incarnation, 
     if party_kind(source) == PARTY_NODE:
         member.about.assign(data + sizeof(RegisterHeader), size - sizeof(RegisterHeader))
         register_node(m, member, before == 0)
+    elif party_kind(source) == PARTY_SCHEDULER and incarnation > before:
+        register_scheduler(m, member)
     elif party_kind(source) == PARTY_REPLICA and incarnation > before:
         return_to_chains(m, NodeRecord(source, incarnation), held, head.n_held, head.is_sure)
     welcome(m, source)

@@ -96,7 +96,8 @@ cdef const char* check_task(StoreState* s, StoredTask* t) noexcept nogil:
         if (row.state == STORED_PENDING or row.state == STORED_REBUILT) \
                 and (t.state == STORED_TASK_ENDED or t.state == STORED_TASK_RETIRED):
             return b"an object is awaited of a task that has ended"
-        if t.state == STORED_TASK_FORSAKEN and row.n_keeping and not row.watchers.empty() and not lacks_nothing(row):
+        if t.state == STORED_TASK_FORSAKEN and row.n_keeping and not row.watchers.empty() \
+                and (row.state == STORED_PENDING or row.state == STORED_REBUILT):
             return b"an object is watched that nobody makes"
     if t.state == STORED_TASK_PENDING and is_fenced(s, t.home):
         return b"the home of a task is dead"

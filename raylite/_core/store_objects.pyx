@@ -18,21 +18,29 @@ from raylite._core.state cimport ERROR_OBJECT_LOST
 from raylite._core.store_actors cimport actor_unreferenced
 from raylite._core.store_message cimport *
 from raylite._core.store_state cimport container_holder, discard, find_object, find_task, includes, is_node, is_shard, \
-    node_holder
+    node_holder, StoredTask, STORED_TASK_ENDED, STORED_TASK_RETIRED
 from raylite._core.store_streams cimport answer, begin_out, forward, put_out
-from raylite._core.store_tasks cimport rebuild
+from raylite._core.store_tasks cimport n_results, rebuild
 
 
 # ---- holders ---------------------------------------------------------------------------------------------------
 
 cdef StoredObject* row_of(StoreState* s, ObjectId id) noexcept nogil:
-    """The object's row; it is new, and not known, if nobody has spoken of the object before."""
+    """The object's row. A new one is not known, but for a result of a task that is: of that it can be made."""
     cdef StoredObject* row = find_object(s, id)
-    if row == NULL:
-        row = &s.objects[id]
-        row.id = id
-        row.id.unused = 0
+    cdef StoredTask* t
+    if row != NULL:
+        return row
+    row = &s.objects[id]
+    row.id = id
+    row.id.unused = 0
+    t = find_task(s, id.task)
+    row.known = t != NULL and t.state != STORED_TASK_RETIRED and id.index < n_results(t)
+    if not row.known:
         s.unknown[row.id] = False
+    elif t.state == STORED_TASK_ENDED:
+        row.state = STORED_MISSING
+        t.n_settled = 0
     return row
 
 
@@ -388,3 +396,5 @@ cdef void settle_object(StoreState* s, ObjectId id) noexcept nogil:
     elif row.state == STORED_READY and not lacks_nothing(row):
         drop_value(s, row)
         row.state = STORED_MISSING
+    elif row.state == STORED_MISSING:
+        drop_value(s, row)        # what it contained may be what it is lineage of

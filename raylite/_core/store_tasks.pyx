@@ -252,7 +252,7 @@ cdef bint rebuild(StoreState* s, StoredObject* row) noexcept nogil:
     cdef const char* why
     if row.id.index == ACTOR_INDEX or row.watchers.empty():
         return False
-    if row.state == STORED_PENDING:
+    if row.state == STORED_PENDING or row.state == STORED_REBUILT:
         if t != NULL and t.state == STORED_TASK_FORSAKEN and row.id.index < n_results(t):
             run_again(s, t, row.watchers[0])
         return False
@@ -279,7 +279,7 @@ cdef void forsake(StoreState* s, StoredTask* t) noexcept nogil:
         return
     for i in range(<uint32_t> n_results(t)):
         row = find_object(s, object_id(t.id, i))
-        if row != NULL and not row.watchers.empty() and not lacks_nothing(row):
+        if row != NULL and not row.watchers.empty() and row.state != STORED_LOST and row.state != STORED_READY:
             run_again(s, t, row.watchers[0])
             return
     s.ended.push_back(t.id)

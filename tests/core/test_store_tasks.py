@@ -192,3 +192,15 @@ def test_operations_that_are_malformed_change_nothing_and_say_so(shard):
 def test_an_operation_for_another_shard_is_refused(three):
     three.say(A, sp.commit(task(1), token=1), shard=0)
     assert answers(three.hears(A, 0)) == [(1, sp.STORE_MALFORMED)]
+
+
+def test_a_lost_value_does_not_keep_what_it_contained_and_is_itself_lineage_of(shard):
+    outer, inner = p.named_task("outer"), p.named_task("inner")
+    shard.say(A, sp.commit(outer), sp.commit(inner, [p.object_id(outer)]))
+    shard.say(A, sp.done(outer, sp.value(refs=[p.object_id(inner)])), sp.done(inner, BIG))
+    shard.say(A, sp.Item(sp.OP_UNLOCATE, p.object_id(outer)), sp.release(p.object_id(inner), A))
+    assert shard.hears(A) == []
+    shard.say(A, sp.release(p.object_id(outer), A))
+    assert [entry.object for entry in shard.hears(A)] == [p.object_id(inner)]
+    shard.say(A, sp.Item(sp.OP_UNLOCATE, p.object_id(inner)))
+    assert shard.is_empty()

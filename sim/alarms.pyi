@@ -1,0 +1,4 @@
+from typing import Any
+
+class Alarms:
+    def after(self, *args: Any, **kwargs: Any) -> Any: ...

@@ -1,0 +1,16 @@
+from libc.stdint cimport uint64_t
+from raylite.sim.kernel cimport Kernel
+from raylite.sim.machine cimport Machine
+
+cdef class Disk:
+    cdef readonly Kernel kernel
+    cdef readonly Machine machine
+    cdef readonly uint64_t latency_ns
+    cdef readonly uint64_t bytes_per_s
+    cdef readonly uint64_t capacity_bytes
+    cdef readonly uint64_t used_bytes
+    cdef uint64_t free_ns         # when all that was written before is durable
+    cdef uint64_t last_write
+    cdef dict files               # name -> list of records: what is durable
+    cdef dict writing             # number -> (name, records, whether they replace the file, whom to tell)
+    cdef int finish(self, uint64_t number) except -1

@@ -1,0 +1,10 @@
+from typing import Any
+
+from raylite.sim.party_host import PartyHost
+
+class JournalHost(PartyHost):
+    def __init__(self, *args: Any, **kwargs: Any) -> Any: ...
+    def write(self, *args: Any, **kwargs: Any) -> Any: ...
+    def written(self, *args: Any, **kwargs: Any) -> Any: ...
+    disk: Any
+    file: Any

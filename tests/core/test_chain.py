@@ -1,0 +1,189 @@
+"""Chains, replica by replica: who must have what before anybody is answered, who joins, what a journal is good for."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.core import store_protocol as sp
+from tests.core.store_world import DEAD_NS, MS, World
+
+
+def formed(**options):
+    world = World(3, **{"n_shards": 1, "n_replicas": 3, "n_nodes": 1, **options})
+    world.run_until(world.is_formed)
+    world.run(5 * MS)
+    return world
+
+
+def write(world, number, value=b"value"):
+    world.ask(world.nodes[0], sp.key_value(sp.OP_KV_PUT, f"key {number}", value, token=number))
+
+
+def answered(world):
+    return [entry.token for entry in world.entries(world.nodes[0])]
+
+
+def chain(world):
+    return [address for address, _ in world.master().chains()[0]["members"]]
+
+
+def test_nothing_is_answered_before_every_replica_has_it():
+    world = formed()
+    head, middle, tail = chain(world)
+    for cut in ((head, middle), (middle, tail)):
+        world.partition([cut[0]], [cut[1]])
+        write(world, 1 + (cut[0] == middle))
+        world.run(DEAD_NS // 2)
+        assert answered(world) == []
+        world.cut.clear()
+        world.settle()
+        assert len(answered(world)) == 1
+
+
+def test_the_last_of_three_has_everything_that_was_answered():
+    world = formed()
+    n_answered = 0
+    for number, replica in enumerate(chain(world)[:2]):
+        for i in range(10):
+            write(world, 10 * number + i + 1)
+        world.run(3 * MS)
+        n_answered += len(answered(world))
+        world.crash(replica)
+        world.run(3 * DEAD_NS)
+    world.run(DEAD_NS)
+    assert n_answered + len(answered(world)) == 20
+    assert world.sizes(0)["values"] == 20
+    assert len(chain(world)) == 1
+
+
+def test_the_last_replica_is_never_taken_out():
+    world = formed(n_replicas=1)
+    write(world, 1)
+    world.settle()
+    [only] = chain(world)
+    world.partition([only], [sp.MASTER])
+    world.run(5 * DEAD_NS)
+    assert chain(world) == [only]
+    write(world, 2)
+    world.run(20 * MS)
+    assert answered(world) == [1, 2]
+
+
+def test_a_replica_joins_while_clients_write_and_a_large_snapshot_takes_its_time():
+    world = formed(n_spare=1)
+    for i in range(200):
+        write(world, i + 1, bytes(8000))
+    world.settle()
+    [spare] = set(world.replicas) - set(chain(world))
+    world.crash(chain(world)[1])
+    for i in range(200, 400):
+        write(world, i + 1)
+        world.run(2 * MS)
+    world.settle()
+    assert len(chain(world)) == 3
+    assert spare in chain(world)
+    assert answered(world) == list(range(1, 401))
+
+
+def test_a_joiner_that_dies_does_not_stop_the_chain():
+    world = formed(n_replicas=2, n_spare=1)
+    world.crash(chain(world)[0])
+    world.run_until(lambda: world.master().chains()[0]["joiner"])
+    world.crash(world.master().chains()[0]["joiner"][0])
+    write(world, 1)
+    world.run(4 * DEAD_NS)
+    assert answered(world) == [1]
+    assert len(chain(world)) == 1
+
+
+def test_the_tail_dies_while_somebody_joins():
+    world = formed(n_spare=1)
+    for i in range(100):
+        write(world, i + 1, bytes(8000))
+    world.settle()
+    head, middle, tail = chain(world)
+    [spare] = set(world.replicas) - {head, middle, tail}
+    world.crash(middle)
+    world.run_until(lambda: world.master().chains()[0]["joiner"])
+    world.crash(tail)
+    world.settle()
+    assert chain(world) == [head, spare]
+    assert world.sizes(0)["values"] == 100
+
+
+def test_a_replica_that_comes_back_without_a_journal_starts_from_nothing():
+    world = formed(n_replicas=2)
+    write(world, 1)
+    world.settle()
+    first = chain(world)[0]
+    world.crash(first)
+    world.start(first)
+    world.settle()
+    assert chain(world)[1] == first
+    assert world.master().chains()[0]["members"][1][1] == 2
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_a_replica_that_comes_back_with_its_journal_takes_its_place(which):
+    world = formed(journals_first=True)
+    for i in range(5):
+        write(world, i + 1)
+    world.run(MS)
+    before = chain(world)
+    world.crash(before[which])
+    world.start(before[which])
+    world.settle()
+    assert chain(world) == before
+    assert answered(world) == [1, 2, 3, 4, 5]
+
+
+def test_all_replicas_and_the_master_start_again_from_their_journals():
+    world = formed(journals_first=True)
+    for i in range(50):
+        write(world, i + 1)
+        if i == 25:
+            world.run(3 * MS)
+            world.parties[chain(world)[1]].compact_journal(0)
+            world.after(world.parties[chain(world)[1]])
+    for address in (sp.MASTER, *world.replicas):
+        world.crash(address)
+    world.run(50 * MS)
+    for address in (sp.MASTER, *world.replicas):
+        world.start(address)
+    world.settle()
+    assert answered(world) == list(range(1, 51))
+    assert world.sizes(0)["values"] == 50
+
+
+def test_what_is_not_in_the_journal_is_not_passed_on():
+    world = formed(journals_first=True)
+    head, middle, _ = (world.parties[each] for each in chain(world))
+    write_journal, world.write_journal = world.write_journal, lambda replica: None
+    write(world, 1)
+    world.run(20 * MS)
+    assert head.shards()[0]["applied"] == middle.shards()[0]["applied"] + 1
+    assert answered(world) == []
+    world.write_journal = write_journal
+    world.after(head)
+    world.settle()
+    assert answered(world) == [1]
+
+
+def test_a_journal_with_a_gap_is_refused():
+    world = formed(journals_first=True)
+    for i in range(3):
+        write(world, i + 1)
+        world.run(5 * MS)
+    head = chain(world)[0]
+    world.crash(head)
+    del world.journals[head].records[-2]
+    with pytest.raises(ValueError, match="does not follow"):
+        world.start(head)
+
+
+def test_updates_are_forgotten_when_all_have_them():
+    world = formed()
+    for i in range(100):
+        write(world, i + 1)
+    world.settle()
+    assert [replica.shards()[0]["logged"] for replica in world.members(0)] == [0, 0, 0]

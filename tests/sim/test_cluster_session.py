@@ -1,0 +1,156 @@
+"""Real programs on a virtual cluster of several nodes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import raylite
+from raylite import sim
+from raylite.sim.errors import DriverLostError
+from raylite.sim.faults import KINDS, Faults
+from tests.sim.programs import run_random
+
+LARGE_BYTES = 3_000_000
+
+
+@pytest.fixture(autouse=True)
+def several_nodes(monkeypatch):
+    monkeypatch.setattr("raylite.sim.nodes.N_NODES_MOST", 1000)
+    monkeypatch.setattr("raylite.sim.faults.SUPPORTED", tuple(KINDS))
+
+
+def run(program, *args, seed=1, nodes=3, rates=None, faults_for_s=None):
+    """As sim.run; returns what the program returned, and the ended runtime."""
+    with sim.cluster(seed, nodes, Faults(**(rates or {})), faults_for_s=faults_for_s) as c:
+        return program(*args), c.session
+
+
+@raylite.remote
+def where(seconds):
+    sim.cost(seconds)
+    return raylite.get_runtime_context().get_node_id()
+
+
+def spread(n_tasks):
+    """Where tasks run, once the node knows how long they take."""
+    raylite.get(where.remote(1.0))
+    return raylite.get([where.remote(1.0) for _ in range(n_tasks)])
+
+
+def test_tasks_go_to_all_nodes():
+    value, session = run(spread, 24, nodes=[sim.Node(num_cpus=2) for _ in range(4)])
+    assert len(value) == 24 and len(set(value)) == 4
+    assert session.now_s() < 8.0  # one node would take 13 seconds
+
+
+@raylite.remote
+def make(number):
+    return bytes([number]) * LARGE_BYTES
+
+
+@raylite.remote
+def length(*values):
+    return sum(map(len, values))
+
+
+def pull():
+    """Values that are too large for a message, made on one node and read on others."""
+    spread(1)
+    refs = [make.remote(number) for number in range(6)]
+    total = raylite.get(length.remote(*refs))
+    return total, [value[0] for value in raylite.get(refs)]
+
+
+def test_large_values_are_pulled_from_where_they_are():
+    value, session = run(pull, nodes=[sim.Node(num_cpus=1) for _ in range(3)])
+    assert value == (6 * LARGE_BYTES, list(range(6)))
+    assert session.cluster.network.n_bytes > LARGE_BYTES
+
+
+def test_what_only_another_node_has_is_used_there():
+    def program():
+        needs_gpu = where.options(num_gpus=1)
+        here = raylite.get_runtime_context().get_node_id()
+        return here, raylite.get([needs_gpu.remote(0.1) for _ in range(3)])
+
+    (here, there), _ = run(program, nodes=[sim.Node(num_cpus=2), sim.Node(num_cpus=2, num_gpus=1)])
+    assert here not in there and len(set(there)) == 1
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_programs_come_out_as_a_serial_run_does(seed):
+    (results, expected), _ = run(run_random, raylite, seed, seed=seed, nodes=[sim.Node(num_cpus=1) for _ in range(3)])
+    assert results == expected
+
+
+def test_a_node_that_dies_loses_no_result():
+    def program():
+        spread(1)
+        refs = [where.options(max_retries=-1).remote(2.0) for _ in range(12)]
+        raylite.wait(refs, num_returns=1)
+        sim.current().kill_node(1)
+        first = raylite.get(refs)
+        sim.current().restart_node(1)
+        return first, spread(12)
+
+    (first, second), session = run(program, nodes=[sim.Node(num_cpus=2) for _ in range(3)])
+    assert len(first) == 12 and len(set(first)) >= 2
+    assert len(set(second)) == 3
+    assert session.cluster.places[1 << 24 | 1].incarnation == 2
+
+
+def test_the_end_of_its_node_ends_the_program_with_an_error_that_says_so():
+    def program():
+        refs = [where.remote(2.0) for _ in range(4)]
+        sim.current().kill_node(0)
+        with pytest.raises(DriverLostError, match="node 0 died at 0.*seed 1"):
+            raylite.get(refs)
+        with pytest.raises(DriverLostError):
+            raylite.put(1)
+        return True
+
+    assert run(program, nodes=2)[0]
+
+
+PROGRAM = """
+from raylite.sim import faults, nodes
+nodes.N_NODES_MOST, faults.SUPPORTED = 1000, tuple(faults.KINDS)
+from tests.sim.test_cluster_session import run, run_random, RATES
+import pytest
+
+import raylite
+_, session = run(run_random, raylite, 3, seed=3, rates=RATES, faults_for_s=20.0)
+print(session.trace_hash(), session.n_events())
+"""
+RATES = {
+    "message_loss": 0.02,
+    "message_duplication": 0.02,
+    "message_delay": 0.02,
+    "message_reordering": 0.02,
+    "clock_skew": 0.5,
+}
+
+
+def test_the_same_seed_is_the_same_run_in_every_process():
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", PROGRAM],
+            env={"PYTHONHASHSEED": hash_seed},
+            cwd=Path(__file__).parents[2],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for hash_seed in ("1", "2")
+    }
+    assert len(outputs) == 1
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_network_that_fails_changes_no_result(seed):
+    (results, expected), _ = run(run_random, raylite, seed, seed=seed, rates=RATES, faults_for_s=20.0)
+    assert results == expected
