@@ -390,6 +390,9 @@ def test_of_a_party_that_is_dead_all_comes_back(here):
 def test_until_its_next_incarnation_is_heard_of(linked):
     linked.hear_death(1, *THERE)
     linked.hear_of(2, *THERE)  # old news
+    linked.say(2, B, DATA, b"late")
+    linked.pass_time(2)
+    assert linked.take_told() == [("returned", *THERE, DATA, b"late"), ("gone", *THERE)]
     linked.hear_of(2, B, 6)
     linked.say(3, B, DATA, b"one")
     assert linked.sent() == [from_here(1, payload=b"one", target=(B, 6))]
