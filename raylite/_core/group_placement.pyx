@@ -184,7 +184,9 @@ cdef bint is_repeated(const Search* s, size_t bundle) noexcept nogil:
 
 cdef bint is_allowed(const Search* s, size_t bundle, size_t node, size_t n_wanted, bint spreads) noexcept nogil:
     """Whether it may go there. What differs by the numbers of equal bundles or nodes only is not tried twice."""
-    cdef size_t first = s.node_of[bundle - 1] if not spreads and is_repeated(s, bundle) else 0
+    cdef size_t first = 0
+    if not spreads and is_repeated(s, bundle):
+        first = s.node_of[bundle - 1]
     if node < first or not fits(s, bundle, node):
         return False
     if s.n_on[node]:
@@ -208,6 +210,14 @@ cdef void take_all_back(Search* s, size_t n_placed) noexcept nogil:
         take_back(s, n_placed)
 
 
+cdef void begin_tries(Search* s, size_t bundle, bint spreads) noexcept nogil:
+    """Equal bundles are spread from where the one before is: each way to share them out is tried once."""
+    if bundle < s.n_bundles:
+        s.next_try[bundle] = 0
+        if spreads and is_repeated(s, bundle):
+            s.next_try[bundle] = s.next_try[bundle - 1]
+
+
 cdef bint search(Search* s, size_t n_wanted, bint spreads) noexcept nogil:
     """Place all on at most so many nodes, or spread them over at least so many."""
     cdef size_t bundle = 0, node = 0
@@ -226,8 +236,7 @@ cdef bint search(Search* s, size_t n_wanted, bint spreads) noexcept nogil:
         if found:
             put(s, bundle, node)
             bundle += 1
-            if bundle < s.n_bundles:      # equal ones go on from there: each way to share them out is tried once
-                s.next_try[bundle] = s.next_try[bundle - 1] if spreads and is_repeated(s, bundle) else 0
+            begin_tries(s, bundle, spreads)
         elif bundle == 0 or steps == 0:
             take_all_back(s, bundle)
             return False

@@ -43,7 +43,7 @@ cdef struct SendQueue:            # a ring; its size is a power of two, or 0
 cdef struct Link:
     uint32_t address              # of the peer
     uint32_t incarnation          # that it is known to have; 0: not known
-    uint32_t dead                 # its incarnations up to here are
+    uint32_t dead                 # its incarnations up to here are: all before the known one
     bint ack_now
     bint must_answer              # even if there is nothing to acknowledge
     # sending

@@ -366,8 +366,7 @@ cdef void links_declare_dead(Links* l, uint32_t address, uint32_t incarnation) n
     if incarnation <= link.dead:
         return
     link.dead = incarnation
-    if link.incarnation <= incarnation:
-        end_link(l, link)
+    end_link(l, link)
 
 
 cdef void fence(Links* l) noexcept nogil:
@@ -427,7 +426,7 @@ cdef void links_receive(Links* l, uint64_t now_ns, const Packet* p, vector[Packe
     if l.fenced or p.head.target != l.address or p.head.source == 0 or source == 0:
         return
     link = links_row(l, p.head.source)
-    if source <= link.dead or source < link.incarnation:
+    if source <= link.dead:
         if p.message.kind != PEER_FENCED:
             answer_fenced(l, p, out)
         return
@@ -560,8 +559,8 @@ cdef void links_clear(Links* l) noexcept nogil:
 cdef const char* link_violation(Links* l, Link* link) noexcept nogil:
     cdef uint64_t i, n_bulk = 0, bulk_bytes = 0
     cdef SendQueue* lane = &link.lanes[next_lane(link)]
-    if link.incarnation and link.incarnation <= link.dead:
-        return b"a link to an incarnation that is dead"
+    if link.incarnation and link.dead != link.incarnation - 1:
+        return b"what is dead are not the incarnations before the known one"
     if link.incarnation == 0 and (link.window.count or link.received or not link.early.empty()):
         return b"data from or to an incarnation that is not known"
     if link.incarnation == 0 and link.dead and lane.count:

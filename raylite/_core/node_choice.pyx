@@ -383,7 +383,7 @@ cdef Candidate* best_node(Board* b, const Question* q, const Shape* shape, bint*
     cdef Candidate* best = NULL
     cdef Candidate* c
     cdef Wait lowest = Wait(0, 0, 0), wait
-    cdef uint64_t bytes = 0 if b.ignores_locality or q.head.n_arguments == 0 else count_local(b, q)
+    cdef uint64_t bytes = 0 if b.ignores_locality or q.head.n_arguments == 0 else count_local(b, q), function_ns
     cdef unordered_map[ObjectId, vector[uint64_t]].iterator times = b.times.find(q.head.function)
     cdef bint known = times != b.times.end()
     cdef size_t i
@@ -397,7 +397,10 @@ cdef Candidate* best_node(Board* b, const Question* q, const Shape* shape, bint*
             continue
         if q.head.strategy == PLACE_NEAR_NODE and c.address == q.head.node:
             return c
-        wait = wait_at(b, q, c, shape, deref(times).second[i] if known else 0, bytes)
+        function_ns = 0
+        if known:
+            function_ns = deref(times).second[i]
+        wait = wait_at(b, q, c, shape, function_ns, bytes)
         if best == NULL or less(&wait, &lowest):
             best = c
             lowest = wait

@@ -101,20 +101,19 @@ def test_a_task_goes_to_its_arguments(ignores_locality):
 
 
 def test_unless_waiting_there_takes_longer():
-    loads = node(A, bandwidth=MB), node(B, **FULL, task_ns=10**9)  # a second for a megabyte, a second for a task
-    assert Scheduler(*loads).place(ONE, arguments=((MB, (B,)),)) == A  # of equal waits where resources are free
-    assert Scheduler(*loads).place(ONE, arguments=((MB + 1, (B,)),)) == B
+    loads = node(A, **FULL, task_ns=10**9), node(B, bandwidth=MB)  # a second for a task, a second for a megabyte
+    assert Scheduler(*loads).place(ONE, arguments=((MB, (A,)),)) == B  # of equal waits where resources are free
+    assert Scheduler(*loads).place(ONE, arguments=((MB + 1, (A,)),)) == A
 
 
 def test_a_copy_named_twice_counts_once():
-    arguments = ((2, (A, A, A)), (3, (B,)))
+    arguments = ((2, (A, A)), (3, (B,)), (9, ()))
     assert Scheduler(node(A, bandwidth=1), node(B, bandwidth=1)).place(ONE, arguments=arguments) == B
 
 
 def test_the_copies_of_one_question_do_not_count_for_the_next():
     scheduler = Scheduler(node(A, bandwidth=1), node(B, bandwidth=1))
     assert scheduler.place(ONE, arguments=((5, (B,)),)) == B
-    assert scheduler.place(ONE, arguments=((5, (A,)),)) == A
     assert scheduler.place(ONE, arguments=((5, (NODES[6],)),)) == A
 
 
@@ -256,6 +255,13 @@ def test_times_stay_with_their_nodes_as_nodes_come_and_go():
     assert scheduler.place(ONE, excluded=(C,)) == B
     scheduler.publish(node(C, **FULL, number=2, functions={FUNCTION: 99}))
     assert scheduler.place(ONE) == C  # 99 against two of 50
+
+
+def test_a_mean_that_is_not_reported_any_more_is_forgotten():
+    scheduler = Scheduler(node(A, **FULL, task_ns=50), node(B, **FULL, task_ns=99, functions={FUNCTION: 10}))
+    assert scheduler.place(ONE) == B
+    scheduler.publish(node(B, **FULL, task_ns=99, number=2))
+    assert scheduler.place(ONE) == A and scheduler.party.functions() == 0
 
 
 def test_names_and_shapes_are_numbered_anew_when_there_are_many():
