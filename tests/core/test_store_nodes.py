@@ -185,7 +185,9 @@ def test_a_letter_that_is_not_whole_or_not_due_changes_nothing(shard, damage):
 
 
 def test_a_snapshot_that_is_not_whole_is_refused(shard):
-    shard.say(A, sp.commit(T, [p.object_id(p.named_task("u"))]), sp.actor(T, name="x"), sp.named(sp.OP_NAME_CLAIM, "x", T))
+    shard.say(
+        A, sp.commit(T, [p.object_id(p.named_task("u"))]), sp.actor(T, name="x"), sp.named(sp.OP_NAME_CLAIM, "x", T)
+    )
     shard.say(A, sp.key_value(sp.OP_KV_PUT, "key", b"value"), sp.done(T, BIG, token=1))
     whole = shard.shards[0].snapshot()
     for size in range(0, len(whole), 8):
