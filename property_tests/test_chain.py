@@ -7,6 +7,7 @@ have equal tables in the end.
 
 from __future__ import annotations
 
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
@@ -158,3 +159,4 @@ class ChainMachine(RuleBasedStateMachine):
 
 
 TestChain = ChainMachine.TestCase
+TestChain.settings = settings(max_examples=settings.default.max_examples * 3 // 10, stateful_step_count=30)

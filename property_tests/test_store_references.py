@@ -185,7 +185,10 @@ class Model:
                     if entry.flags == sp.STORE_OK:
                         continue
                     assert entry.flags in (sp.STORE_STALE, sp.STORE_UNKNOWN), entry
-                    node.copies -= set(self.tasks[entry.object[:16]].results)  # what it made counts for nothing
+                    for result in self.tasks[entry.object[:16]].results:  # what it made counts for nothing
+                        if result in node.copies:
+                            node.copies.discard(result)
+                            self.say(address, sp.Item(sp.OP_UNLOCATE, result))
 
     def crash(self, address):
         """The node and all that it knew; tasks whose home it was are orphans, for the store to give to others."""
@@ -225,14 +228,16 @@ class Model:
             for object in sorted(node.held):
                 self.say(address, sp.Item(sp.OP_WATCH, object))
         self.settle()
-        for address, node in self.nodes.items():
+        for node in self.nodes.values():
             for object in sorted(node.held):
                 notice = node.told[object]
                 if notice.state == sp.STORED_LOST:
                     text = p.read_envelope(notice.value).error[1]
-                    assert object in self.puts and object in self.lost or "died before" in text, text
+                    assert (object in self.puts and object in self.lost) or "died before" in text, text
                 elif notice.state == sp.STORED_READY and not notice.value:
-                    assert all(object in self.nodes[each].copies for each in notice.locations), "freed, and said to be there"
+                    assert all(object in self.nodes[each].copies for each in notice.locations), (
+                        "freed, and said to be there"
+                    )
                     assert notice.locations
                 elif notice.state != sp.STORED_READY:
                     task = self.tasks[object[:16]]

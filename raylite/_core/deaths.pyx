@@ -1,4 +1,4 @@
-"""How the master sees to it that the store forgets a dead node, and nothing that the node had passed on (docs/cluster.md).
+"""How the store comes to forget a dead node, and nothing that the node had passed on (docs/cluster.md).
 
 At once all parties and all shards hear of the death, so nothing more of the node is accepted anywhere. Then, in order:
 

@@ -1,6 +1,6 @@
 """The master of the control store: who is there, who is alive, who makes up each chain.
 
-It hears of every party by heartbeats, suspects who is silent for suspect_ns and declares dead who is silent for dead_ns.
+It hears of every party by heartbeats, suspects who is silent for suspect_ns, and declares dead who is for dead_ns.
 While it is down everything else goes on, but for changes of configuration; started again from its journal it goes on
 where it was, and parties register anew.
 """
@@ -232,8 +232,9 @@ cdef void heard(MasterState* m, uint32_t source, uint32_t incarnation, Blob* pay
 cdef class Master(Party):
     """The master.
 
-    Args: incarnation: of this start, n_shards: of the store, n_replicas: wanted in each chain; the first chains are made
-    when there are so many, heartbeat_ns: how often parties report, suspect_ns, dead_ns: how long they may be silent.
+    Args: incarnation: of this start, n_shards: of the store, n_replicas: wanted in each chain (the first chains are
+    made when there are so many), heartbeat_ns: how often parties report, suspect_ns, dead_ns: how long they may be
+    silent.
     Raises ValueError for times or numbers that make no sense.
     """
 

@@ -1,11 +1,11 @@
 """What the master and the other parties say to each other (docs/cluster.md). Chains: see ChainHeader in store_message.
 
-A party registers (MASTER_REGISTER), is welcomed, told all chains and nodes, and from then on sends MASTER_HEARTBEAT. If
-the master has started again it registers again; so it does if it is told MASTER_REGISTER itself.
+A party registers (MASTER_REGISTER), is welcomed, told all chains and nodes, and from then on sends MASTER_HEARTBEAT.
+If the master has started again it registers again; so it does if it is told MASTER_REGISTER itself.
 """
 from libc.stdint cimport uint32_t, uint64_t
 
-cdef struct RegisterHeader:       # MASTER_REGISTER. Of a node: what it says of itself follows. Of a replica: ShardHeld ...
+cdef struct RegisterHeader:       # MASTER_REGISTER; then what a node says of itself; of a replica, ShardHeld ...
     uint32_t n_held               # of a replica: shards of which its journal had a state
     uint32_t is_sure              # of a replica: nothing ever left it that its journal does not have
 

@@ -64,6 +64,7 @@ cdef struct MasterState:
     vector[MasterRecord] journal
 
 cdef Member* find_member(MasterState* m, uint32_t address) noexcept nogil
-cdef void say(MasterState* m, uint32_t target, uint8_t kind, uint64_t aux, const char* body, uint64_t size) noexcept nogil
+cdef void say(MasterState* m, uint32_t target, uint8_t kind, uint64_t aux, const char* body, uint64_t size) \
+    noexcept nogil
 cdef void say_all(MasterState* m, uint8_t kind, const char* body, uint64_t size, bint schedulers) noexcept nogil
 cdef void record(MasterState* m, uint32_t kind, const char* body, uint64_t size) noexcept nogil

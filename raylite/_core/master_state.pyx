@@ -1,7 +1,7 @@
 """All that the master knows, as one struct; what it says to others, and what it writes down first.
 
-A decision is a record in the journal before anybody hears of it: the host writes the records of a call before it carries
-the packets of that call.
+A decision is a record in the journal before anybody hears of it: the host writes the records of a call before it
+carries the packets of that call.
 """
 from cython.operator cimport dereference as deref
 from raylite._core.envelope cimport blob_copy

@@ -1,8 +1,8 @@
 """A replica of the control store: a party that has a part in the chains of any number of shards.
 
-One process serves several shards, since shards are what divides the ids and processes are what can fail: a small cluster
-has as many replicas as failures it survives, and still many shards to spread later. The master says which chains a
-replica is in; all else is in `chain`.
+One process serves several shards, since shards are what divides the ids and processes are what can fail: a small
+cluster has as many replicas as failures it survives, and still many shards to spread later. The master says which
+chains a replica is in; all else is in `chain`.
 """
 from libc.string cimport memset
 from libcpp.string cimport string
@@ -165,7 +165,7 @@ cdef class Replica(Party):
             return self.register()
         if not self.registered:
             if m.kind == MASTER_CHAIN:
-                return 0          # the master did not know yet what this start still has; the welcome is followed by all
+                return 0          # the master did not yet know what this start has; the welcome is followed by all
             waiting.target = source
             waiting.message = m[0]
             waiting.payload = blob_keep(payload)

@@ -144,8 +144,8 @@ cdef uint64_t sender_of(StoreState* s, const StreamHeader* h) noexcept nogil:
 cdef bint is_whole(const StreamHeader* h, const char* data, uint64_t size) noexcept nogil:
     cdef Cursor c = Cursor(data + sizeof(StreamHeader), size - sizeof(StreamHeader), False)
     cdef const char* body
-    cdef uint32_t i
-    for i in range(h.n_items):
+    cdef uint32_t _i
+    for _i in range(h.n_items):
         if take_item(&c, &body) == NULL:
             return False
     return c.left == 0 and (h.sequence != 0 or h.n_items == 0)
@@ -194,8 +194,8 @@ cdef void apply_operations(StoreState* s, const StreamHeader* h, const char* dat
     cdef Cursor inner
     cdef const StoreOp* op
     cdef const char* body = NULL
-    cdef uint32_t i
-    for i in range(h.n_items):
+    cdef uint32_t _i
+    for _i in range(h.n_items):
         op = take_item(&c, &body)
         inner = Cursor(body, op.size, False)
         s.awaited.clear()         # what an operation that is not answered has led to

@@ -1,12 +1,12 @@
 """An endpoint's end of its streams to the shards of the control store: a node's or the master's (docs/cluster.md).
 
     store_setup(&c, address, incarnation, n_shards, ack_delay_ns)
-    store_op(&c, object, OP_HOLD, 0, token, body, size)      # as many as the event leads to; or store_begin ... store_end
+    store_op(&c, object, OP_HOLD, 0, token, body, size)      # as many as an event leads to; or store_begin, store_end
     store_flush(&c, now_ns)                                  # at its end: one letter to each shard concerned, on c.out
     store_on_chain(&c, payload, &head)                       # MASTER_CHAIN: sends again what a new head may not have;
                                                              # the party must `know` that head before it sends c.out
     store_on_entries(&c, now_ns, payload)                    # STORE_ENTRIES; then, until it is False:
-    while store_next_entry(&c, &entry, &body): ...           # each once and in order of its shard; valid until the next
+    while store_next_entry(&c, &entry, &body): ...           # each once, in its shard's order; valid until the next
     store_settle(&c, number)                                 # MASTER_SETTLE; then, after store_on_entries and store_flush:
     while store_settled(&c, &number): ...                    # MASTER_SETTLED
 """

@@ -180,8 +180,8 @@ cdef bint store_on_chain(StoreClient* c, Blob* payload, NodeRecord* head) noexce
 cdef bint whole(const StreamHeader* head, const Blob* letter, const char* data) noexcept nogil:
     cdef Cursor cursor = Cursor(data + sizeof(StreamHeader), letter.size - sizeof(StreamHeader), False)
     cdef const char* body
-    cdef uint32_t i
-    for i in range(head.n_items):
+    cdef uint32_t _i
+    for _i in range(head.n_items):
         if take_item(&cursor, &body) == NULL:
             return False
     return cursor.left == 0
@@ -255,8 +255,9 @@ cdef void store_settle(StoreClient* c, uint64_t number) noexcept nogil:
     """The master wants to know when all that was asked for until now is acknowledged."""
     cdef Settling* waits
     cdef size_t i
-    c.settling.push_back(Settling(number))
+    c.settling.resize(c.settling.size() + 1)
     waits = &c.settling.back()
+    waits.number = number
     for i in range(c.shards.size()):
         waits.letters.push_back(c.shards[i].sent + (c.shards[i].n_drafted != 0))
 

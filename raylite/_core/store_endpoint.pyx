@@ -2,7 +2,7 @@
 
 It registers with the master as a node does, reports, and settles when asked.
 """
-from raylite._core.envelope cimport blob_copy, blob_data, blob_drop
+from raylite._core.envelope cimport blob_copy, blob_data
 from raylite._core.ids cimport object_from_bytes, object_bytes
 from raylite._core.master_message cimport RegisterHeader, WelcomeHeader
 from raylite._core.packet cimport MASTER_CHAIN, MASTER_HEARTBEAT, MASTER_NODE, MASTER_NODE_DEAD, MASTER_REGISTER, \
@@ -119,8 +119,8 @@ cdef class StoreEndpoint(Party):
         self.register()
 
     def ask(self, uint64_t now_ns, items, shard=None):
-        """Send operations, of one event: (kind, object or task, body, flags, token) each; to the shard of the object, or
-        to one by its number."""
+        """Send operations, of one event: (kind, object or task, body, flags, token) each; to the shard of the object,
+        or to one by its number."""
         self.now_ns = now_ns
         for kind, object, body, flags, token in items:
             id = object_from_bytes(object if len(object) == 20 else object + bytes(4))

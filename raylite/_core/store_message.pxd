@@ -13,8 +13,10 @@ from raylite._core.message cimport Cursor, Message
 
 cdef enum StoreOpKind:
     OP_NOTHING = 0                # acknowledges only
-    OP_COMMIT = 1                 # object.task; body: CommitHeader, ObjectId of each argument, spec; answer: AttemptHeader
-    OP_DONE = 2                   # object.task; body: DoneHeader, StoreValue ... each; who sends it has what is not inline
+    OP_COMMIT = 1                 # object.task; body: CommitHeader, ObjectId of each argument, spec; the answer:
+    #                               AttemptHeader
+    OP_DONE = 2                   # object.task; body: DoneHeader, StoreValue ... each; who sends it has what is not
+    #                               inline
     OP_PUT = 3                    # object; body: StoreValue ...; also an item of a stream
     OP_HOLD = 4                   # object; body: Holder
     OP_RELEASE = 5                # object; body: Holder
@@ -28,7 +30,7 @@ cdef enum StoreOpKind:
     OP_FAILED = 12                # object.task; body: AttemptHeader, error envelope: all its pending results are this
     # actors: their id is that of the task that creates them
     OP_ACTOR = 20                 # object.task; body: ActorRecord, name, handle, each padded: after the COMMIT of the
-    #                               creation, in the same letter. The endpoint holds a handle: object (task, ACTOR_INDEX)
+    #                               creation, in the same letter. The endpoint holds a handle: (task, ACTOR_INDEX)
     OP_ACTOR_ALIVE = 21           # object.task; body: AttemptHeader: the endpoint runs it
     OP_ACTOR_ENDED = 22           # object.task; body: AttemptHeader, error envelope: for good
     OP_ACTOR_CRASHED = 23         # object.task; body: AttemptHeader, error envelope: restarted if restarts are left
@@ -37,8 +39,8 @@ cdef enum StoreOpKind:
     OP_ACTOR_KILL = 26            # object.task; flags: KILL_NO_RESTART
     OP_ACTOR_NAMED = 27           # between shards: object.task; body: name: dropped again if there is no such actor
     # names of actors and placement groups, sharded by the hash of the name: object.task = hash
-    OP_NAME_CLAIM = 30            # flags: NAME_OF_ACTOR; body: TaskId, name; the answer: STORE_OK or STORE_TAKEN, with the
-    #                               TaskId of who has it. An actor's goes with the actor
+    OP_NAME_CLAIM = 30            # flags: NAME_OF_ACTOR; body: TaskId, name; the answer: STORE_OK or STORE_TAKEN, with
+    #                               the TaskId of who has it. An actor's goes with the actor
     OP_NAME_FIND = 31             # body: name; the answer: STORE_OK with TaskId, or STORE_UNKNOWN
     OP_NAME_DROP = 32             # body: TaskId, name
     OP_NAME_LIST = 33             # body: prefix; the answer: this shard's names, each ended by a line feed

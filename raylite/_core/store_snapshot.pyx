@@ -426,7 +426,7 @@ cdef void get_endpoint(StoreState* s, Cursor* c) noexcept nogil:
     cdef const EndpointRecord* r = <const EndpointRecord*> take(c, sizeof(EndpointRecord))
     cdef const LetterWait* waits
     cdef const char* letter
-    cdef uint64_t size = 0, i
+    cdef uint64_t size = 0, i, _i
     cdef Endpoint* e
     if r == NULL or r.sent < r.acknowledged or r.n_waits > c.left // sizeof(LetterWait) or s.endpoints.count(r.key):
         c.failed = True
@@ -436,7 +436,7 @@ cdef void get_endpoint(StoreState* s, Cursor* c) noexcept nogil:
     e.applied = r.applied
     e.sent = r.sent
     e.acknowledged = r.acknowledged
-    for i in range(r.sent - r.acknowledged):
+    for _i in range(r.sent - r.acknowledged):
         letter = get_sized(c, &size)
         if letter == NULL or size < sizeof(StreamHeader):
             c.failed = True

@@ -160,18 +160,18 @@ cdef bint on_done(StoreState* s, const StoreOp* op, Cursor* body) noexcept nogil
     cdef Cursor checked
     cdef GivenValue value
     cdef uint16_t status
-    cdef uint32_t i
+    cdef uint32_t _i
     if h == NULL:
         return False
     checked = body[0]
-    for i in range(h.n_values):
+    for _i in range(h.n_values):
         if not take_given(&checked, &value):
             return False
     if checked.left:
         return False
     status = standing(s, t, h.epoch)
     if status == STORE_OK:
-        for i in range(h.n_values):
+        for _i in range(h.n_values):
             take_given(body, &value)
             if value.head.index < n_results(t):
                 give(s, object_id(t.id, value.head.index), &value)
@@ -247,7 +247,7 @@ cdef const char* why_not(const StoredTask* t, uint32_t index) noexcept nogil:
 
 
 cdef bint rebuild(StoreState* s, StoredObject* row) noexcept nogil:
-    """See to it that an object with a watcher is made, if it is gone and nobody does. Whether the watchers were told."""
+    """See to it that an object with a watcher is made, if nobody does. Whether the watchers were told."""
     cdef StoredTask* t = find_task(s, row.id.task)
     cdef const char* why
     if row.id.index == ACTOR_INDEX or row.watchers.empty():
@@ -270,7 +270,7 @@ cdef bint rebuild(StoreState* s, StoredObject* row) noexcept nogil:
 
 
 cdef void forsake(StoreState* s, StoredTask* t) noexcept nogil:
-    """The task's home is dead, and who could have adopted it would have: somebody who waits for it makes it, or nobody."""
+    """The task's home is dead, and who could have adopted it would have: who waits for it makes it, or nobody."""
     cdef StoredObject* row
     cdef uint32_t i
     t.state = STORED_TASK_FORSAKEN

@@ -107,7 +107,7 @@ class World:
     # ---- the network ----
 
     def carry(self, packet: bytes) -> None:
-        _source, target, *_ = HEADER.unpack_from(packet)
+        target = HEADER.unpack_from(packet)[1]
         copies = 1 if self.random.random() >= self.loss else 0
         copies += self.random.random() < self.repeats
         for _ in range(copies):
@@ -194,19 +194,25 @@ class World:
         """Whether all chains are as long as they can be, and nothing waits for anything."""
         if sp.MASTER not in self.parties or self.master().dying():
             return False
+        members = self.master().members()
+        for address, party in self.parties.items():
+            if address != sp.MASTER and members.get(address, (0,))[0] != party.incarnation:
+                return False
+        if any(address >> 24 == sp.PARTY_NODE and address not in self.parties for address in members):
+            return False  # a death that the master has not seen
         n_live = sum(address in self.parties for address in self.replicas)
         for shard, plan in enumerate(self.master().chains()):
             if plan["joiner"] or len(plan["members"]) < min(self.n_replicas, n_live):
                 return False
-            members = self.members(shard)
-            if len(members) < len(plan["members"]):
+            replicas = self.members(shard)
+            if len(replicas) < len(plan["members"]):
                 return False
-            states = [replica.shards().get(shard) for replica in members]
+            states = [replica.shards().get(shard) for replica in replicas]
             if any(s is None or s["epoch"] != plan["epoch"] or s["applied"] != s["acknowledged"] for s in states):
                 return False
             if len({state["applied"] for state in states}) > 1:
                 return False
-            sizes = members[-1].sizes(shard)
+            sizes = replicas[-1].sizes(shard)
             if sizes["letters"] or sizes["answers"]:
                 return False
         return not any(self.parties[node].unacknowledged() for node in self.nodes if node in self.parties)

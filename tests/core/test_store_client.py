@@ -6,7 +6,7 @@ import pytest
 
 from tests.core import protocol as p
 from tests.core import store_protocol as sp
-from tests.core.store_world import DEAD_NS, Journal, MS, World
+from tests.core.store_world import DEAD_NS, MS, Journal, World
 
 
 @pytest.fixture
