@@ -9,6 +9,7 @@ import io
 import multiprocessing.pool
 import pdb
 import queue
+import sys
 import threading
 import time
 
@@ -17,7 +18,9 @@ import pytest
 import raylite
 from raylite import sim
 from raylite.exceptions import ActorDiedError
+from raylite.runtime.client import current_client
 from tests.sim import shared
+from tests.sim.test_concurrency import outcome
 
 
 def several(method, n_threads=4, n_calls=None, seed=0, **options):
@@ -278,6 +281,31 @@ def test_who_dies_leaves_the_lock_to_others(log, monkeypatch):
     assert now_s < 6 and not locked and log == ["has it", "has it"]
 
 
+def test_who_dies_just_before_it_takes_the_lock_leaves_it_to_the_next(log, monkeypatch):
+    monkeypatch.setattr(shared, "lock", threading.Lock(), raising=False)
+    monkeypatch.setattr(shared, "numbers", [], raising=False)
+
+    def program():
+        @raylite.remote(max_retries=0, num_cpus=0)
+        def wait():
+            shared.numbers.append(current_client().client_number())
+            with shared.lock:
+                shared.log.append("has it")
+
+        refs = [wait.remote() for _ in range(2)]
+        shared.lock.acquire()
+        raylite.wait(refs, timeout=1)
+        shared.lock.release()
+        sim.current().kill_worker(shared.numbers[0])  # it may have been woken in this instant
+        return [outcome(ref) for ref in refs]
+
+    for seed in range(8):
+        shared.numbers.clear()
+        outcomes = sim.run(program, seed=seed, worker_cap=4).value
+        assert sorted(outcomes, key=str) == [None, "WorkerCrashedError"], f"seed {seed}"
+    assert log == ["has it"] * 8 and not shared.lock.locked()
+
+
 def test_a_cancelled_task_leaves_the_line(log, monkeypatch):
     monkeypatch.setattr(shared, "event", threading.Event(), raising=False)
 
@@ -415,6 +443,7 @@ def test_a_debugger_stays_with_the_task_that_it_was_called_in(monkeypatch):
     def program():
         @raylite.remote
         def other(x):
+            assert not isinstance(getattr(sys.gettrace(), "__self__", None), pdb.Pdb)
             return x + 1
 
         @raylite.remote
