@@ -148,7 +148,8 @@ cdef bint submit(NodeState* n, const Message* m, const char* payload, bint claim
     if s.call != NULL:
         add_call(n, row, s.call)
     else:
-        warn_if_infeasible(n, row)
+        if not n.cluster.joined:  # there, a scheduler knows
+            warn_if_infeasible(n, row)
         resolve(n, row)
     return True
 

@@ -8,7 +8,7 @@ from libc.stdint cimport uint32_t
 from libcpp.vector cimport vector
 from raylite._core.departures cimport ask_store
 from raylite._core.envelope cimport Blob, blob_data, blob_new
-from raylite._core.execution cimport resolve, run_again, warn_if_infeasible
+from raylite._core.execution cimport resolve, run_again
 from raylite._core.guests cimport count_guest_holds, expel
 from raylite._core.ids cimport object_id
 from raylite._core.message cimport Cursor, SUBMIT_ACTOR, SUBMIT_CALL, take
@@ -132,7 +132,6 @@ cdef bint on_rerun(NodeState* n, TaskId id, const char* body, uint64_t size) noe
     set_state(n, row, TASK_WAITING, 0)
     if s.header.flags & SUBMIT_ACTOR:
         host_creation(n, row, &s.actor)
-    warn_if_infeasible(n, row)
     resolve(n, row)
     return True
 

@@ -6,14 +6,16 @@ each caller's calls, and is sent like any task to where its actor runs; what has
 back and goes there. Here an actor that runs elsewhere has a row too: its lists are those of calls from here.
 """
 from cython.operator cimport dereference as deref
-from libc.string cimport memcpy
+from libc.string cimport memchr, memcpy
+from libcpp.string cimport string
 from libcpp.vector cimport vector
 from raylite._core.actor_calls cimport call_comes_back, want_service
 from raylite._core.actor_table cimport ACTOR_ALIVE, ACTOR_DEAD, ACTOR_PENDING, ACTOR_RESTARTING, actors_add, \
     actors_erase, actors_find, add_all, CallGroup, list_append, list_remove
 from raylite._core.actors cimport actor_dies, actor_object, died, fill_actor, stop_worker
 from raylite._core.departures cimport ask_store, tell
-from raylite._core.envelope cimport align8, blob_copy, blob_data, blob_drop, blob_new, envelope_valid
+from raylite._core.envelope cimport align8, blob_copy, blob_data, blob_drop, blob_new, envelope_pickle, \
+    envelope_valid, EnvelopeHeader, KIND_SYSTEM_ERROR
 from raylite._core.execution cimport confirm, on_submit_claimed
 from raylite._core.exposure cimport expose_task
 from raylite._core.guests cimport drop_guest
@@ -49,7 +51,8 @@ cdef ActorRow* actor_from_afar(NodeState* n, TaskId id) noexcept nogil:
         actor = actors_add(&n.actors, id)
         actor.state = ACTOR_PENDING
         actor.max_pending = -1
-    watch_actor(n, actor)
+    if actor.worker == 0 and tasks_find(&n.tasks, id) == NULL:
+        watch_actor(n, actor)
     return actor
 
 
@@ -62,7 +65,7 @@ cdef void forget_afar(NodeState* n, ActorRow* actor) noexcept nogil:
 
 cdef void make_actor_known(NodeState* n, TaskRow* row, ActorRow* actor) noexcept nogil:
     """An actor is made here: the store hears of it at once, with the task that makes it."""
-    cdef size_t size = sizeof(ActorRecord) + align8(actor.name.size()) + actor.handle.size
+    cdef size_t size = sizeof(ActorRecord) + align8(actor.name.size()) + align8(actor.handle.size)
     cdef ObjectRow* handles = objects_find(&n.objects, object_id(actor.id, ACTOR_INDEX))
     cdef Blob* body = blob_new(size)
     cdef ActorRecord* record = <ActorRecord*> blob_data(body)
@@ -73,7 +76,7 @@ cdef void make_actor_known(NodeState* n, TaskRow* row, ActorRow* actor) noexcept
     record.name_size = <uint32_t> actor.name.size()
     record.handle_size = <uint32_t> actor.handle.size
     at = write_padded(<char*> (record + 1), actor.name.data(), actor.name.size())
-    memcpy(at, blob_data(actor.handle), actor.handle.size)
+    write_padded(at, blob_data(actor.handle), actor.handle.size)
     ask_store(n, OP_ACTOR, object_id(actor.id, ACTOR_INDEX), body)
     handles.reach |= REACH_EXPOSED | REACH_HELD
     watch_actor(n, actor)
@@ -82,7 +85,7 @@ cdef void make_actor_known(NodeState* n, TaskRow* row, ActorRow* actor) noexcept
 # ---- running it ------------------------------------------------------------------------------------------------
 
 cdef void host_creation(NodeState* n, TaskRow* row, const ActorRequest* request) noexcept nogil:
-    """The task that makes the actor is to run here, for another home or again."""
+    """The task that makes the actor is to run here, for another home or again. The store may not know of it yet."""
     cdef ActorRow* actor = actors_find(&n.actors, row.id)
     if actor == NULL:
         actor = actors_add(&n.actors, row.id)
@@ -92,7 +95,6 @@ cdef void host_creation(NodeState* n, TaskRow* row, const ActorRequest* request)
     if actor.restarts_left > 0:
         actor.restarts_left = max(actor.restarts_left - <int> row.attempt, 0)
     actor.n_restarts = row.attempt
-    watch_actor(n, actor)
 
 
 cdef Blob* report(const ActorRow* actor, Blob* why) noexcept nogil:
@@ -122,6 +124,7 @@ cdef void report_crash(NodeState* n, ActorRow* actor, Blob* why) noexcept nogil:
     ask_store(n, OP_ACTOR_CRASHED, object_id(actor.id, ACTOR_INDEX), report(actor, why))
     actor.state = ACTOR_RESTARTING
     actor.worker = 0
+    watch_actor(n, actor)
 
 
 cdef void give_calls_back(NodeState* n, ActorRow* actor) noexcept nogil:
@@ -207,6 +210,19 @@ cdef void runs_elsewhere(NodeState* n, ActorRow* actor, uint32_t address) noexce
     want_service(n, actor)
 
 
+cdef Blob* death_as_told(NodeState* n, const ActorRow* actor, const char* death, uint64_t size) noexcept nogil:
+    """What calls get from now on. What the store says by itself does not say of which actor."""
+    cdef const EnvelopeHeader* head = <const EnvelopeHeader*> death
+    cdef string why
+    if size == 0:
+        return died(n, actor, b"it has ended")
+    if head.kind == KIND_SYSTEM_ERROR and head.pickle_size >= 4:
+        why.assign(envelope_pickle(death) + 4, head.pickle_size - 4)
+    if why.empty() or memchr(why.data(), 0x1F, why.size()) != NULL:
+        return blob_copy(death, size)
+    return died(n, actor, why.c_str())
+
+
 cdef bint on_actor_entry(NodeState* n, TaskId id, const char* body, uint64_t size) noexcept nogil:
     """What has become of an actor. False if it is malformed."""
     cdef Cursor c = Cursor(body, size, False)
@@ -217,7 +233,7 @@ cdef bint on_actor_entry(NodeState* n, TaskId id, const char* body, uint64_t siz
     if notice == NULL:
         return False
     death = take_padded(&c, notice.death_size)
-    handle = take_padded(&c, notice.handle_size)
+    handle = take(&c, notice.handle_size)
     if c.failed or (notice.death_size and not envelope_valid(death, notice.death_size)) \
             or (notice.handle_size and not envelope_valid(handle, notice.handle_size)):
         return False
@@ -227,10 +243,7 @@ cdef bint on_actor_entry(NodeState* n, TaskId id, const char* body, uint64_t siz
         actor.handle = blob_copy(handle, notice.handle_size)
         actor.flags = <unsigned char> notice.flags
     if notice.state == STORED_ACTOR_DEAD:
-        if notice.death_size:
-            actor_dies(n, actor, blob_copy(death, notice.death_size), STOP_KILL)
-        else:
-            actor_dies(n, actor, died(n, actor, b"it has ended"), STOP_KILL)
+        actor_dies(n, actor, death_as_told(n, actor, death, notice.death_size), STOP_KILL)
     elif actor.worker or notice.address == n.cluster.address:
         pass                      # this node knows best
     elif notice.state == STORED_ACTOR_ALIVE:

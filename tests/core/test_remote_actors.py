@@ -65,7 +65,7 @@ def test_an_actor_is_made_where_there_is_what_it_needs(pair):
     said = a.create("X", needs=GPU)
     assert said[-5:] == ["store: commit X", "store: put f()", "store: actor X@", "store: watch X@", "asks: X"]
     assert a.placed("X", B) == ["to 2: task X"]
-    assert b.hears(a) == ["spawn 2 gpus 0", "make X on 2 gpus 0", "store: watch X@"]
+    assert b.hears(a) == ["spawn 2 gpus 0", "make X on 2 gpus 0"]
     b.attach(2)
     assert b.made("X") == ["store: alive X@"]
     assert a.actor_is("X", STORED_ACTOR_ALIVE, B) == []
@@ -103,7 +103,7 @@ def test_what_has_not_begun_when_it_crashes_comes_back_and_goes_to_where_it_star
     a, b = made(pair, max_restarts=1)
     called(a, b, "c", "d")
     assert b.detach(2, started=b.runs["c"].position, why="signal 9") == [
-        "store: crashed X@", "store: unwatch X@", "to 1: task back d", "to 1: result of c: unavailable!",
+        "store: crashed X@", "store: watch X@", "store: unwatch X@", "to 1: task back d", "to 1: result of c: unavailable!",
     ]  # fmt: skip
     assert a.get("c") == []
     assert a.hears(b) == ["store: watch X@", "1 gets c: unavailable!", "store: done c"]
