@@ -83,8 +83,8 @@ class ControlPlane:
 
     def party(self, address: int) -> Any:
         """The party of this address, None if it is down."""
-        host = self.cluster.host(address)
-        return None if host is None else host.party
+        place = self.cluster.places.get(address)
+        return None if place is None or place.host is None else place.host.party
 
     # ---- what the store survives ----
 
@@ -104,7 +104,7 @@ class ControlPlane:
         """The replicas that the master may soon take for dead, because it does not hear them."""
         head, members = self.cluster.places[MASTER].machine, master.members()
         out = []
-        for address in self.replicas:
+        for address in filter(self.party, self.replicas):
             machine = self.cluster.places[address].machine
             is_cut = self.cluster.network.is_cut(machine, head) or self.cluster.network.is_cut(head, machine)
             if is_cut or members.get(address, (0, True))[1]:

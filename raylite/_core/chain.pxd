@@ -85,6 +85,7 @@ cdef Chain* chain_new(uint32_t shard, uint32_t n_shards, uint32_t address, uint3
                       vector[ShardHead]* heads) noexcept nogil
 cdef void chain_delete(Chain* c) noexcept nogil
 cdef void chain_configure(Chain* c, const ChainView* view) noexcept nogil
+cdef void chain_welcomed(Chain* c) noexcept nogil
 cdef void chain_head_changed(Chain* c, uint32_t shard) noexcept nogil
 cdef void chain_deliver(Chain* c, uint32_t source, const Message* m, Blob* payload) noexcept nogil
 cdef void chain_journaled(Chain* c, uint64_t number) noexcept nogil

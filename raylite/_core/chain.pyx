@@ -319,6 +319,12 @@ cdef void on_joiner_has(Chain* c, uint64_t number) noexcept nogil:
         say(c, party(PARTY_MASTER, 0), MASTER_JOINED, c.joiner_has, NULL)
 
 
+cdef void chain_welcomed(Chain* c) noexcept nogil:
+    """The master has started again, maybe: it may not have heard that the joiner is there."""
+    if c.role == ROLE_MEMBER and c.has_joiner and is_tail(c) and c.told_master:
+        say(c, party(PARTY_MASTER, 0), MASTER_JOINED, c.joiner_has, NULL)
+
+
 cdef void tell_tail(Chain* c, uint64_t limit) noexcept nogil:
     """As who joins and has the snapshot: say which updates it has."""
     if limit >= c.acknowledged and (limit > c.exposed or not c.follows):

@@ -7,7 +7,7 @@ chains a replica is in; all else is in `chain`.
 from libc.string cimport memset
 from libcpp.string cimport string
 from raylite._core.chain cimport chain_configure, chain_delete, chain_deliver, chain_head_changed, chain_journaled, \
-    chain_new, chain_replay, chain_violation, chain_write_snapshot, ROLE_OUT
+    chain_new, chain_replay, chain_violation, chain_welcomed, chain_write_snapshot, ROLE_OUT
 from raylite._core.envelope cimport blob_copy, blob_data, blob_drop, blob_keep
 from raylite._core.master_message cimport RegisterHeader, ShardHeld, WelcomeHeader
 from raylite._core.packet cimport CHAIN_LAST, CHAIN_UPDATE, MASTER_CHAIN, MASTER_HEARTBEAT, MASTER_NODE, \
@@ -125,6 +125,8 @@ cdef class Replica(Party):
         for i in range(early.size()):
             self.take(early[i].target, &early[i].message, early[i].payload)
             blob_drop(early[i].payload)
+        for i in range(self.chains.size()):
+            chain_welcomed(self.chains[i])
         return 0
 
     cdef int on_chain(self, Blob* payload) except -1:
