@@ -11,7 +11,7 @@ from raylite._core.chain cimport chain_configure, chain_delete, chain_deliver, c
 from raylite._core.envelope cimport blob_copy, blob_data, blob_drop, blob_keep
 from raylite._core.master_message cimport RegisterHeader, ShardHeld, WelcomeHeader
 from raylite._core.packet cimport CHAIN_LAST, CHAIN_UPDATE, MASTER_CHAIN, MASTER_HEARTBEAT, MASTER_NODE, \
-    MASTER_NODE_DEAD, MASTER_REGISTER, MASTER_WELCOME, party, PARTY_MASTER, STORE_REQUEST
+    MASTER_NODE_DEAD, MASTER_REGISTER, MASTER_WELCOME, party, PARTY_MASTER, STORE_ENTRIES, STORE_REQUEST
 from raylite._core.store_message cimport ChainView, NodeRecord, read_chain, store_letter_message, StreamHeader
 from raylite._core.store_snapshot cimport write_snapshot
 from raylite._core.store_state cimport read_store_sizes, StoreSizes
@@ -203,6 +203,8 @@ cdef class Replica(Party):
         for i in range(self.chains.size()):
             c = self.chains[i]
             for k in range(c.out.size()):
+                if c.out[k].message.kind == STORE_ENTRIES:    # for that start of the endpoint; the link may know an older
+                    self.know(c.out[k].target, (<const StreamHeader*> blob_data(c.out[k].payload)).incarnation)
                 self.send(c.out[k].target, &c.out[k].message, c.out[k].payload)
             c.out.clear()
             for k in range(c.journal.size()):
