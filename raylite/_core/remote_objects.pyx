@@ -201,7 +201,7 @@ cdef bint on_object_entry(NodeState* n, ObjectId id, const char* body, uint64_t 
         return False
     locations = <const uint32_t*> take_padded(&c, 4 * <uint64_t> notice.n_locations)
     if notice.is_inline:
-        value = take_padded(&c, notice.size)
+        value = take(&c, notice.size)         # the body's padding is not part of it
     if c.failed or (notice.is_inline and not envelope_valid(value, notice.size)) or notice.kind > KIND_CHECKPOINT:
         return False
     if row == NULL or (notice.state != STORED_READY and notice.state != STORED_LOST):

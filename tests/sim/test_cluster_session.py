@@ -107,7 +107,7 @@ def test_the_end_of_its_node_ends_the_program_with_an_error_that_says_so():
     def program():
         refs = [where.remote(2.0) for _ in range(4)]
         sim.current().kill_node(0)
-        with pytest.raises(DriverLostError, match="node 0 died at 0.*seed 1"):
+        with pytest.raises(DriverLostError, match=r"node 0 died at 0.*seed 1"):
             raylite.get(refs)
         with pytest.raises(DriverLostError):
             raylite.put(1)
