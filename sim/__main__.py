@@ -40,6 +40,7 @@ SEEDS = click.IntRange(0, (1 << 64) - 1)
 
 
 def valid_faults(ctx: click.Context, param: click.Parameter, text: str) -> str:
+    """What --faults takes."""
     try:
         Faults.parse(text, 0)
     except ValueError as error:
@@ -48,6 +49,7 @@ def valid_faults(ctx: click.Context, param: click.Parameter, text: str) -> str:
 
 
 def valid_nodes(ctx: click.Context, param: click.Parameter, count: int) -> int:
+    """What --nodes takes."""
     try:
         check_nodes(count)
     except ValueError as error:

@@ -34,6 +34,7 @@ def check_repeats(arguments: list[str]) -> str:
 
 
 def in_another_process(arguments: list[str], hash_seed: str) -> dict[str, Any]:
+    """What the same run has recorded in a process of its own, under this PYTHONHASHSEED."""
     with tempfile.NamedTemporaryFile(suffix=".json") as file:
         finished = subprocess.run(
             [sys.executable, "-m", "raylite.sim", *arguments, "--record-to", file.name],

@@ -14,10 +14,9 @@ from asyncio import base_events, futures, runners, tasks
 from asyncio.selector_events import BaseSelectorEventLoop
 from itertools import count
 
-from raylite.sim.locks import THREADS_REFUSED
-
 from raylite.runtime.client import current_client
 from raylite.sim.errors import DeadlockError, ProcessEnded
+from raylite.sim.locks import THREADS_REFUSED
 
 SHORTEST_S = 1e-6  # a loop that never waits must not stop time
 
@@ -44,10 +43,14 @@ class Numbered:
 
 
 class NumberedFuture(Numbered, futures.Future):
+    """A future whose order does not depend on where it lies in memory."""
+
     __slots__ = ("number",)
 
 
 class NumberedTask(Numbered, tasks.Task):
+    """The same for a task."""
+
     __slots__ = ("number",)
 
 

@@ -31,6 +31,7 @@ def install():
 
 
 def remove():
+    """Leave cloudpickle as it was."""
     cloudpickle._find_imported_submodules = _find_imported_submodules
 
 
@@ -82,6 +83,7 @@ def taken(stack, step):
 
 
 def number(name, argument, parts):
+    """The number of a part of a pickle: equal parts have equal numbers."""
     key = (name, type(argument), argument, *map(tuple, parts))
     return _parts.setdefault(key, len(_parts))
 

@@ -1,8 +1,8 @@
 from typing import Any
 
 class Kernel:
-    def calling_thread(self, *args: Any, **kwargs: Any) -> Any: ...
     active_ns: Any
+    def calling_thread(self, *args: Any, **kwargs: Any) -> Any: ...
     def check_thread(self, *args: Any, **kwargs: Any) -> Any: ...
     def close(self, *args: Any, **kwargs: Any) -> Any: ...
     elapsed_s: Any
@@ -14,9 +14,9 @@ class Kernel:
     n_handled: Any
     now_ns: Any
     outside: Any
-    recorder: Any
     def pass_time(self, *args: Any, **kwargs: Any) -> Any: ...
     patience_ns: Any
+    recorder: Any
     def seconds(self, *args: Any, **kwargs: Any) -> Any: ...
     seed: Any
     def set_alarm(self, *args: Any, **kwargs: Any) -> Any: ...
@@ -38,9 +38,8 @@ class Process:
     gpus: Any
     is_driver: Any
     kernel: Any
-    main: Any
     lost: Any
-    n_costs: Any
+    main: Any
     number: Any
     on_message: Any
     pid: Any

@@ -1,6 +1,8 @@
 from typing import Any
 
-THREADS_REFUSED: str
+THREADS_REFUSED: Any
+
+class Waiters: ...
 
 def install(*args: Any, **kwargs: Any) -> Any: ...
 def outside(*args: Any, **kwargs: Any) -> Any: ...

@@ -43,10 +43,12 @@ def place(frame):
 
 
 def is_library(frame):
+    """Whether the frame is the standard library's or ours, and not the program's."""
     return frame.f_globals.get("__name__") in LIBRARY or frame.f_code.co_filename.startswith(OURS)
 
 
 def spot(frame):
+    """File, line and function of a frame."""
     return f"{basename(frame.f_code.co_filename)}:{frame.f_lineno}, in {frame.f_code.co_name}"
 
 

@@ -27,6 +27,7 @@ OWN_ARGUMENTS = ("seeds", "nodes", "faults", "faults_for_s")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options that replay a seed."""
     group = parser.getgroup("raylite.sim", "simulated tests")
     group.addoption("--raylite-sim-seed", type=int, metavar="N", help="Run simulated tests under this seed only.")
     group.addoption("--raylite-sim-seeds", type=int, metavar="N", help="Run them under so many seeds.")
@@ -35,6 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    """The marker, for --markers and --strict-markers."""
     config.addinivalue_line(
         "markers",
         "raylite_sim(seeds=100, nodes=1, faults='all', faults_for_s=10.0, **options): run the test in a virtual "
@@ -43,6 +45,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
+    """A marked test has the fixture, named or not."""
     names = getattr(item, "fixturenames", None)
     if names is not None and FIXTURE not in names and item.get_closest_marker(MARKER):
         names.insert(first_of_test(item, names), FIXTURE)  # so that what fixtures call runs in the cluster too
@@ -67,6 +70,7 @@ def raylite_sim(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """A simulated test runs once for each seed."""
     if FIXTURE not in getattr(item, "fixturenames", ()):
         return None
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
@@ -86,6 +90,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Itera
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """How many seeds there were."""
     totals = terminalreporter.config.stash.get(TOTALS, None)
     if totals is not None and totals.n_seeds:
         speed = totals.n_seeds / max(totals.seconds, 1e-6)
@@ -95,6 +100,8 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 class Totals:
+    """What all simulated tests came to."""
+
     def __init__(self) -> None:
         self.n_tests = self.n_seeds = 0
         self.seconds = 0.0
@@ -304,10 +311,12 @@ WHAT = {
 
 
 def item_class(method: MethodType) -> type[Any]:
+    """The class of a test's method."""
     return type(method.__self__)
 
 
 def add_section(reports: list[pytest.TestReport], title: str, text: str) -> None:
+    """Show a text below a failure."""
     for report in reports:
         if report.failed:
             add = getattr(report.longrepr, "addsection", None)

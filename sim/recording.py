@@ -95,6 +95,7 @@ class Recorder:
 
 
 def outcome_of(error):
+    """The word for how a call ended that raised this."""
     if isinstance(error, ProcessEnded):
         return "crashed"
     if isinstance(error, SystemExit):

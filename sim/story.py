@@ -80,6 +80,7 @@ def labels_of(entries: list[dict[str, Any]]) -> dict[str, str]:
 
 
 def step_line(entry: dict[str, Any], labels: dict[str, str]) -> str:
+    """One step of a task, in words."""
     step = STEPS.get(entry["to"], entry["to"]).format(**entry)
     if entry["to"] in ("WAITING", "READY") and entry["from"] in BACK:
         step = BACK[entry["from"]].format(attempt=max(entry["attempt"] - 1, 0))
@@ -88,6 +89,7 @@ def step_line(entry: dict[str, Any], labels: dict[str, str]) -> str:
 
 
 def fault_line(fault: dict[str, Any], entries: list[dict[str, Any]]) -> str:
+    """One fault, in words."""
     whom = fault["whom"]
     if fault["kind"] == "eviction":
         names = {entry["task"]: entry["function"].rpartition(".")[2] for entry in entries}

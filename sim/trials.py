@@ -213,6 +213,7 @@ def check_empty(cluster: Any) -> None:
 
 
 def stop_faults_later(session: Any) -> None:
+    """Let faults fall for a while only."""
     session.stop_faults(FAULTS_FOR_S)
 
 

@@ -2,18 +2,19 @@
 from cython.operator cimport dereference as deref, preincrement
 from libc.stdint cimport uint32_t
 from libcpp.algorithm cimport sort
+from libcpp.pair cimport pair
 from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
 from raylite._core.actor_table cimport ACTOR_ALIVE, ActorRow, actors_find
 from raylite._core.envelope cimport blob_data
 from raylite._core.ids cimport FUNCTION_INDEX, object_bytes, ObjectId, task_bytes, TaskId
-from raylite._core.message cimport EV_GET, EV_NEXT, EV_WAIT
+from raylite._core.message cimport EV_AWAIT_READ, EV_GET, EV_NEXT, EV_WAIT
 from raylite._core.node cimport Node
 from raylite._core.objects cimport object_ready, objects_find
 from raylite._core.resources cimport UNIT
 from raylite._core.state cimport NodeState, Request
-from raylite._core.task_table cimport is_call, LISTED_CALLER, TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_WAITING, \
-    TaskRow, tasks_find
+from raylite._core.task_table cimport is_call, LISTED_CALLER, TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_SPILLED, \
+    TASK_WAITING, TaskRow, tasks_find
 
 cdef enum:
     LINES_MOST = 50
@@ -54,6 +55,8 @@ cdef str task_line(Node node, TaskRow* row, dict places):
         return f"{name} is ready, and {why_not_placed(node, row)}"
     if row.state == TASK_PLACED:
         return f"{name} is in the queue of worker {row.worker}"
+    if row.state == TASK_SPILLED:
+        return f"{name} was given to node {row.runs_at & 0xFFFFFF}" if row.runs_at else f"{name} has no node yet"
     waiting = requests_of(node, row.worker, &row.id)
     place = places.get(task_bytes(row.id))
     if place is not None:
@@ -134,6 +137,7 @@ cdef list requests_of(Node node, uint32_t client, const TaskId* task):
             row = objects_find(&node.state.objects, r.ids[i])
             if row == NULL or not object_ready(row):
                 names.append(object_name(node, r.ids[i]))
-        what = {EV_GET: "get", EV_WAIT: "wait", EV_NEXT: "the next item of a stream"}[r.kind]
+        what = {EV_GET: "get", EV_WAIT: "wait", EV_NEXT: "the next item of a stream",
+                EV_AWAIT_READ: "its reader's pace"}[r.kind]
         found[r.id] = f"{what} for {listed(names)}"
     return [text for _, text in sorted(found.items())]

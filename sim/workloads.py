@@ -31,6 +31,7 @@ def run(name: str, n_tasks: int, seed: int) -> None:
 
 
 def expect(what: str, got: Any, expected: Any) -> None:
+    """Raise WrongResult unless it is what a serial run gives."""
     if got != expected:
         raise WrongResult(f"{what}: {got!r}, and a serial run gives {expected!r}")
 
@@ -39,22 +40,27 @@ def expect(what: str, got: Any, expected: Any) -> None:
 
 
 def number(n):
+    """Itself."""
     return n
 
 
 def plus(*numbers):
+    """Their sum."""
     return sum(numbers)
 
 
 def block(n):
+    """A large value that depends on the number."""
     return (n % 251).to_bytes(1, "little") * LARGE_BYTES
 
 
 def weigh(*blocks):
+    """A number that depends on every byte."""
     return sum(each[0] * len(each) for each in blocks)
 
 
 def merge(*blocks):
+    """A part of each."""
     return b"".join(each[: len(each) // len(blocks)] for each in blocks)
 
 
@@ -82,18 +88,22 @@ def solve_tree(spec):
 
 
 def sum_of_boxed(refs):
+    """The sum of what references in a list stand for."""
     return sum(raylite.get(refs))
 
 
 def produce_items(numbers):
+    """A stream of these."""
     yield from numbers
 
 
 def consume_items(numbers, limit):
+    """What a stream of these gives."""
     return [raylite.get(ref) for ref in produce.options(**limit).remote(numbers)]
 
 
 def count_run(number):
+    """Count, by number, how often it ran."""
     from raylite.sim.workloads import runs  # the module's, which is one for all; a global would be sent as it is now
 
     runs[number] = runs.get(number, 0) + 1
@@ -110,6 +120,8 @@ def dawdle(spec, *before):
 
 
 class CounterState:
+    """A counter."""
+
     def __init__(self):
         self.n = 0
 
@@ -291,4 +303,5 @@ def random_work(rng: random.Random, size: int) -> tuple[float, list]:
 
 
 def n_leaves(spec: tuple[float, list]) -> int:
+    """How many leaves a tree has."""
     return sum(map(n_leaves, spec[1])) or 1

@@ -265,6 +265,11 @@ cdef class Member(Enlisted):
         """The tasks about which schedulers were asked and have not answered: token to task id."""
         return {entry.first: task_bytes(entry.second) for entry in self.node.state.cluster.questions}
 
+    def unanswered(self):
+        """What the store was asked and has not answered: token to (kind, object id)."""
+        return {entry.first: (entry.second.kind, object_bytes(entry.second.object))
+                for entry in self.node.state.cluster.expected}
+
     def take_outgoing(self):
         """What is to be said to other parties, oldest first, as dicts."""
         cdef PartyMessage* p

@@ -121,7 +121,7 @@ cdef void on_free_entry(NodeState* n, ObjectId id) noexcept nogil:
     ask_store(n, OP_UNLOCATE, id, NULL)
     if row == NULL:
         return
-    row.reach &= ~(REACH_COPY | REACH_EXPOSED)
+    row.reach &= ~REACH_COPY
     n.unsettled.push_back(id)
 
 

@@ -4,7 +4,7 @@ Each item is told to the stream's home as it is made: itself, if it is small, el
 held here until the home says that it holds it. What the reader has taken goes the other way, for generators that may
 not be far ahead.
 """
-from raylite._core.departures cimport depart, tell
+from raylite._core.departures cimport depart
 from raylite._core.envelope cimport Blob, KIND_USER_ERROR
 from raylite._core.exposure cimport expose_all, write_item
 from raylite._core.ids cimport object_id
@@ -119,6 +119,6 @@ cdef void tell_reading(NodeState* n, const TaskRow* row, uint32_t index, uint16_
     cdef Message* m
     if row.state != TASK_SPILLED or row.runs_at == 0 or row.backpressure == 0:
         return
-    m = tell(n, row.runs_at, NODE_READ, NULL)
+    m = depart(n, row.runs_at, NODE_READ, NULL, NULL)     # behind the task, if that still waits
     m.object = object_id(row.id, index)
     m.flags = flags

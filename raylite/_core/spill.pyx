@@ -29,6 +29,7 @@ from raylite._core.recovery cimport task_lost
 from raylite._core.references cimport store_blob
 from raylite._core.remote_actors cimport call_came_back
 from raylite._core.remote_objects cimport is_at
+from raylite._core.remote_streams cimport tell_reading
 from raylite._core.resources cimport CPU, DOOM_NOT, resources_lacking, UNIT
 from raylite._core.scheduler_message cimport PLACE_DEFAULT, PlaceAnswer, PlaceArgument, PlaceQuestion
 from raylite._core.specs cimport write_spec
@@ -306,6 +307,8 @@ cdef void send_task(NodeState* n, TaskRow* row, uint32_t address) noexcept nogil
     m.job = row.job
     if row.acknowledged:
         task_committed(n, row.id)
+    if row.n_consumed:            # another attempt: the reader is so far already
+        tell_reading(n, row, row.n_consumed, 0)
 
 
 cdef void on_task_back(NodeState* n, uint32_t source, const Message* m) noexcept nogil:
