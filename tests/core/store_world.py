@@ -14,7 +14,6 @@ from typing import Any
 from raylite._core.master import Master
 from raylite._core.replica import Replica
 from raylite._core.store_endpoint import StoreEndpoint
-
 from tests.core import store_protocol as sp
 
 MS = 1_000_000
