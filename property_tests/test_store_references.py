@@ -100,17 +100,20 @@ class Model:
         task = self.random.choice(ready)
         if any(self.world.parties[node].unacknowledged() or self.nodes[node].promised for node in {address, task.home}):
             return  # nothing leaves before it is committed, nor before holds are acknowledged
-        values = []
+        values, inside = [], []
         for index, result in enumerate(task.results):
-            refs = self.some(self.nodes[address].held - {result}, self.random.randrange(2))
-            refs = [each for each in refs if self.random.random() < 0.5 and result not in self.reach(each)]
+            if result in self.contained:  # made again: the same value, as far as it can be
+                refs = sorted(self.contained[result] & self.nodes[address].held)
+            else:
+                refs = self.some(self.nodes[address].held - {result}, self.random.randrange(2))
+                refs = [each for each in refs if result not in self.reach(each)]  # no circle, which nothing could free
             data, has_copy = self.value(address, index, refs)
             values.append(data)
             if has_copy:
                 self.nodes[address].copies.add(result)
-            self.contained[result] = set(refs)
+            self.contained.setdefault(result, set(refs))
+            inside += refs
         task.is_pending = False
-        inside = [ref for result in task.results for ref in self.contained[result]]
         self.promise(address, sp.done(task.id, *values, epoch=task.epoch), inside)
 
     def reach(self, object):

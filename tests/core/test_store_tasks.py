@@ -204,3 +204,16 @@ def test_a_lost_value_does_not_keep_what_it_contained_and_is_itself_lineage_of(s
     assert [entry.object for entry in shard.hears(A)] == [p.object_id(inner)]
     shard.say(A, sp.Item(sp.OP_UNLOCATE, p.object_id(inner)))
     assert shard.is_empty()
+
+
+def test_an_answer_waits_for_nothing_that_another_operation_led_to(three):
+    argument, maker = p.object_id(task(1, "argument")), task(0, "maker")
+    three.say(A, sp.commit(argument[:16]))
+    three.say(A, sp.commit(maker, [argument]), sp.done(maker, BIG), sp.Item(sp.OP_UNLOCATE, p.object_id(maker)))
+    three.hears(A, 0)
+    three.held_back = {(0, 1)}
+    alone = sp.commit(task(0, "alone"), token=5)
+    three.say(A, sp.Item(sp.OP_WATCH, p.object_id(maker)), alone)  # which makes the maker hold its argument again
+    assert answers(three.hears(A, 0)) == [(5, sp.STORE_OK)]
+    three.held_back.clear()
+    three.carry()
