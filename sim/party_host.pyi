@@ -1,0 +1,16 @@
+from typing import Any
+
+from raylite.sim.cluster_network import Receiver
+
+class PartyHost(Receiver):
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+    def did(self, *args: Any, **kwargs: Any) -> Any: ...
+    def end(self, *args: Any, **kwargs: Any) -> Any: ...
+    gone: Any
+    kernel: Any
+    network: Any
+    on_crash: Any
+    on_fenced: Any
+    party: Any
+    def set_crash_fault(self, *args: Any, **kwargs: Any) -> Any: ...
+    def start(self, *args: Any, **kwargs: Any) -> Any: ...
