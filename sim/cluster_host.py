@@ -113,7 +113,12 @@ class ClusterHost:
         if number in self.down:
             raise ValueError(f"machine {number} is down already")
         if self.kernel.in_task:  # whose own machine it may be
-            self.alarms.after(0.0, lambda: number in self.down or self.kill_machine(number))
+            self.alarms.after(0.0, lambda: self.go_down(number))
+        else:
+            self.go_down(number)
+
+    def go_down(self, number: int) -> None:
+        if number in self.down:
             return
         self.down.add(number)
         self.disks[number].crash()

@@ -1,6 +1,9 @@
 from typing import Any
 
-class PartyHost:
+from raylite.sim.cluster_network import Receiver
+
+class PartyHost(Receiver):
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
     def did(self, *args: Any, **kwargs: Any) -> Any: ...
     def end(self, *args: Any, **kwargs: Any) -> Any: ...
     gone: Any

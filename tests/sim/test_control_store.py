@@ -19,6 +19,7 @@ from raylite.sim.party_host import PartyHost
 S = 1_000_000_000
 MS = 1_000_000
 STORE_OK, STORE_UNKNOWN = 0, 1
+REGISTER, CHAIN = 140, 143
 OP_KV_PUT, OP_KV_GET, KV_OVERWRITE = 40, 41, 1
 PROBE = 1 << 24 | 9
 N_SHARDS = 4
@@ -27,10 +28,10 @@ N_SHARDS = 4
 class Store:
     """Three machines with a replica each, the master on a fourth, and a probe on the third or on one of its own."""
 
-    def __init__(self, seed=7, rates=None, n_replicas=3):
+    def __init__(self, seed=7, rates=None, n_replicas=3, record=False):
         faults = SimpleNamespace(**{**dict.fromkeys(KINDS, 0.0), **(rates or {})}, kept={})
         self.kernel = Kernel(seed, FaultDraws(seed, faults))
-        self.cluster = ClusterHost(self.kernel, 5)
+        self.cluster = ClusterHost(self.kernel, 5, record=record)
         self.plane = ControlPlane(self.cluster, n_replicas=n_replicas, n_shards=N_SHARDS, n_schedulers=0, check=True)
         self.cluster.place(PROBE, 3, self.make_probe)
         self.rng = random.Random(seed)
@@ -120,6 +121,18 @@ def test_the_loss_of_all_replicas_but_one_loses_nothing():
     store.cluster.kill(store.plane.replicas[2])  # those that came back empty have it all
     for number in range(30):
         assert store.read(b"%d" % number) == (STORE_OK, b"%d" % -number)
+
+
+def test_the_master_speaks_of_nothing_that_its_disk_may_lose():
+    store = Store(record=True)
+    store.run(100 * MS)
+    first_ns = {}
+    for event in store.cluster.network.events():
+        first_ns.setdefault((event["source"], event["target"], event["kind"]), event["time_ns"])
+    asked_ns = min(time_ns for (_, target, kind), time_ns in first_ns.items() if (target, kind) == (MASTER, REGISTER))
+    told_ns = min(time_ns for (source, _, kind), time_ns in first_ns.items() if (source, kind) == (MASTER, CHAIN))
+    way_ns = 50_000
+    assert told_ns - asked_ns >= store.cluster.disks[4].latency_ns + way_ns
 
 
 def test_while_the_master_is_down_the_store_serves_and_afterwards_it_goes_on():
