@@ -13,7 +13,8 @@ from raylite._core.cluster_table cimport Departure, PartyMessage, StoreRequest
 from raylite._core.envelope cimport blob_drop
 from raylite._core.message cimport MESSAGE_VERSION
 from raylite._core.packet cimport MASTER_SETTLED
-from raylite._core.store_message cimport OP_ACTOR, OP_ADOPT, OP_ATTEMPT, OP_COMMIT, OP_HOLD, OP_PUT
+from raylite._core.store_message cimport OP_ACTOR, OP_ACTOR_UNWATCH, OP_ACTOR_WATCH, OP_ADOPT, OP_ATTEMPT, OP_COMMIT, \
+    OP_HOLD, OP_PUT, OP_UNWATCH, OP_WATCH
 
 
 cdef PartyMessage peer_message(NodeState* n, uint32_t target, uint8_t kind, Blob* payload) noexcept nogil:
@@ -41,15 +42,24 @@ cdef bint takes_hold(uint16_t kind) noexcept nogil:
         or kind == OP_ACTOR
 
 
+cdef bint is_told(uint16_t kind) noexcept nogil:
+    """Whether an operation has no answer, but what the store tells from then on."""
+    return kind == OP_WATCH or kind == OP_UNWATCH or kind == OP_ACTOR_WATCH or kind == OP_ACTOR_UNWATCH
+
+
 cdef uint64_t ask_store(NodeState* n, uint16_t kind, ObjectId object, Blob* body) noexcept nogil:
     """Have the control store do something now; the answer comes with the token returned. Takes over the body's hold."""
     cdef StoreRequest request
-    n.cluster.last_token += 1
     request.kind = kind
     request.flags = 0
-    request.token = n.cluster.last_token
+    request.token = 0
     request.object = object
     request.body = body
+    if is_told(kind):
+        n.cluster.operations.push_back(request)
+        return 0
+    n.cluster.last_token += 1
+    request.token = n.cluster.last_token
     n.cluster.operations.push_back(request)
     memset(&n.cluster.expected[request.token], 0, sizeof(Expected))
     n.cluster.expected[request.token].kind = kind

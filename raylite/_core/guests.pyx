@@ -195,7 +195,7 @@ cdef void ended_beyond(NodeState* n, TaskRow* row, uint8_t state) noexcept nogil
         return
     expose_contained(n, row)
     values = write_values(n, row)
-    if state == TASK_FINISHED:    # the home may rely on it that the store knows
+    if state == TASK_FINISHED or n.cluster.peers.count(row.home) == 0:    # what a home hears, the store knows
         done = depart_to_store(n, OP_DONE, object_id(row.id, 0), blob_keep(values), row)
         m = then_tell(n, done, row.home, NODE_RESULT, values)
     else:                         # it may decide on another attempt
@@ -246,6 +246,7 @@ cdef void home_lost(NodeState* n, uint32_t address) noexcept nogil:
         if row == NULL:
             continue
         if row.acknowledged:
+            row.retries_left = row.retries_at_home    # it may crash before the store has answered
             adopt(n, row)
         else:
             forget_guest(n, row.id)

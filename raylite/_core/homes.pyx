@@ -91,8 +91,6 @@ cdef void take_home(NodeState* n, TaskRow* row, uint32_t epoch) noexcept nogil:
         all_arguments(row, &arguments)
         for i in range(arguments.size()):
             touch(n, objects_find(&n.objects, arguments[i]))
-    if row.home:
-        row.retries_left = row.retries_at_home
     row.home = 0
     row.epoch = epoch
     row.committed = row.committed if row.committed else 1
@@ -108,6 +106,8 @@ cdef bint on_rerun(NodeState* n, TaskId id, const char* body, uint64_t size) noe
     if now == NULL:
         return False
     if row != NULL:               # it is lineage here; or this node was at it all the while
+        if row.home:
+            row.retries_left = row.retries_at_home
         take_home(n, row, now.epoch)
         if row.state == TASK_FINISHED:
             run_again(n, row)

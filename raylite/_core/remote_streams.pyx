@@ -10,9 +10,9 @@ from raylite._core.exposure cimport expose_all, write_item
 from raylite._core.ids cimport object_id
 from raylite._core.message cimport Cursor, READY_END, STREAMING
 from raylite._core.node_message cimport NODE_ITEM, NODE_ITEM_HELD, NODE_READ
-from raylite._core.objects cimport object_exists, object_in_scope, ObjectRow, objects_add, objects_find, \
+from raylite._core.objects cimport object_exists, object_in_scope, object_ready, ObjectRow, objects_add, objects_find, \
     REACH_EXPOSED, REACH_FOREIGN
-from raylite._core.references cimport store_value
+from raylite._core.references cimport refuse_value, store_value
 from raylite._core.remote_objects cimport hold_touched, touch
 from raylite._core.requests cimport release_generator
 from raylite._core.spill cimport take_result, take_stored
@@ -36,9 +36,10 @@ cdef void item_of_guest(NodeState* n, TaskRow* row, const Message* m, const Valu
     if id.index > row.n_yielded:
         row.n_yielded = id.index
     item = objects_add(&n.objects, id)
-    if object_exists(item):
-        return
-    store_value(n, m.client, item, value, body)
+    if object_ready(item):        # by an attempt before, and kept
+        refuse_value(n, m.client, value)
+    else:
+        store_value(n, m.client, item, value, body)
     if value.in_arena:
         item.kept = True          # until the home holds it
     else:
