@@ -43,7 +43,7 @@ cdef struct SendQueue:            # a ring; its size is a power of two, or 0
 cdef struct Link:
     uint32_t address              # of the peer
     uint32_t incarnation          # that it is known to have; 0: not known
-    uint32_t dead                 # its incarnations up to here are
+    uint32_t dead                 # its incarnations up to here are: all before the known one
     bint ack_now
     bint must_answer              # even if there is nothing to acknowledge
     # sending
@@ -91,4 +91,5 @@ cdef void links_declare_dead(Links* l, uint32_t address, uint32_t incarnation) n
 cdef uint64_t links_unacknowledged(Links* l, uint32_t address) noexcept nogil
 cdef void links_taken(Links* l) noexcept nogil
 cdef void links_clear(Links* l) noexcept nogil
+cdef const char* links_violation_at(Links* l, uint32_t address) noexcept nogil
 cdef const char* links_violation(Links* l) noexcept nogil

@@ -76,6 +76,7 @@ cdef uint64_t timeout_ns(const Link* link) noexcept nogil:
     cdef uint64_t base = FIRST_TIMEOUT_NS
     if link.round_trip_ns:
         base = max(<uint64_t> LEAST_TIMEOUT_NS, link.round_trip_ns + 4 * link.variation_ns)
+    base = min(<uint64_t> MOST_TIMEOUT_NS, base)
     return min(<uint64_t> MOST_TIMEOUT_NS, base << min(link.n_timeouts, <uint32_t> MOST_TIMEOUTS))
 
 
@@ -365,8 +366,7 @@ cdef void links_declare_dead(Links* l, uint32_t address, uint32_t incarnation) n
     if incarnation <= link.dead:
         return
     link.dead = incarnation
-    if link.incarnation <= incarnation:
-        end_link(l, link)
+    end_link(l, link)
 
 
 cdef void fence(Links* l) noexcept nogil:
@@ -426,7 +426,7 @@ cdef void links_receive(Links* l, uint64_t now_ns, const Packet* p, vector[Packe
     if l.fenced or p.head.target != l.address or p.head.source == 0 or source == 0:
         return
     link = links_row(l, p.head.source)
-    if source <= link.dead or source < link.incarnation:
+    if source <= link.dead:
         if p.message.kind != PEER_FENCED:
             answer_fenced(l, p, out)
         return
@@ -559,8 +559,8 @@ cdef void links_clear(Links* l) noexcept nogil:
 cdef const char* link_violation(Links* l, Link* link) noexcept nogil:
     cdef uint64_t i, n_bulk = 0, bulk_bytes = 0
     cdef SendQueue* lane = &link.lanes[next_lane(link)]
-    if link.incarnation and link.incarnation <= link.dead:
-        return b"a link to an incarnation that is dead"
+    if link.incarnation and link.dead != link.incarnation - 1:
+        return b"what is dead are not the incarnations before the known one"
     if link.incarnation == 0 and (link.window.count or link.received or not link.early.empty()):
         return b"data from or to an incarnation that is not known"
     if link.incarnation == 0 and link.dead and lane.count:
@@ -588,6 +588,12 @@ cdef const char* link_violation(Links* l, Link* link) noexcept nogil:
     if deadline_of(link) and (link.timer_ns == 0 or link.timer_ns > deadline_of(link)):
         return b"a link's timer is too late"
     return NULL
+
+
+cdef const char* links_violation_at(Links* l, uint32_t address) noexcept nogil:
+    """What is wrong with the link to this party between two calls, or NULL."""
+    cdef unordered_map[uint32_t, Link].iterator it = l.rows.find(address)
+    return link_violation(l, &deref(it).second) if it != l.rows.end() else NULL
 
 
 cdef const char* links_violation(Links* l) noexcept nogil:

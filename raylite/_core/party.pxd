@@ -18,7 +18,7 @@ cdef class Party:
     cdef int receive(self, uint64_t now_ns, const Packet* packet) except -1   # which keeps the payload's hold
     cdef int tick(self, uint64_t now_ns) except -1
     cdef uint64_t deadline_ns(self) noexcept  # by when to call tick; 0: no need
-    # what a party does
+    # what a party does; sending answers SendStatus
     cdef int send(self, uint32_t target, Message* message, Blob* payload) except -1   # takes over the payload's hold
     cdef int send_bulk(self, uint32_t target, Message* message, Blob* payload) except -1      # and lets others pass
     cdef int know(self, uint32_t address, uint32_t incarnation) except -1     # somebody said so: no need to ask
@@ -32,4 +32,4 @@ cdef class Party:
     cdef int on_peer_gone(self, uint64_t now_ns, uint32_t source, uint32_t incarnation) except -1
     cdef int on_fenced(self, uint64_t now_ns) except -1
     cdef int hand_over(self) except -1
-    cdef int check_links(self) except -1
+    cdef int check_links(self, uint32_t address) except -1

@@ -14,7 +14,14 @@ cdef enum PlaceStrategy:
 cdef enum PlaceRefusal:
     PLACE_FOUND = 0
     PLACE_INFEASIBLE = 1          # no node that there is could ever run it
-    PLACE_NO_NODE = 2             # the node asked for is not there
+    PLACE_NO_NODE = 2             # the node asked for is not there, or none is
+    PLACE_EXCLUDED = 3            # what could run it is excluded
+
+cdef enum LabelOperator:
+    LABEL_IN = 0                  # one of these values
+    LABEL_NOT_IN = 1              # none of them, or it is not there
+    LABEL_EXISTS = 2
+    LABEL_ABSENT = 3
 
 cdef struct PlaceQuestion:
     uint64_t token                # comes back in the answer
@@ -23,8 +30,8 @@ cdef struct PlaceQuestion:
     uint32_t strategy             # PlaceStrategy
     uint32_t node                 # address
     uint32_t n_excluded           # u32 address each, follow the demand, padded to 8
-    uint32_t n_arguments          # PlaceArgument ... each, follow
-    uint32_t unused
+    uint32_t n_arguments          # PlaceArgument ... each, follow; an object only once
+    uint32_t n_labels             # PlaceLabel ... each, follow
 
 cdef struct PlaceArgument:        # then u32 address of each copy, padded to 8
     ObjectId object
@@ -32,7 +39,15 @@ cdef struct PlaceArgument:        # then u32 address of each copy, padded to 8
     uint32_t n_locations
     uint32_t unused
 
+cdef struct PlaceLabel:           # then the key, padded to 8; of each value its size as u64, and itself, padded to 8
+    uint32_t operator             # LabelOperator
+    uint32_t is_soft              # preferred, not needed
+    uint32_t key_size
+    uint32_t n_values
+
 cdef struct PlaceAnswer:
     uint64_t token
     uint32_t address              # of a node, or 0
     uint32_t refusal              # PlaceRefusal
+    uint32_t lacking              # if infeasible: which amount of the demand, or behind them which label, fewest have
+    uint32_t unused

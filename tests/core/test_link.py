@@ -367,6 +367,14 @@ def test_what_an_incarnation_did_not_acknowledge_is_given_back_when_there_is_a_n
     assert linked.sent() == [from_here(1, acknowledged=1, payload=b"four", target=(B, 6))]
 
 
+def test_it_is_given_back_lane_by_lane_after_what_had_a_number(here):
+    here.say(0, B, DATA, b"chunk", bulk=True)
+    here.say(0, B, DATA, b"word")
+    here.hear_death(1, *THERE)
+    here.pass_time(here.deadline())
+    assert [body for *_, body in here.take_told()] == [b"word", b"chunk"]
+
+
 def test_of_a_party_that_is_dead_all_comes_back(here):
     here.say(0, B, DATA, b"one")
     here.hear_death(1, *THERE)
@@ -382,6 +390,9 @@ def test_of_a_party_that_is_dead_all_comes_back(here):
 def test_until_its_next_incarnation_is_heard_of(linked):
     linked.hear_death(1, *THERE)
     linked.hear_of(2, *THERE)  # old news
+    linked.say(2, B, DATA, b"late")
+    linked.pass_time(2)
+    assert linked.take_told() == [("returned", *THERE, DATA, b"late"), ("gone", *THERE)]
     linked.hear_of(2, B, 6)
     linked.say(3, B, DATA, b"one")
     assert linked.sent() == [from_here(1, payload=b"one", target=(B, 6))]
@@ -391,6 +402,14 @@ def test_the_death_of_an_older_incarnation_is_no_news(linked):
     linked.hear_death(1, B, 4)
     say(linked, 1)
     assert linked.numbers() == [1] and linked.take_told() == []
+
+
+def test_who_is_dead_stays_dead(linked):
+    linked.hear_death(1, *THERE)
+    linked.hear_death(2, B, 4)
+    linked.pass_time(3)
+    linked.take(4, from_there(1))
+    assert linked.sent() == [from_here(kind=PEER_FENCED)]
 
 
 # ---- bytes ----
@@ -452,7 +471,10 @@ def test_no_payload_outlives_its_party(end):
     here.hear_of(0, *THERE)
     say(here, WINDOW + 5, payload=b"body")
     say(here, 5, payload=b"chunk", bulk=True)
-    here.take(1, from_there(1, payload=b"one"), from_there(3, payload=b"three"), from_there(acknowledged=7), *end)
+    early = from_there(3, payload=b"three")
+    here.take(
+        1, from_there(1, payload=b"one"), early, early, from_there(1, payload=b"one"), from_there(acknowledged=7), *end
+    )
     here.pass_time(10**9)
     del here
     assert live_blobs() == before

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.core import protocol
+from tests.core import packets, placing, protocol
 from tests.source.tree import ROOT
 
 CORE = ROOT / "raylite/_core"
@@ -33,6 +33,8 @@ STRUCTS = {
 CODES = {"uint8_t": "B", "uint32_t": "I", "int32_t": "i", "uint64_t": "Q", "int64_t": "q"}
 CODES |= {"ObjectId": "24s", "TaskId": "16s", "Location": "24s"}
 TEXT = "".join((CORE / name).read_text() for name in FILES)
+PARTY_FILES = ("packet.pxd", "link.pxd", "loads.pxd", "node_choice.pxd", "scheduler_message.pxd")
+PARTY_TEXT = "".join((CORE / name).read_text() for name in PARTY_FILES)
 
 
 def test_constants_are_the_cores():
@@ -51,3 +53,22 @@ def test_layouts_are_the_cores(name):
     fields = re.findall(r"^    (\w+) \w+", body, re.MULTILINE)
     assert STRUCTS[name].format == "<" + "".join(CODES[field] for field in fields)
     assert STRUCTS[name].size % 8 == 0
+
+
+def test_constants_of_parties_are_the_cores():
+    theirs = {
+        name: int(value) for name, value in re.findall(r"^    ([A-Z][A-Z_]+) = (\d+)\s", PARTY_TEXT, re.MULTILINE)
+    }
+    ours = {**vars(packets), **vars(placing)}
+    for short in ("DEFAULT", "SPREAD", "ON_NODE", "NEAR_NODE", "FOUND", "INFEASIBLE", "NO_NODE", "EXCLUDED"):
+        ours[f"PLACE_{short}"] = ours[short]
+    ours["NODE_FIRST"], ours["NODE_LAST"] = packets.DATA, packets.LAST_KIND
+    shared = sorted(theirs.keys() & ours.keys())
+    assert len(shared) > 30
+    assert {name: ours[name] for name in shared} == {name: theirs[name] for name in shared}
+
+
+def test_the_layout_of_packets_is_the_cores():
+    [body] = re.findall(r"^cdef struct PacketHeader:\n((?:    [^\n]+\n)+)", PARTY_TEXT, re.MULTILINE)
+    assert packets.HEADER.format == "<" + "".join(CODES[field] for field in re.findall(r"^    (\w+) \w+", body, re.M))
+    assert packets.MESSAGE.size == 72

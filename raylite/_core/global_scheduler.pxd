@@ -1,0 +1,11 @@
+from libc.stdint cimport uint32_t, uint64_t
+from raylite._core.message cimport Message
+from raylite._core.node_choice cimport Board
+from raylite._core.party cimport Party
+
+cdef class GlobalScheduler(Party):
+    cdef Board board
+    cdef readonly uint64_t n_malformed        # messages, of which the rest was ignored
+    cdef int on_ask(self, uint32_t source, const char* payload, uint64_t size) except -1
+    cdef int on_loads(self, const char* payload, uint64_t size) except -1
+    cdef int on_nodes(self, const Message* message, const char* payload, uint64_t size) except -1

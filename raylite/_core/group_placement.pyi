@@ -1,0 +1,3 @@
+def place_group(
+    loads: bytes, strategy: int, bundles: list[dict[str, int]], *, of_total: bool = False
+) -> list[int] | None: ...
