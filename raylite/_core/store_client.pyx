@@ -3,7 +3,7 @@
 What an event leads to leaves as one numbered letter to each shard, and is kept until the shard has acknowledged it: a
 new head gets all that is kept, in order, and knows by the numbers what it has. Letters of entries that come again are
 known by their numbers, too. Acknowledgements ride on letters; alone they leave when LETTERS_UNTOLD wait, or after
-ack_delay_ns.
+ack_delay_ns. A party that has one and does nothing else is `store_endpoint`.
 """
 from libc.string cimport memset
 from raylite._core.envelope cimport blob_data, blob_drop, blob_keep
