@@ -203,7 +203,7 @@ cdef class Replica(Party):
         for i in range(self.chains.size()):
             c = self.chains[i]
             for k in range(c.out.size()):
-                if c.out[k].message.kind == STORE_ENTRIES:    # for that start of the endpoint; the link may know an older
+                if c.out[k].message.kind == STORE_ENTRIES:    # for that start of it: the link may know an older
                     self.know(c.out[k].target, (<const StreamHeader*> blob_data(c.out[k].payload)).incarnation)
                 self.send(c.out[k].target, &c.out[k].message, c.out[k].payload)
             c.out.clear()

@@ -7,7 +7,7 @@
                                                              # the party must `know` that head before it sends c.out
     store_on_entries(&c, now_ns, payload)                    # STORE_ENTRIES; then, until it is False:
     while store_next_entry(&c, &entry, &body): ...           # each once, in its shard's order; valid until the next
-    store_settle(&c, number)                                 # MASTER_SETTLE; then, after store_on_entries and store_flush:
+    store_settle(&c, number)                                 # MASTER_SETTLE; after store_on_entries and store_flush:
     while store_settled(&c, &number): ...                    # MASTER_SETTLED
 """
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
