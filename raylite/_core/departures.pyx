@@ -3,8 +3,10 @@
 Whatever lets go of something, or shows something to others, departs: it waits until everything has been acknowledged
 that the node had asked the control store to hold or to keep before it. So one queue keeps three promises: a reference
 is held here before what brought it is let go; what a value contains is known before the value is; and nothing leaves
-before its lineage is committed (DESIGN rule 4). What a guest, a task of another home, leads to waits besides until its
-home has said that the guest is committed; those wait apart, as homes may wait for each other in a circle otherwise.
+before its lineage is committed (DESIGN rule 4). A reference is let go last of all, when everything before it was
+answered: what passes it on, in a value, is then held for that. What a guest, a task of another home, leads to waits
+besides until its home has said that the guest is committed; those wait apart, as homes may wait for each other in a
+circle otherwise.
 """
 from cython.operator cimport dereference as deref, preincrement
 from libc.string cimport memset
@@ -14,7 +16,7 @@ from raylite._core.envelope cimport blob_drop
 from raylite._core.message cimport MESSAGE_VERSION
 from raylite._core.packet cimport MASTER_SETTLED
 from raylite._core.store_message cimport OP_ACTOR, OP_ACTOR_UNWATCH, OP_ACTOR_WATCH, OP_ADOPT, OP_ATTEMPT, OP_COMMIT, \
-    OP_HOLD, OP_PUT, OP_UNWATCH, OP_WATCH
+    OP_HOLD, OP_PUT, OP_RELEASE, OP_UNWATCH, OP_WATCH
 
 
 cdef PartyMessage peer_message(NodeState* n, uint32_t target, uint8_t kind, Blob* payload) noexcept nogil:
@@ -165,15 +167,19 @@ cdef void send_departures(NodeState* n) noexcept nogil:
 
 
 cdef void send_settled(NodeState* n) noexcept nogil:
-    """Everything that the store was asked when the master wanted to know has been answered."""
-    cdef size_t i, kept = 0
-    for i in range(n.cluster.settling.size()):
-        if n.cluster.expected.empty() or deref(n.cluster.expected.begin()).first > n.cluster.settling[i].fence:
-            n.cluster.outgoing.push_back(n.cluster.settling[i].message)
+    """What waits for all that the store had been asked before: also for DONE, which holds what a value contains."""
+    cdef vector[Departure] waiting
+    cdef Departure* d
+    cdef size_t i
+    waiting.swap(n.cluster.settling)
+    for i in range(waiting.size()):
+        d = &waiting[i]
+        if not n.cluster.expected.empty() and deref(n.cluster.expected.begin()).first <= d.fence:
+            n.cluster.settling.push_back(d[0])
+        elif d.operation.kind:
+            ask_store(n, d.operation.kind, d.operation.object, d.operation.body)
         else:
-            n.cluster.settling[kept] = n.cluster.settling[i]
-            kept += 1
-    n.cluster.settling.resize(kept)
+            n.cluster.outgoing.push_back(d.message)
 
 
 cdef void send_queue(NodeState* n) noexcept nogil:
@@ -183,13 +189,13 @@ cdef void send_queue(NodeState* n) noexcept nogil:
         d = &n.cluster.departures.front()
         if not n.cluster.holding.empty() and deref(n.cluster.holding.begin()) <= d.fence:
             return
-        if d.operation.kind:
+        if d.operation.kind == OP_RELEASE or d.message.message.kind == MASTER_SETTLED:
+            d.fence = n.cluster.last_token
+            n.cluster.settling.push_back(d[0])
+        elif d.operation.kind:
             token = ask_store(n, d.operation.kind, d.operation.object, d.operation.body)
             if d.message.target:
                 n.cluster.following[token] = d.message
-        elif d.message.message.kind == MASTER_SETTLED:
-            d.fence = n.cluster.last_token
-            n.cluster.settling.push_back(d[0])
         else:
             n.cluster.outgoing.push_back(d.message)
         n.cluster.departures.pop_front()
@@ -209,6 +215,9 @@ cdef void drop_cluster(NodeState* n) noexcept nogil:
         for i in range(deref(it).second.size()):
             drop_departure(&deref(it).second[i])
         preincrement(it)
+    for i in range(n.cluster.settling.size()):
+        drop_departure(&n.cluster.settling[i])
+    n.cluster.settling.clear()
     for claim in n.cluster.claims:
         blob_drop(claim.second.payload)
     n.cluster.claims.clear()
