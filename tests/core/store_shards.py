@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from raylite._core.shard import Shard
-
 from tests.core import store_protocol as sp
 
 A, B, C = sp.node(0), sp.node(1), sp.node(2)
