@@ -404,7 +404,7 @@ cdef Candidate* best_node(Board* b, const Question* q, const Shape* shape, bint*
         if best == NULL or less(&wait, &lowest):
             best = c
             lowest = wait
-        if lowest.rank + lowest.wait_ns + lowest.not_free == 0 and q.head.strategy != PLACE_NEAR_NODE:
+        if (lowest.rank | lowest.wait_ns | lowest.not_free) == 0 and q.head.strategy != PLACE_NEAR_NODE:
             break                 # none is better
     return best
 

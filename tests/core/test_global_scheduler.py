@@ -329,3 +329,10 @@ def test_a_message_of_another_kind_is_no_harm():
     scheduler = Scheduler(node(A))
     assert scheduler.tell(ASKER, SCHEDULER_ASK + 5, b"") == []
     assert scheduler.party.n_malformed == 1 and scheduler.place(ONE, strategy=DEFAULT) == A
+
+
+def test_a_count_as_large_as_can_be_is_not_taken_for_none():
+    """With the rank of a node without the preferred label it once came to zero, and the search ended there."""
+    scheduler = Scheduler(node(A, n_running=2**64 - 1), node(B))
+    wished = Label(LABEL_IN, "a", (), is_soft=True)
+    assert scheduler.place({}, labels=(wished,)) == B
