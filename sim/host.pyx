@@ -145,7 +145,7 @@ cdef class SimulatedHost(PartyHost):
     def close(self):
         """Let go of the node and the processes, all ended: references to the simulation outlive it."""
         for p in self.processes.values():
-            (<Process> p).client.close()
+            (<Process> p).end_code()
         self.processes.clear()
         self.node = None
         self.party = None
@@ -230,7 +230,7 @@ cdef class SimulatedHost(PartyHost):
         """The node knows that the process has ended."""
         cdef Process p = self.process(number)
         if p is not None:
-            p.client.close()
+            p.end_code()
             del self.processes[number]
         return 0
 

@@ -33,6 +33,7 @@ class Process:
     client: Any
     doomed: Any
     def end(self, *args: Any, **kwargs: Any) -> Any: ...
+    def end_code(self, *args: Any, **kwargs: Any) -> Any: ...
     ended: Any
     environment: Any
     gpus: Any

@@ -428,6 +428,13 @@ cdef class Process:
                 raise ProcessEnded
         return 0
 
+    def end_code(self):
+        """Nothing of it runs any more; what outlives it, as a handle in a module, keeps none of its code."""
+        self.client.close()
+        self.client.run_task = None
+        self.client.worker = None
+        self.worker = None
+
     def end(self, str why not None):
         """The process is gone, as from one instant to the next; what it has sent still arrives.
 
