@@ -2,12 +2,12 @@
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 from raylite._core.envelope cimport Blob, blob_copy, blob_drop
-from raylite._core.loads cimport load_read, NodeLoad
+from raylite._core.scheduler.loads cimport load_read, NodeLoad
 from raylite._core.message cimport Cursor, Message
-from raylite._core.node_choice cimport Board, board_choose, board_report, board_setup, Question, question_read
-from raylite._core.packet cimport NODE_FIRST
-from raylite._core.party cimport Party
-from raylite._core.scheduler_message cimport PlaceAnswer
+from raylite._core.scheduler.node_choice cimport Board, board_choose, board_report, board_setup, Question, question_read
+from raylite._core.links.packet cimport NODE_FIRST
+from raylite._core.links.party cimport Party
+from raylite._core.scheduler.message cimport PlaceAnswer
 
 
 cdef class Counter(Party):

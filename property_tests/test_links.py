@@ -13,7 +13,7 @@ from collections import Counter, defaultdict
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from raylite._core.party import Recorder
+from raylite._core.links.party import Recorder
 from tests.core.packets import DATA, PARTY_NODE, Packet, party
 
 MOST_PARTIES = 4

@@ -11,7 +11,7 @@ from itertools import product
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raylite._core.group_placement import place_group
+from raylite._core.scheduler.group_placement import place_group
 from tests.core.placing import (
     BANDWIDTH_UNKNOWN,
     DEFAULT,

@@ -28,7 +28,7 @@ from property_tests.parts import (
     task_of,
     tells_of,
 )
-from raylite._core.node import Node
+from raylite._core.node.node import Node
 from tests.core import protocol as p
 
 

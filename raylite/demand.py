@@ -1,4 +1,4 @@
-"""What a task or actor asks of the node, as the bytes that submissions carry (see _core/resources.pxd).
+"""What a task or actor asks of the node, as the bytes that submissions carry (see _core/node/resources.pxd).
 
 Resources come from the options; the environment and, for what a captured group has begun, the placement group come from
 the process and the task that submit: so the bytes are made where they are needed, and kept.

@@ -2,7 +2,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
 from raylite._core.envelope cimport Blob
-from raylite._core.packet cimport Packet
+from raylite._core.links.packet cimport Packet
 from raylite._core.rng cimport Rng
 from raylite.sim.fault_draws cimport FaultDraws
 from raylite.sim.kernel cimport Kernel

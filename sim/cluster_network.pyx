@@ -13,7 +13,7 @@ from libc.string cimport memset
 from raylite._core.envelope cimport blob_copy, blob_data, blob_drop, blob_keep
 from raylite._core.ids cimport derive_task, task_bytes, TaskId
 from raylite._core.message cimport Message
-from raylite._core.packet cimport PacketHeader
+from raylite._core.links.packet cimport PacketHeader
 from raylite._core.rng cimport rng_below, rng_next
 from raylite.sim.fault_draws cimport FAULT_CLOCK_SKEW, FAULT_MESSAGE_DELAY, FAULT_MESSAGE_DUPLICATION, \
     FAULT_MESSAGE_LOSS, FAULT_MESSAGE_REORDERING, FAULT_PARTITION, FAULT_SLOW_NODE

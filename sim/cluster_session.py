@@ -5,7 +5,7 @@ The driver is on node 0, and shares its fate: unless a program asks for it, no f
 
 import gc
 
-from raylite._core.member import Member
+from raylite._core.cluster.member import Member
 from raylite.sim.cluster_host import ClusterHost
 from raylite.sim.control_plane import MASTER, PARTY_NODE, ControlPlane, address_of
 from raylite.sim.errors import DriverLostError

@@ -7,9 +7,9 @@ of each chain lives that has it all, so no fault takes the last one.
 
 from __future__ import annotations
 
-from raylite._core.global_scheduler import GlobalScheduler
-from raylite._core.master import Master
-from raylite._core.replica import Replica
+from raylite._core.scheduler.global_scheduler import GlobalScheduler
+from raylite._core.store.master import Master
+from raylite._core.store.replica import Replica
 from raylite.sim.journal_host import JournalHost
 from raylite.sim.party_host import PartyHost
 

@@ -2,7 +2,7 @@ from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
 from raylite._core.envelope cimport Blob
 from raylite._core.ids cimport ObjectId
 from raylite._core.message cimport Message
-from raylite._core.node cimport Node
+from raylite._core.node.node cimport Node
 from raylite._core.rng cimport Rng
 from raylite.sim.kernel cimport Process
 from raylite.sim.memory cimport Memory

@@ -8,12 +8,12 @@ from libc.string cimport memcpy, memset
 from libcpp.vector cimport vector
 from raylite._core.envelope cimport blob_copy, blob_data, blob_drop, blob_keep
 from raylite._core.ids cimport object_bytes, object_from_bytes, ObjectId, task_bytes
-from raylite._core.member cimport Member
+from raylite._core.cluster.member cimport Member
 from raylite._core.message cimport *
-from raylite._core.node cimport node_deadline_ns, node_handle
-from raylite._core.objects cimport ObjectRow, objects_find
+from raylite._core.node.node cimport node_deadline_ns, node_handle
+from raylite._core.node.objects cimport ObjectRow, objects_find
 from raylite._core.rng cimport rng_below, rng_next
-from raylite._core.state cimport Command
+from raylite._core.node.state cimport Command
 from raylite.runtime.inbox cimport inbox_close, inbox_deliver, inbox_flush
 from raylite.sim.fault_draws cimport FAULT_EVICTION, FAULT_FULL_STORE
 from raylite.sim.cluster_network cimport ClusterNetwork, Receiver

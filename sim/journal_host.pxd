@@ -1,5 +1,5 @@
 from libcpp.vector cimport vector
-from raylite._core.packet cimport Packet
+from raylite._core.links.packet cimport Packet
 from raylite.sim.disk cimport Disk
 from raylite.sim.party_host cimport PartyHost
 

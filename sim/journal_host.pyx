@@ -3,7 +3,7 @@
 Started again it is first given what the disk has kept. A write for which there is no room is tried again.
 """
 from raylite._core.envelope cimport blob_drop
-from raylite._core.party cimport Party
+from raylite._core.links.party cimport Party
 from raylite.sim.cluster_network cimport ClusterNetwork
 from raylite.sim.machine cimport Machine
 

@@ -12,9 +12,10 @@ from libcpp.vector cimport vector
 from raylite._core.envelope cimport blob_data, envelope_refs, EnvelopeHeader
 from raylite._core.ids cimport object_from_bytes, PUT_INDEX, same_object
 from raylite._core.message cimport STREAMING
-from raylite._core.node cimport Node
-from raylite._core.objects cimport OBJECT_IN_ARENA, OBJECT_INLINE, OBJECT_PENDING, object_ready, ObjectRow, objects_find
-from raylite._core.task_table cimport is_call, TASK_FINISHED, TaskRow, tasks_find
+from raylite._core.node.node cimport Node
+from raylite._core.node.objects cimport OBJECT_IN_ARENA, OBJECT_INLINE, OBJECT_PENDING, object_ready, ObjectRow, \
+    objects_find
+from raylite._core.node.task_table cimport is_call, TASK_FINISHED, TaskRow, tasks_find
 
 
 cdef bint can_be_remade(NodeState* n, ObjectId wanted) noexcept nogil:

@@ -1,6 +1,6 @@
 from libc.stdint cimport int64_t, uint64_t
-from raylite._core.packet cimport Packet
-from raylite._core.party cimport Party
+from raylite._core.links.packet cimport Packet
+from raylite._core.links.party cimport Party
 from raylite.sim.cluster_network cimport ClusterNetwork, Receiver
 from raylite.sim.kernel cimport Kernel
 

@@ -4,7 +4,7 @@ After each event of its party a fault may befall it (see faults.KINDS): before w
 after.
 """
 from libc.string cimport memset
-from raylite._core.enlisted cimport Enlisted
+from raylite._core.links.enlisted cimport Enlisted
 from raylite._core.message cimport EV_TICK, Message
 from raylite._core.rng cimport rng_next
 from raylite.sim.machine cimport Machine

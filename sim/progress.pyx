@@ -5,7 +5,7 @@ happening, and nothing comes of it.
 """
 from libc.stdint cimport uint64_t
 from raylite._core.message cimport EV_FINISHED, EV_YIELDED
-from raylite._core.story cimport Story
+from raylite._core.node.story cimport Story
 from raylite.sim.host cimport SimulatedHost
 from raylite.sim.kernel cimport Process
 

@@ -2,7 +2,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from libcpp.vector cimport vector
 from raylite._core.ids cimport TaskId
 from raylite._core.message cimport Message
-from raylite._core.packet cimport Packet
+from raylite._core.links.packet cimport Packet
 
 cdef struct Traced:
     uint64_t time_ns              # the kernel's

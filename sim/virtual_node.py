@@ -3,7 +3,7 @@
 from json import loads
 
 from raylite._core.ids import content_hash
-from raylite._core.node import Node
+from raylite._core.node.node import Node
 from raylite.environments import IN_PLACE, Environment
 from raylite.sim.client import SimulatedClient
 from raylite.sim.host import SimulatedHost

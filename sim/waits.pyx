@@ -5,16 +5,16 @@ from libcpp.algorithm cimport sort
 from libcpp.pair cimport pair
 from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
-from raylite._core.actor_table cimport ACTOR_ALIVE, ActorRow, actors_find
 from raylite._core.envelope cimport blob_data
 from raylite._core.ids cimport FUNCTION_INDEX, object_bytes, ObjectId, task_bytes, TaskId
 from raylite._core.message cimport EV_AWAIT_READ, EV_GET, EV_NEXT, EV_WAIT
-from raylite._core.node cimport Node
-from raylite._core.objects cimport object_ready, objects_find
-from raylite._core.resources cimport UNIT
-from raylite._core.state cimport NodeState, Request
-from raylite._core.task_table cimport is_call, LISTED_CALLER, TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_SPILLED, \
-    TASK_WAITING, TaskRow, tasks_find
+from raylite._core.node.actor_table cimport ACTOR_ALIVE, ActorRow, actors_find
+from raylite._core.node.node cimport Node
+from raylite._core.node.objects cimport object_ready, objects_find
+from raylite._core.node.resources cimport UNIT
+from raylite._core.node.state cimport NodeState, Request
+from raylite._core.node.task_table cimport is_call, LISTED_CALLER, TASK_FINISHED, TASK_PLACED, TASK_READY, \
+    TASK_SPILLED, TASK_WAITING, TaskRow, tasks_find
 
 cdef enum:
     LINES_MOST = 50

@@ -18,7 +18,7 @@ from raylite._core.envelope cimport align8, blob_data, blob_drop, blob_keep, env
 from raylite._core.ids cimport ACTOR_INDEX, derive_task, FUNCTION_INDEX, hash_bytes, object_bytes, object_from_bytes, \
     object_id, PUT_INDEX, task_bytes, task_from_bytes
 from raylite._core.message cimport *
-from raylite._core.resources cimport DemandHeader
+from raylite._core.node.resources cimport DemandHeader
 from raylite.runtime.inbox cimport inbox_call, inbox_detach, inbox_free_call, inbox_lock, inbox_release_later, \
     inbox_send, inbox_take_arrived, inbox_unlock
 from raylite.runtime.native cimport close, event_clear, event_set, getpid, map_shared, monotonic_ns, \

@@ -3,7 +3,7 @@
 import os
 from _thread import allocate_lock
 
-from raylite._core.node import Node
+from raylite._core.node.node import Node
 from raylite.environments import Environment
 from raylite.runtime.host import EmbeddedHost
 from raylite.runtime.monitor import Monitor

@@ -2,8 +2,8 @@ from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libcpp.deque cimport deque
 from libcpp.map cimport map as ordered_map
 from libcpp.string cimport string
-from raylite._core.node cimport Node
-from raylite._core.state cimport NodeState
+from raylite._core.node.node cimport Node
+from raylite._core.node.state cimport NodeState
 from raylite.runtime.channel cimport BellPage
 from raylite.runtime.client cimport Client
 from raylite.runtime.inbox cimport Inbox

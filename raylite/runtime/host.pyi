@@ -1,6 +1,6 @@
 from typing import Any
 
-from raylite._core.node import Node
+from raylite._core.node.node import Node
 from raylite.runtime.client import Client
 
 class LocalClient(Client): ...

@@ -11,11 +11,11 @@ from libcpp.string cimport string
 from libcpp.vector cimport vector
 from raylite._core.envelope cimport Blob, blob_data, blob_drop
 from raylite._core.message cimport *
-from raylite._core.placement cimport start_worker
+from raylite._core.node.placement cimport start_worker
 from raylite._core.ids cimport ObjectId
-from raylite._core.node cimport node_deadline_ns, node_handle, story_rows, worker_rows
-from raylite._core.state cimport Command, read_names, read_sizes, read_workers, Sizes, WorkerReport
-from raylite._core.story cimport Story
+from raylite._core.node.node cimport node_deadline_ns, node_handle, story_rows, worker_rows
+from raylite._core.node.state cimport Command, read_names, read_sizes, read_workers, Sizes, WorkerReport
+from raylite._core.node.story cimport Story
 from raylite.runtime.channel cimport PAGE, ring_has, ring_read
 from raylite.runtime.client cimport TaskContext
 from raylite.runtime.door cimport CALLERS_MOST, CROWDED_NS, door_caller, DOOR_CROWDED, DOOR_NOBODY, door_open

@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 from typing import NamedTuple
 
-from raylite._core.node import Node
+from raylite._core.node.node import Node
 from raylite.util.state.reports import DETAIL, Question, TaskReport
 from tests.core import protocol as p
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from raylite._core.member import Member
+from raylite._core.cluster.member import Member
 from tests.core import protocol as p
 from tests.core.host import Command, Host, describe_envelope
 

@@ -1,4 +1,4 @@
-"""Packets of parties, written a second time: kinds, and bytes packed with struct (see raylite/_core/packet.pxd)."""
+"""Packets of parties, written a second time: kinds, and bytes packed with struct (see raylite/_core/links/packet.pxd)."""
 
 from __future__ import annotations
 

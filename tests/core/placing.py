@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from raylite._core.global_scheduler import GlobalScheduler
+from raylite._core.scheduler.global_scheduler import GlobalScheduler
 from raylite.demand import pack_demand
 from tests.core.packets import PARTY_MASTER, PARTY_NODE, PARTY_SCHEDULER, Packet, party
 

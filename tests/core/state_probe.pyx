@@ -1,8 +1,8 @@
 """Changes a task's state directly: refusals of the transition table that no event leads to. Built by its test."""
 from raylite._core.ids cimport task_from_bytes
-from raylite._core.node cimport Node
-from raylite._core.state cimport set_state
-from raylite._core.task_table cimport TaskRow
+from raylite._core.node.node cimport Node
+from raylite._core.node.state cimport set_state
+from raylite._core.node.task_table cimport TaskRow
 
 
 def change_state(Node node not None, bytes task, int old, int new):

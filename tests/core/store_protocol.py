@@ -1,6 +1,6 @@
 """The vocabulary of the control store, written a second time: letters of operations and entries, packed with struct.
 
-`test_store_protocol.py` compares it with `raylite/_core/store_message.pxd`, so neither can change alone.
+`test_store_protocol.py` compares it with `raylite/_core/store/message.pxd`, so neither can change alone.
 """
 
 from __future__ import annotations

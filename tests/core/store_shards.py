@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raylite._core.shard import Shard
+from raylite._core.store.shard import Shard
 from tests.core import store_protocol as sp
 
 A, B, C = sp.node(0), sp.node(1), sp.node(2)

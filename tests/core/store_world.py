@@ -11,9 +11,9 @@ import random
 import struct
 from typing import Any
 
-from raylite._core.master import Master
-from raylite._core.replica import Replica
-from raylite._core.store_endpoint import StoreEndpoint
+from raylite._core.store.endpoint import StoreEndpoint
+from raylite._core.store.master import Master
+from raylite._core.store.replica import Replica
 from tests.core import store_protocol as sp
 
 MS = 1_000_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from raylite._core.node import Node
+from raylite._core.node.node import Node
 from raylite._core.rng import Random
 from tests.core import protocol as p
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from raylite._core.group_placement import place_group
+from raylite._core.scheduler.group_placement import place_group
 from tests.core.placing import NODES, Load, amounts
 from tests.core.protocol import GROUP_PACK, GROUP_SPREAD, GROUP_STRICT_PACK, GROUP_STRICT_SPREAD
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from raylite._core.envelope import live_blobs
-from raylite._core.packet import PacketError
-from raylite._core.party import Recorder
+from raylite._core.links.packet import PacketError
+from raylite._core.links.party import Recorder
 from tests.core.packets import (
     ACK_DELAY_NS,
     ACK_EVERY,

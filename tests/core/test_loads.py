@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from raylite._core.loads import Meter, rewritten
+from raylite._core.scheduler.loads import Meter, rewritten
 from tests.core.placing import FUNCTION, FUNCTIONS_KNOWN, FUNCTIONS_REPORTED, NODES, SECOND_NS, Load, amounts
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from raylite._core.master import Master
+from raylite._core.store.master import Master
 from tests.core import protocol as p
 from tests.core import store_protocol as sp
 from tests.core.store_world import DEAD_NS, MS, SUSPECT_NS, World

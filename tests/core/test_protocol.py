@@ -11,8 +11,16 @@ from tests.core import packets, placing, protocol
 from tests.source.tree import ROOT
 
 CORE = ROOT / "raylite/_core"
-FILES = ("message.pxd", "envelope.pxd", "state.pxd", "ids.pxd", "arena.pxd", "resources.pxd", "local_scheduler.pxd")
-FILES += ("actor_table.pxd", "placement_groups.pxd", "reports.pxd")
+FILES = (
+    "message.pxd",
+    "envelope.pxd",
+    "node/state.pxd",
+    "ids.pxd",
+    "node/arena.pxd",
+    "node/resources.pxd",
+    "node/local_scheduler.pxd",
+)
+FILES += ("node/actor_table.pxd", "node/placement_groups.pxd", "node/reports.pxd")
 INTERNAL = {"CPU", "GPU", "MEMORY", "QUERY_TASKS", "QUERY_STORY", "EV_DESCRIPTOR"}  # tests need no name for these
 INTERNAL |= {"ACTOR_PENDING", "ACTOR_ALIVE", "ACTOR_RESTARTING", "ACTOR_DEAD"}
 INTERNAL_PREFIXES = ("ARENA_", "PLACE_", "RESOURCE_", "DOOM_", "REPORT_")
@@ -40,7 +48,13 @@ STRUCTS = {
 CODES = {"uint8_t": "B", "uint32_t": "I", "int32_t": "i", "uint64_t": "Q", "int64_t": "q"}
 CODES |= {"ObjectId": "24s", "TaskId": "16s", "Location": "24s"}
 TEXT = "".join((CORE / name).read_text() for name in FILES)
-PARTY_FILES = ("packet.pxd", "link.pxd", "loads.pxd", "node_choice.pxd", "scheduler_message.pxd")
+PARTY_FILES = (
+    "links/packet.pxd",
+    "links/link.pxd",
+    "scheduler/loads.pxd",
+    "scheduler/node_choice.pxd",
+    "scheduler/message.pxd",
+)
 PARTY_TEXT = "".join((CORE / name).read_text() for name in PARTY_FILES)
 
 

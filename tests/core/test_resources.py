@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from raylite._core.node import Node
+from raylite._core.node.node import Node
 from tests.core import protocol as p
 from tests.core.host import DRIVER, FUNCTION
 

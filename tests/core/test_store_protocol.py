@@ -9,7 +9,7 @@ import pytest
 from tests.core import store_protocol as sp
 from tests.source.tree import ROOT
 
-TEXT = "".join((ROOT / "raylite/_core" / name).read_text() for name in ("store_message.pxd", "shard.pxd"))
+TEXT = "".join((ROOT / "raylite/_core" / name).read_text() for name in ("store/message.pxd", "store/shard.pxd"))
 STRUCTS = {
     "StreamHeader": sp.STREAM_HEADER,
     "StoreOp": sp.STORE_OP,

@@ -10,8 +10,8 @@ import sysconfig
 
 import pytest
 
-from raylite._core.node import Node
-from raylite._core.task_table import state_names, transitions
+from raylite._core.node.node import Node
+from raylite._core.node.task_table import state_names, transitions
 from tests.core import protocol as p
 from tests.source.tree import ROOT
 

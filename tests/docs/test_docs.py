@@ -26,6 +26,11 @@ FUNCTIONS += [f"util.{name}" for name in raylite.util.__all__ if inspect.isfunct
 CLASSES = [name for name in raylite.__all__ if inspect.isclass(getattr(raylite, name))]
 PARTS = {
     "raylite/_core": "raylite._core",
+    "raylite/_core/node": "raylite._core.node",
+    "raylite/_core/links": "raylite._core.links",
+    "raylite/_core/cluster": "raylite._core.cluster",
+    "raylite/_core/scheduler": "raylite._core.scheduler",
+    "raylite/_core/store": "raylite._core.store",
     "raylite/runtime": "raylite.runtime",
     "raylite/util": "raylite.util",
     "raylite/util/state": "raylite.util.state",

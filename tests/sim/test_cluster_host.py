@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from raylite._core.party import Recorder
+from raylite._core.links.party import Recorder
 from raylite.sim.cluster_host import ClusterHost
 from raylite.sim.fault_draws import FaultDraws
 from raylite.sim.faults import KINDS

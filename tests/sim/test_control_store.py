@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from raylite._core.store_endpoint import StoreEndpoint
+from raylite._core.store.endpoint import StoreEndpoint
 from raylite.sim.cluster_host import ClusterHost
 from raylite.sim.control_plane import MASTER, ControlPlane
 from raylite.sim.fault_draws import FaultDraws

@@ -1,4 +1,4 @@
-"""The node's reports (see _core/reports.pxd): asked for page by page, and read."""
+"""The node's reports (see _core/node/reports.pxd): asked for page by page, and read."""
 
 from __future__ import annotations
 

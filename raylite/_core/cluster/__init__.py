@@ -1,0 +1,1 @@
+"""A node among others: what leaves it, what comes, what it keeps for them."""

@@ -1,0 +1,230 @@
+"""What a node says to other parties of its cluster, and what has to wait before it is said.
+
+Whatever lets go of something, or shows something to others, departs: it waits until everything has been acknowledged
+that the node had asked the control store to hold or to keep before it. So one queue keeps three promises: a reference
+is held here before what brought it is let go; what a value contains is known before the value is; and nothing leaves
+before its lineage is committed (DESIGN rule 4). A reference is let go last of all, when everything before it was
+answered: what passes it on, in a value, is then held for that. What a guest, a task of another home, leads to waits
+besides until its home has said that the guest is committed; those wait apart, as homes may wait for each other in a
+circle otherwise.
+"""
+from cython.operator cimport dereference as deref, preincrement
+from libc.string cimport memset
+from libcpp.vector cimport vector
+from raylite._core.cluster.table cimport Departure, PartyMessage, StoreRequest
+from raylite._core.envelope cimport blob_drop
+from raylite._core.message cimport MESSAGE_VERSION
+from raylite._core.links.packet cimport MASTER_SETTLED
+from raylite._core.store.message cimport OP_ACTOR, OP_ACTOR_UNWATCH, OP_ACTOR_WATCH, OP_ADOPT, OP_ATTEMPT, OP_COMMIT, \
+    OP_HOLD, OP_PUT, OP_RELEASE, OP_UNWATCH, OP_WATCH
+
+
+cdef PartyMessage peer_message(NodeState* n, uint32_t target, uint8_t kind, Blob* payload) noexcept nogil:
+    cdef PartyMessage out
+    memset(&out, 0, sizeof(PartyMessage))
+    out.target = target
+    out.message.version = MESSAGE_VERSION
+    out.message.kind = kind
+    out.message.incarnation = n.incarnation
+    out.message.time_ns = n.now_ns
+    out.message.size = <uint32_t> payload.size if payload != NULL else 0
+    out.payload = payload
+    return out
+
+
+cdef Message* tell(NodeState* n, uint32_t target, uint8_t kind, Blob* payload) noexcept nogil:
+    """Send another party a message now; the caller fills in what else it says. Takes over the payload's hold."""
+    n.cluster.outgoing.push_back(peer_message(n, target, kind, payload))
+    return &n.cluster.outgoing.back().message
+
+
+cdef bint takes_hold(uint16_t kind) noexcept nogil:
+    """Whether an operation is one that departures wait for."""
+    return kind == OP_COMMIT or kind == OP_PUT or kind == OP_HOLD or kind == OP_ATTEMPT or kind == OP_ADOPT \
+        or kind == OP_ACTOR
+
+
+cdef bint is_told(uint16_t kind) noexcept nogil:
+    """Whether an operation has no answer, but what the store tells from then on."""
+    return kind == OP_WATCH or kind == OP_UNWATCH or kind == OP_ACTOR_WATCH or kind == OP_ACTOR_UNWATCH
+
+
+cdef uint64_t ask_store(NodeState* n, uint16_t kind, ObjectId object, Blob* body) noexcept nogil:
+    """Have the control store do something now; the answer comes with the token returned. Takes over the body's hold."""
+    cdef StoreRequest request
+    request.kind = kind
+    request.flags = 0
+    request.token = 0
+    request.object = object
+    request.body = body
+    if is_told(kind):
+        n.cluster.operations.push_back(request)
+        return 0
+    n.cluster.last_token += 1
+    request.token = n.cluster.last_token
+    n.cluster.operations.push_back(request)
+    memset(&n.cluster.expected[request.token], 0, sizeof(Expected))
+    n.cluster.expected[request.token].kind = kind
+    n.cluster.expected[request.token].object = object
+    if takes_hold(kind):
+        n.cluster.holding.insert(request.token)
+    return request.token
+
+
+cdef bint take_answer(NodeState* n, uint64_t token, Expected* out) noexcept nogil:
+    """The store has answered: what it was asked is put into `out`. False if nothing was."""
+    it = n.cluster.expected.find(token)
+    if it == n.cluster.expected.end():
+        return False
+    out[0] = deref(it).second
+    n.cluster.expected.erase(token)
+    n.cluster.holding.erase(token)
+    return True
+
+
+cdef bint go_on(NodeState* n, uint64_t token, bint done, PartyMessage* refused) noexcept nogil:
+    """What was to follow an operation does, if the store has done it. Else it is put into `refused`: True."""
+    it = n.cluster.following.find(token)
+    if it == n.cluster.following.end():
+        return False
+    if done:
+        n.cluster.outgoing.push_back(deref(it).second)
+    else:
+        refused[0] = deref(it).second
+    n.cluster.following.erase(token)
+    return not done
+
+
+# ---- departures ------------------------------------------------------------------------------------------------
+
+cdef Departure* add_departure(NodeState* n, const TaskRow* guest) noexcept nogil:
+    cdef Departure d
+    cdef vector[Departure]* apart
+    memset(&d, 0, sizeof(Departure))
+    d.fence = n.cluster.last_token
+    if guest != NULL and guest.home and not guest.acknowledged:
+        apart = &n.cluster.uncommitted[guest.id]
+        apart.push_back(d)
+        return &apart.back()
+    n.cluster.departures.push_back(d)
+    return &n.cluster.departures.back()
+
+
+cdef Message* depart(NodeState* n, uint32_t target, uint8_t kind, Blob* payload, const TaskRow* guest) noexcept nogil:
+    """Send another party a message as soon as it may; `guest`: whose commit it waits for besides, or NULL."""
+    cdef Departure* d = add_departure(n, guest)
+    d.message = peer_message(n, target, kind, payload)
+    return &d.message.message
+
+
+cdef Departure* depart_to_store(NodeState* n, uint16_t kind, ObjectId object, Blob* body,
+                                const TaskRow* guest) noexcept nogil:
+    """Have the control store do something as soon as it may."""
+    cdef Departure* d = add_departure(n, guest)
+    d.operation.kind = kind
+    d.operation.object = object
+    d.operation.body = body
+    return d
+
+
+cdef Message* then_tell(NodeState* n, Departure* d, uint32_t target, uint8_t kind, Blob* payload) noexcept nogil:
+    """Send another party a message when the store has done that; if it refuses, nobody hears of it."""
+    d.message = peer_message(n, target, kind, payload)
+    return &d.message.message
+
+
+cdef void guest_committed(NodeState* n, TaskId task) noexcept nogil:
+    """The guest's home has committed it: what it led to queues with the rest. Its fence has long been set."""
+    cdef vector[Departure] waiting
+    cdef size_t i
+    if n.cluster.uncommitted.count(task) == 0:
+        return
+    waiting.swap(n.cluster.uncommitted[task])
+    n.cluster.uncommitted.erase(task)
+    for i in range(waiting.size()):
+        n.cluster.departures.push_back(waiting[i])
+
+
+cdef void drop_departure(Departure* d) noexcept nogil:
+    blob_drop(d.message.payload)
+    blob_drop(d.operation.body)
+
+
+cdef void forget_guest(NodeState* n, TaskId task) noexcept nogil:
+    """The guest's home died before it had committed it: nobody will hear of what it led to."""
+    cdef size_t i
+    if n.cluster.uncommitted.count(task) == 0:
+        return
+    for i in range(n.cluster.uncommitted[task].size()):
+        drop_departure(&n.cluster.uncommitted[task][i])
+    n.cluster.uncommitted.erase(task)
+
+
+cdef void send_departures(NodeState* n) noexcept nogil:
+    """Send what waits for nothing any more. In the order of the queue: whoever asks the store asks it in that order."""
+    send_queue(n)
+    send_settled(n)
+
+
+cdef void send_settled(NodeState* n) noexcept nogil:
+    """What waits for all that the store had been asked before: also for DONE, which holds what a value contains."""
+    cdef vector[Departure] waiting
+    cdef Departure* d
+    cdef size_t i
+    waiting.swap(n.cluster.settling)
+    for i in range(waiting.size()):
+        d = &waiting[i]
+        if not n.cluster.expected.empty() and deref(n.cluster.expected.begin()).first <= d.fence:
+            n.cluster.settling.push_back(d[0])
+        elif d.operation.kind:
+            ask_store(n, d.operation.kind, d.operation.object, d.operation.body)
+        else:
+            n.cluster.outgoing.push_back(d.message)
+
+
+cdef void send_queue(NodeState* n) noexcept nogil:
+    cdef Departure* d
+    cdef uint64_t token
+    while not n.cluster.departures.empty():
+        d = &n.cluster.departures.front()
+        if not n.cluster.holding.empty() and deref(n.cluster.holding.begin()) <= d.fence:
+            return
+        if d.operation.kind == OP_RELEASE or d.message.message.kind == MASTER_SETTLED:
+            d.fence = n.cluster.last_token
+            n.cluster.settling.push_back(d[0])
+        elif d.operation.kind:
+            token = ask_store(n, d.operation.kind, d.operation.object, d.operation.body)
+            if d.message.target:
+                n.cluster.following[token] = d.message
+        else:
+            n.cluster.outgoing.push_back(d.message)
+        n.cluster.departures.pop_front()
+
+
+cdef void drop_cluster(NodeState* n) noexcept nogil:
+    """Let go of all bytes that were still to be sent."""
+    cdef size_t i
+    for i in range(n.cluster.outgoing.size()):
+        blob_drop(n.cluster.outgoing[i].payload)
+    for i in range(n.cluster.operations.size()):
+        blob_drop(n.cluster.operations[i].body)
+    for i in range(n.cluster.departures.size()):
+        drop_departure(&n.cluster.departures[i])
+    it = n.cluster.uncommitted.begin()
+    while it != n.cluster.uncommitted.end():
+        for i in range(deref(it).second.size()):
+            drop_departure(&deref(it).second[i])
+        preincrement(it)
+    for i in range(n.cluster.settling.size()):
+        drop_departure(&n.cluster.settling[i])
+    n.cluster.settling.clear()
+    for claim in n.cluster.claims:
+        blob_drop(claim.second.payload)
+    n.cluster.claims.clear()
+    for followed in n.cluster.following:
+        blob_drop(followed.second.payload)
+    n.cluster.following.clear()
+    n.cluster.outgoing.clear()
+    n.cluster.operations.clear()
+    n.cluster.departures.clear()
+    n.cluster.uncommitted.clear()

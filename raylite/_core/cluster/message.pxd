@@ -1,0 +1,37 @@
+"""What nodes say to each other (docs/cluster.md). Payloads are checked as any from outside: bounds first."""
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from raylite._core.links.packet cimport NODE_FIRST
+
+cdef enum NodeMessage:
+    NODE_TASK = NODE_FIRST        # object.task, attempt: run this; payload: TaskHeader ...
+    NODE_RETURN = NODE_FIRST + 1  # object.task, attempt: it has not begun and cannot be run here
+    NODE_RESULT = NODE_FIRST + 2  # object.task, attempt: it has ended; payload: DoneHeader, StoreValue ...
+    NODE_COMMITTED = NODE_FIRST + 3   # object.task: its home has committed it
+    NODE_CANCEL = NODE_FIRST + 4  # object.task, attempt; flags: CANCEL_*
+    NODE_FUNCTION_GONE = NODE_FIRST + 5   # object: a function that came with a task and is needed no more
+    NODE_PULL = NODE_FIRST + 6    # object; request: transfer; aux: offset; payload: u64 bytes; 0: tell what it is first
+    NODE_VALUE = NODE_FIRST + 7   # object; request: transfer; aux: size; flags: kind, flags << 8; payload: references
+    NODE_CHUNK = NODE_FIRST + 8   # request: transfer; aux: offset; payload: bytes
+    NODE_NOT_HERE = NODE_FIRST + 9    # object; request: transfer: it is not to be had here
+    NODE_ITEM = NODE_FIRST + 10   # object, attempt: an item of a stream; payload: StoreValue ...
+    NODE_ITEM_HELD = NODE_FIRST + 11  # object: the stream's home holds the item: its maker need not any more
+    NODE_READ = NODE_FIRST + 12   # object: the reader has taken this item; flags: READY_END: there is no reader
+
+cdef struct TaskHeader:
+    uint32_t epoch
+    uint32_t unused
+    uint32_t n_hints              # ArgumentHint ... for each top-level argument, after the rest
+    uint32_t spec_size            # a submission, follows
+    uint32_t function_size        # envelope, follows, padded to 8; 0: it was sent before
+    uint32_t name_size            # of the function, follows, padded to 8
+    uint64_t environment          # 0: none, or said before
+    uint32_t environment_size     # what it stands for, follows, padded to 8
+    uint32_t unused2
+
+cdef struct ArgumentHint:         # then u32 address of each location padded to 8, or the value padded to 8
+    uint8_t is_inline
+    uint8_t kind
+    uint8_t flags
+    uint8_t unused
+    uint32_t n_locations
+    uint64_t size

@@ -1,5 +1,0 @@
-from raylite._core.objects cimport ObjectRow
-from raylite._core.state cimport NodeState
-
-cdef const char* check_foreign(NodeState* n, const ObjectRow* row) noexcept nogil
-cdef const char* check_reach(NodeState* n) noexcept nogil

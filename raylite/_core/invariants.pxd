@@ -1,4 +1,0 @@
-from libcpp.string cimport string
-from raylite._core.state cimport NodeState
-
-cdef void invariant_violation(NodeState* n, string* wrong) noexcept nogil

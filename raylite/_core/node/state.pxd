@@ -1,0 +1,142 @@
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libcpp.map cimport map as ordered_map
+from libcpp.string cimport string
+from libcpp.unordered_map cimport unordered_map
+from libcpp.vector cimport vector
+from raylite._core.node.actor_table cimport ActorTable
+from raylite._core.node.arena cimport Arena
+from raylite._core.cluster.table cimport Cluster
+from raylite._core.envelope cimport Blob
+from raylite._core.node.history cimport History
+from raylite._core.ids cimport ObjectId, TaskId
+from raylite._core.node.local_scheduler cimport LocalScheduler, Worker
+from raylite._core.message cimport Message
+from raylite._core.node.objects cimport ObjectRow, Objects
+from raylite._core.node.placement_groups cimport PlacementGroups
+from raylite._core.node.story cimport Story
+from raylite._core.node.task_table cimport TaskRow, TaskTable
+
+cdef enum ErrorCode:              # of system errors
+    ERROR_WORKER_CRASHED = 1
+    ERROR_OBJECT_LOST = 2
+    ERROR_TASK_CANCELLED = 3
+    ERROR_STORE_FULL = 4
+    ERROR_SPAWN_FAILED = 5
+    ERROR_ACTOR_DIED = 6
+    ERROR_ACTOR_UNAVAILABLE = 7
+    ERROR_ACTOR_INIT = 8          # as ERROR_ACTOR_DIED, by what its __init__ raised
+    ERROR_RAISED = 19             # not of a value: the task itself raised
+    ERROR_UNGROUPED = 20          # the placement group is gone
+    ERROR_UNSCHEDULABLE = 21
+    ERROR_ACTOR_UNGROUPED = 22
+    ERROR_ACTOR_UNSCHEDULABLE = 23
+
+cdef struct Command:
+    Message message
+    Blob* payload
+
+cdef struct Client:
+    uint32_t id
+    uint32_t flags
+    uint32_t process
+    uint64_t attach_ns
+
+cdef struct Request:              # a client waits for objects
+    uint64_t id
+    uint32_t client
+    uint8_t kind                  # EV_GET, EV_WAIT, EV_NEXT
+    bint blocks                   # the asking task has lent its CPU
+    bint in_place
+    bint has_streams              # some of the objects are stream items
+    uint32_t n_missing            # EV_GET: not delivered; EV_WAIT: how many more are needed, at least
+    uint64_t n_wanted             # EV_WAIT: how many are enough
+    TaskId task                   # who asks
+    vector[ObjectId] ids
+
+cdef struct Function:
+    double mean_ns                # exponential mean of its run time; 0 if it never ran
+    Blob* name
+
+cdef struct PendingLease:
+    uint64_t request
+    uint64_t size
+    uint32_t client
+    uint32_t segment              # that it waits for
+
+cdef struct Commit:
+    uint64_t number
+    uint64_t request
+    uint32_t client
+    ObjectId object
+    vector[TaskId] tasks
+
+cdef struct NodeState:
+    uint64_t now_ns
+    uint64_t n_events
+    uint32_t incarnation
+    uint8_t cause                 # kind of the event being handled
+    uint32_t last_client
+    uint32_t driver               # whom warnings go to
+    bint dispatch_wanted
+    bint debug
+    uint64_t lineage_cap          # most task rows kept for lineage
+    uint64_t last_lineage
+    uint64_t last_wait
+    uint64_t last_commit
+    bint lost_any                 # bytes were lost: a ready task's argument may be gone
+    string fault                  # what poisoned the node; empty while it is sound
+    TaskTable tasks
+    Objects objects
+    ActorTable actors
+    Arena arena
+    LocalScheduler scheduler
+    PlacementGroups groups
+    Story story
+    History history
+    Cluster cluster
+    unordered_map[uint64_t, Request] requests
+    ordered_map[uint32_t, Client] clients
+    unordered_map[ObjectId, Function] functions
+    ordered_map[uint64_t, Commit] commits
+    ordered_map[uint64_t, TaskId] lineage   # finished tasks that are kept, oldest first
+    vector[PendingLease] leases
+    vector[ObjectId] arrived      # objects that became ready, and whose waiters do not know yet
+    vector[ObjectId] wanted       # objects asked for whose value was freed or lost
+    vector[ObjectId] unsettled    # objects that may have gone out of scope
+    vector[Command] commands
+
+cdef struct Sizes:                # of the tables; all zero when everything has been released
+    uint64_t tasks
+    uint64_t objects
+    uint64_t requests
+    uint64_t functions
+    uint64_t ready
+    uint64_t queued
+    uint64_t inline_bytes
+    uint64_t arena_bytes
+    uint64_t lineage
+    uint64_t commits
+    uint64_t leases
+    uint64_t actors
+    uint64_t beyond               # what is on its way between this node and others
+
+cdef struct WorkerReport:
+    uint32_t client
+    uint32_t process
+    uint64_t n_running
+    uint64_t n_queued
+    bint attached
+
+cdef void read_sizes(NodeState* n, Sizes* out) noexcept nogil
+cdef void read_workers(NodeState* n, vector[WorkerReport]* out) noexcept nogil
+cdef void read_names(NodeState* n, ordered_map[ObjectId, string]* out) noexcept nogil
+
+cdef inline uint64_t request_key(uint32_t client, uint64_t request) noexcept nogil:
+    return (<uint64_t> client << 40) ^ request
+
+cdef void poison(NodeState* n, const char* what) noexcept nogil
+cdef Message* emit(NodeState* n, uint8_t kind, uint32_t client, Blob* payload) noexcept nogil
+cdef void reject(NodeState* n, const Message* m) noexcept nogil
+cdef void warn(NodeState* n, const string* text) noexcept nogil
+cdef void call_back_queue(NodeState* n, Worker* w) noexcept nogil
+cdef void set_state(NodeState* n, TaskRow* row, uint8_t state, uint64_t duration_ns) noexcept nogil

@@ -1,0 +1,15 @@
+from libc.stdint cimport int64_t, uint32_t
+from libcpp.string cimport string
+from libcpp.vector cimport vector
+from raylite._core.scheduler.loads cimport LoadTable
+
+cdef struct Need:
+    string resource
+    int64_t amount
+
+cdef enum Amounts:                # of what the nodes have
+    AMOUNTS_AVAILABLE = 0
+    AMOUNTS_TOTAL = 1             # whether it could be placed if nothing else was there
+
+cdef bint group_place(LoadTable* loads, int strategy, const vector[vector[Need]]* bundles, int amounts,
+                      vector[uint32_t]* addresses) noexcept nogil

@@ -1,0 +1,1 @@
+"""The control store: shards, their replica chains, and the master."""

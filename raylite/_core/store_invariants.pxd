@@ -1,4 +1,0 @@
-from libcpp.string cimport string
-from raylite._core.store_state cimport StoreState
-
-cdef void store_violation(StoreState* s, string* wrong) noexcept nogil

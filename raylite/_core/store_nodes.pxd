@@ -1,5 +1,0 @@
-from raylite._core.message cimport Cursor
-from raylite._core.store_message cimport StoreOp
-from raylite._core.store_state cimport StoreState
-
-cdef bint on_node(StoreState* s, const StoreOp* op, Cursor* body) noexcept nogil
