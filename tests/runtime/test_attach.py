@@ -332,14 +332,15 @@ class Raw:
     def __init__(self, pid):
         _, _, self.fds = attach.knock(found(pid))
         self.memory = mmap.mmap(self.fds[0], 2 * PAGE + 2 * RING)
+        self.words = memoryview(self.memory).cast("Q")  # stores at once; struct.pack_into stores 0 first, which is read
         self.socket = socket.socket(fileno=self.fds.pop())
         self.written = 0
 
     def word(self, at):
-        return struct.unpack_from("=Q", self.memory, at)[0]
+        return self.words[at // 8]
 
     def set_word(self, at, value):
-        struct.pack_into("=Q", self.memory, at, value)
+        self.words[at // 8] = value
 
     def say(self, record):
         """Put bytes into the ring to the node; False if there is no room for them."""
@@ -363,6 +364,7 @@ class Raw:
         os.write(self.fds[2], (1).to_bytes(8, "little"))
 
     def close(self):
+        self.words.release()
         self.memory.close()
         self.socket.close()
         attach.close_all(self.fds)
