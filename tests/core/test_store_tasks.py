@@ -161,6 +161,38 @@ def test_what_was_let_go_of_a_task_that_is_lineage_is_there_again_for_who_commit
     assert kinds == [sp.ENTRY_ANSWER, sp.ENTRY_OBJECT, sp.ENTRY_RERUN]
 
 
+def test_what_is_made_again_costs_a_retry(shard):
+    t = p.named_task("t")
+    shard.say(A, sp.commit(t, max_retries=1), sp.done(t, BIG), sp.Item(sp.OP_WATCH, p.object_id(t)))
+    shard.say(A, sp.Item(sp.OP_UNLOCATE, p.object_id(t)))
+    assert shard.hears(A)[-1].kind == sp.ENTRY_RERUN
+    shard.say(A, sp.done(t, BIG, epoch=1, attempt=1), sp.Item(sp.OP_UNLOCATE, p.object_id(t)))
+    error = p.read_envelope(sp.read_notice(shard.hears(A)[-1].body).value).error
+    assert error == (p.ERROR_OBJECT_LOST, "its bytes are lost, and the task that made it has no retries left")
+
+
+def test_what_is_lost_while_its_task_runs_its_last_attempt_is_waited_for(shard):
+    t = p.named_task("t")
+    results = [p.object_id(t, i) for i in (0, 1)]
+    shard.say(A, sp.commit(t, n_returns=2, max_retries=1), sp.done(t, sp.value(0), sp.value(1)))
+    shard.say(A, *(sp.Item(sp.OP_WATCH, each) for each in results), sp.Item(sp.OP_UNLOCATE, results[0]))
+    shard.hears(A)
+    shard.say(A, sp.Item(sp.OP_UNLOCATE, results[1]))
+    [notice] = shard.hears(A)
+    assert sp.read_notice(notice.body).state == sp.STORED_REBUILT
+
+
+def test_a_stream_whose_end_is_here_and_items_are_not_may_be_made_again_by_its_home(shard):
+    t = p.named_task("t")
+    shard.say(A, sp.commit(t, n_returns=p.STREAMING, max_retries=1), sp.done(t, SMALL))
+    shard.say(B, sp.attempt(sp.OP_ATTEMPT, t, 0, 1, token=1))
+    shard.say(A, sp.attempt(sp.OP_ATTEMPT, t, 0, 0, token=1), sp.attempt(sp.OP_ATTEMPT, t, 0, 1, token=2))
+    assert answers(shard.hears(B)) == [(1, sp.STORE_STALE)]
+    assert answers(shard.hears(A)) == [(1, sp.STORE_STALE), (2, sp.STORE_OK)]
+    shard.say(A, sp.done(t, SMALL, attempt=1), sp.release(p.object_id(t), A))
+    assert shard.is_empty()
+
+
 def test_a_task_with_many_results_goes_with_the_last_in_any_order(shard):
     t = p.named_task("t")
     shard.say(A, sp.commit(t, n_returns=5), sp.done(t, *(sp.value(i) for i in range(5))))

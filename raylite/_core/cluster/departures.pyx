@@ -12,11 +12,12 @@ from cython.operator cimport dereference as deref, preincrement
 from libc.string cimport memset
 from libcpp.vector cimport vector
 from raylite._core.cluster.table cimport Departure, PartyMessage, StoreRequest
-from raylite._core.envelope cimport blob_drop
+from raylite._core.envelope cimport blob_data, blob_drop
 from raylite._core.message cimport MESSAGE_VERSION
 from raylite._core.links.packet cimport MASTER_SETTLED
-from raylite._core.store.message cimport OP_ACTOR, OP_ACTOR_UNWATCH, OP_ACTOR_WATCH, OP_ADOPT, OP_ATTEMPT, OP_COMMIT, \
-    OP_HOLD, OP_PUT, OP_RELEASE, OP_UNWATCH, OP_WATCH
+from raylite._core.node.task_table cimport tasks_find
+from raylite._core.store.message cimport DoneHeader, OP_ACTOR, OP_ACTOR_UNWATCH, OP_ACTOR_WATCH, OP_ADOPT, OP_ATTEMPT, \
+    OP_COMMIT, OP_DONE, OP_HOLD, OP_PUT, OP_RELEASE, OP_UNWATCH, OP_WATCH
 
 
 cdef PartyMessage peer_message(NodeState* n, uint32_t target, uint8_t kind, Blob* payload) noexcept nogil:
@@ -182,6 +183,14 @@ cdef void send_settled(NodeState* n) noexcept nogil:
             n.cluster.outgoing.push_back(d.message)
 
 
+cdef void renew_epoch(NodeState* n, const Departure* d) noexcept nogil:
+    """The task's end may have been written down before its node heard under which epoch it is at it."""
+    cdef DoneHeader* head = <DoneHeader*> blob_data(d.operation.body)
+    cdef const TaskRow* row = tasks_find(&n.tasks, d.operation.object.task)
+    if row != NULL and row.attempt == head.attempt:
+        head.epoch = row.epoch
+
+
 cdef void send_queue(NodeState* n) noexcept nogil:
     cdef Departure* d
     cdef uint64_t token
@@ -193,6 +202,8 @@ cdef void send_queue(NodeState* n) noexcept nogil:
             d.fence = n.cluster.last_token
             n.cluster.settling.push_back(d[0])
         elif d.operation.kind:
+            if d.operation.kind == OP_DONE:
+                renew_epoch(n, d)
             token = ask_store(n, d.operation.kind, d.operation.object, d.operation.body)
             if d.message.target:
                 n.cluster.following[token] = d.message

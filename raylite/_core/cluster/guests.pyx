@@ -16,7 +16,7 @@ from raylite._core.cluster.homes cimport adopt
 from raylite._core.cluster.message cimport ArgumentHint, NODE_RESULT, NODE_RETURN, TaskHeader
 from raylite._core.cluster.remote_actors cimport host_creation
 from raylite._core.cluster.remote_objects cimport foreign_object, is_at, remote_of
-from raylite._core.cluster.specs cimport add_task, Submission, take_submission
+from raylite._core.cluster.specs cimport add_task, retries_after, Submission, take_submission
 from raylite._core.cluster.table cimport Departure, PEER_CLIENT
 from raylite._core.envelope cimport Blob, blob_copy, blob_data, blob_keep, envelope_refs, envelope_valid, \
     EnvelopeHeader, KIND_CHECKPOINT, KIND_FUNCTION
@@ -118,7 +118,7 @@ cdef bint on_task(NodeState* n, uint32_t source, const Message* m, const char* p
     row.home = source
     row.epoch = head.epoch
     row.attempt = m.attempt
-    row.retries_at_home = row.retries_left
+    row.retries_at_home = retries_after(s.header.max_retries, m.attempt)
     row.retries_left = 0
     if s.call == NULL and resources_lacking(&n.scheduler.resources, row.shape) >= 0:
         tasks_erase(&n.tasks, row)
@@ -185,7 +185,9 @@ cdef void count_guest_holds(NodeState* n, const TaskRow* row, int change) noexce
 # ---- going -----------------------------------------------------------------------------------------------------
 
 cdef void ended_beyond(NodeState* n, TaskRow* row, uint8_t state) noexcept nogil:
-    """A task that others know of has ended: its home is told, and the store."""
+    """A task that others know of has ended: its home is told, and the store.
+
+    What a home hears, the store knows; but a failure it hears alone, as it may decide on another attempt."""
     cdef Departure* done
     cdef Message* m
     cdef Blob* values
@@ -194,12 +196,15 @@ cdef void ended_beyond(NodeState* n, TaskRow* row, uint8_t state) noexcept nogil
             expose_contained(n, row)
             depart_to_store(n, OP_DONE, object_id(row.id, 0), write_values(n, row), row)
         return
+    if row.orphan and not row.acknowledged:       # nobody has heard of it, nor will
+        hide_failure(n, row)
+        return
     expose_contained(n, row)
     values = write_values(n, row)
-    if state == TASK_FINISHED or n.cluster.peers.count(row.home) == 0:    # what a home hears, the store knows
+    if state == TASK_FINISHED or row.orphan:
         done = depart_to_store(n, OP_DONE, object_id(row.id, 0), blob_keep(values), row)
         m = then_tell(n, done, row.home, NODE_RESULT, values)
-    else:                         # it may decide on another attempt
+    else:
         m = depart(n, row.home, NODE_RESULT, values, row)
     m.object = object_id(row.id, 0)
     m.attempt = row.attempt
@@ -263,6 +268,7 @@ cdef void home_lost(NodeState* n, uint32_t address) noexcept nogil:
         row = tasks_find(&n.tasks, ids[i])
         if row == NULL:
             continue
+        row.orphan = True
         if row.acknowledged:
             row.retries_left = row.retries_at_home    # it may crash before the store has answered
             adopt(n, row)

@@ -622,7 +622,7 @@ cdef void retry(NodeState* n, TaskRow* row) noexcept nogil:
     row.attempt += 1
     row.worker = 0
     set_state(n, row, TASK_WAITING, 0)
-    if row.committed and n.cluster.joined:
+    if (row.committed or row.home) and n.cluster.joined:
         register_attempt(n, row)
         if is_call(row):          # those that the same caller made later wait for it
             call_waits(n, row)

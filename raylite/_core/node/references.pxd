@@ -21,4 +21,5 @@ cdef void settle(NodeState* n) noexcept nogil
 cdef void drop_value(NodeState* n, ObjectRow* row) noexcept nogil
 cdef void give_back_segments(NodeState* n) noexcept nogil
 cdef void contain(NodeState* n, ObjectRow* row, const ObjectId* refs, uint32_t n_refs) noexcept nogil
+cdef void lineage_serves_less(NodeState* n, TaskRow* creator) noexcept nogil
 cdef void comes_from_elsewhere(NodeState* n, const ObjectRow* row) noexcept nogil

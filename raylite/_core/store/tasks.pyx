@@ -141,6 +141,10 @@ cdef bint on_attempt(StoreState* s, const StoreOp* op, Cursor* body) noexcept no
             and (t.state == STORED_TASK_ORPHAN or t.state == STORED_TASK_FORSAKEN):
         t.home = s.asking
         t.state = STORED_TASK_PENDING
+    if status == STORE_OK and op.kind == OP_ATTEMPT and t.home == s.asking and t.state == STORED_TASK_ENDED \
+            and t.n_returns == STREAMING and h.attempt > t.attempt:
+        t.state = STORED_TASK_PENDING     # its end is here, but items of it were lost on their way to its home
+        hold_arguments(s, t, HOLDER_TASK)
     if status == STORE_OK and (t.state != STORED_TASK_PENDING or t.home != s.asking):
         status = STORE_STALE
     if status == STORE_OK and op.kind == OP_ATTEMPT:
@@ -243,30 +247,31 @@ cdef const char* why_not(const StoredTask* t, uint32_t index) noexcept nogil:
         return b"its bytes are lost, and it was an item of a stream, which cannot be repeated"
     if t.flags & SUBMIT_CALL:
         return b"its bytes are lost, and it was made by a method of an actor, which cannot be repeated"
+    if (t.state == STORED_TASK_ENDED or t.state == STORED_TASK_FORSAKEN) and t.max_retries >= 0 \
+            and t.attempt >= <uint32_t> t.max_retries:
+        return b"its bytes are lost, and the task that made it has no retries left"
     return NULL
 
 
 cdef bint rebuild(StoreState* s, StoredObject* row) noexcept nogil:
     """See to it that an object with a watcher is made, if nobody does. Whether the watchers were told."""
     cdef StoredTask* t = find_task(s, row.id.task)
+    cdef bint missing = row.state == STORED_MISSING
+    cdef bint forsaken = t != NULL and t.state == STORED_TASK_FORSAKEN and row.id.index < n_results(t) \
+        and (row.state == STORED_PENDING or row.state == STORED_REBUILT)
     cdef const char* why
-    if row.id.index == ACTOR_INDEX or row.watchers.empty():
-        return False
-    if row.state == STORED_PENDING or row.state == STORED_REBUILT:
-        if t != NULL and t.state == STORED_TASK_FORSAKEN and row.id.index < n_results(t):
-            run_again(s, t, row.watchers[0])
-        return False
-    if row.state != STORED_MISSING:
+    if row.id.index == ACTOR_INDEX or row.watchers.empty() or not (missing or forsaken):
         return False
     why = why_not(t, row.id.index)
     if why != NULL:
         give_up(s, row, why)
-    elif t.state == STORED_TASK_ENDED or t.state == STORED_TASK_FORSAKEN:
+        return True
+    if t.state == STORED_TASK_ENDED or t.state == STORED_TASK_FORSAKEN:
         run_again(s, t, row.watchers[0])
     else:
         row.state = STORED_REBUILT
         notify(s, row)
-    return True
+    return missing
 
 
 cdef void forsake(StoreState* s, StoredTask* t) noexcept nogil:
@@ -279,13 +284,17 @@ cdef void forsake(StoreState* s, StoredTask* t) noexcept nogil:
         return
     for i in range(<uint32_t> n_results(t)):
         row = find_object(s, object_id(t.id, i))
-        if row != NULL and not row.watchers.empty() and row.state != STORED_LOST and row.state != STORED_READY:
-            run_again(s, t, row.watchers[0])
-            return
+        if row != NULL:
+            rebuild(s, row)
     s.ended.push_back(t.id)
 
 
 # ---- forgotten -------------------------------------------------------------------------------------------------
+
+cdef bint may_be_missed(const StoredTask* t, const StoredObject* row) noexcept nogil:
+    """Whether the task may have to run again for this result. Of a stream its home may miss items yet."""
+    return row.state != STORED_LOST if t.n_returns == STREAMING else not lacks_nothing(row)
+
 
 cdef bint is_needed(StoreState* s, StoredTask* t) noexcept nogil:
     """Whether the task may have to run again."""
@@ -294,7 +303,7 @@ cdef bint is_needed(StoreState* s, StoredTask* t) noexcept nogil:
         return actor_needs_creation(s, t.id)
     while t.n_settled < n_results(t):
         row = find_object(s, object_id(t.id, t.n_settled))
-        if row != NULL and not lacks_nothing(row):
+        if row != NULL and may_be_missed(t, row):
             return True
         t.n_settled += 1
     return False
