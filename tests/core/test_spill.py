@@ -268,6 +268,14 @@ def test_who_waits_where_a_guest_fails_hears_what_its_home_makes_of_it(pair):
     assert b.stored("t", value=p.envelope(b"done elsewhere"))[0] == "9 gets t: done elsewhere"
 
 
+def test_who_submits_a_guest_again_holds_what_it_makes_before_it_asks_for_it(pair):
+    """Its parent runs here as well, in another attempt."""
+    _, b = given(pair)
+    b.attach(9, p.CLIENT_DRIVER)
+    assert b.submit("t", 9) == ["store: hold t"]
+    assert b.get("t", client=9) == ["store: watch t"]
+
+
 def test_a_home_of_which_the_master_has_not_told_yet_hears_of_a_failure_alone():
     """The store would take it for the end, although there are retries."""
     a = Neighbour(A, {"CPU": 1})

@@ -18,9 +18,9 @@ from raylite._core.cluster.transfers cimport on_chunk, on_not_here, on_pull, on_
 from raylite._core.envelope cimport blob_data, blob_drop
 from raylite._core.links.packet cimport SCHEDULER_ANSWER
 from raylite._core.node.references cimport client_gone
-from raylite._core.store.message cimport AttemptHeader, END_KILLED, ENTRY_ACTOR, ENTRY_ACTOR_END, ENTRY_ANSWER, ENTRY_FREE, \
-    ENTRY_OBJECT, ENTRY_RERUN, OP_ACTOR_ALIVE, OP_ADOPT, OP_ATTEMPT, OP_COMMIT, OP_HOLD, OP_NAME_CLAIM, OP_NAME_FIND, \
-    OP_WATCH, STORE_OK, STORE_UNKNOWN
+from raylite._core.store.message cimport AttemptHeader, END_KILLED, ENTRY_ACTOR, ENTRY_ACTOR_END, ENTRY_ANSWER, \
+    ENTRY_FREE, ENTRY_OBJECT, ENTRY_RERUN, OP_ACTOR_ALIVE, OP_ADOPT, OP_ATTEMPT, OP_COMMIT, OP_HOLD, OP_NAME_CLAIM, \
+    OP_NAME_FIND, OP_WATCH, STORE_OK, STORE_UNKNOWN
 
 
 cdef bint hear(NodeState* n, uint32_t source, const Message* m, const char* payload) noexcept nogil:
