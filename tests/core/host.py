@@ -142,7 +142,14 @@ class Host:
         return self.finish(actor, count=0)
 
     def call(
-        self, task: str, actor: str, client: int = DRIVER, *, group: int = 0, flags: int = 0, max_retries: int = 0,
+        self,
+        task: str,
+        actor: str,
+        client: int = DRIVER,
+        *,
+        group: int = 0,
+        flags: int = 0,
+        max_retries: int = 0,
         **options,
     ) -> list[str]:
         """A call of a method; the rest goes to submit()."""

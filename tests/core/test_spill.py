@@ -166,6 +166,33 @@ def test_who_gets_a_reference_holds_it_before_what_brought_it_is_let_go(pair):
     assert b.release("root!1", client=2) == ["store: release root!1"]
 
 
+def test_what_is_held_again_before_it_was_let_go_of_stays_held(pair):
+    """The store has one hold of a node's: letting go waits, holding does not, so the two would arrive in wrong order."""
+    a, _ = pair
+    a.attach(9, p.CLIENT_DRIVER)
+    assert a.hold("x", 9) == ["store: hold x"]
+    a.acknowledged()
+    assert a.hold("y", 9) == ["store: hold y"]
+    assert a.release("x", client=9) == []
+    assert a.hold("x", 9) == ["store: hold x"]
+    assert a.acknowledged() == []
+    assert a.release("x", client=9) == ["store: release x"]
+
+
+def test_of_two_times_that_a_reference_is_let_go_the_last_counts(pair):
+    a, _ = pair
+    a.attach(9, p.CLIENT_DRIVER)
+    a.hold("x", 9)
+    a.acknowledged()
+    a.hold("y", 9)
+    a.release("x", client=9)
+    a.hold("x", 9)
+    a.hold("z", 9)
+    assert a.release("x", client=9) == []
+    assert a.acknowledged(2) == []  # y, and x, but not z
+    assert a.acknowledged() == ["store: release x"]
+
+
 def test_a_reference_that_came_with_a_task_and_is_not_kept_costs_no_question(pair):
     a, b = pair
     a.put("root!1", "x")

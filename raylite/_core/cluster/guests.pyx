@@ -22,9 +22,8 @@ from raylite._core.envelope cimport Blob, blob_copy, blob_data, blob_keep, envel
     EnvelopeHeader, KIND_CHECKPOINT, KIND_FUNCTION
 from raylite._core.ids cimport object_id, ObjectId, TaskId
 from raylite._core.message cimport CallHeader, Cursor, SUBMIT_ACTOR, take, take_padded
-from raylite._core.node.actor_calls cimport call_leaves
 from raylite._core.node.actor_table cimport ACTOR_ALIVE, ActorRow, actors_find
-from raylite._core.node.execution cimport add_call, resolve
+from raylite._core.node.execution cimport add_call, call_ends, resolve
 from raylite._core.node.objects cimport object_hold, OBJECT_PENDING, object_ready, object_unhold, ObjectRow, \
     objects_find
 from raylite._core.node.recovery cimport cancel_task
@@ -105,7 +104,7 @@ cdef bint on_task(NodeState* n, uint32_t source, const Message* m, const char* p
     if head.function_size and not (envelope_valid(function, head.function_size)
                                    and (<const EnvelopeHeader*> function).kind == KIND_FUNCTION):
         return False
-    if tasks_find(&n.tasks, m.object.task) != NULL or s.call != NULL and not runs_actor(n, s.call):
+    if tasks_find(&n.tasks, m.object.task) != NULL or s.call != NULL and not runs_actor(n, s.call, head.actor_epoch):
         give_back(n, source, m)
         return True
     if head.function_size:
@@ -138,17 +137,18 @@ cdef bint on_task(NodeState* n, uint32_t source, const Message* m, const char* p
     return True
 
 
-cdef bint runs_actor(NodeState* n, const CallHeader* call) noexcept nogil:
-    """Whether the actor that is called runs here."""
+cdef bint runs_actor(NodeState* n, const CallHeader* call, uint32_t epoch) noexcept nogil:
+    """Whether the actor that is called runs here, in the life that its caller knows of: not so, what the caller has
+    sent to the one before goes first."""
     cdef ActorRow* actor = actors_find(&n.actors, call.actor)
-    return actor != NULL and actor.state == ACTOR_ALIVE and actor.worker != 0 and call.group < actor.groups.size()
+    return actor != NULL and actor.state == ACTOR_ALIVE and actor.worker != 0 and actor.epoch == epoch \
+        and call.group < actor.groups.size()
 
 
 cdef void drop_guest(NodeState* n, TaskRow* row) noexcept nogil:
     """A call that its home has back."""
     cdef int i
-    call_leaves(n, row)
-    actors_find(&n.actors, row.actor).n_unfinished -= 1
+    call_ends(n, row)
     set_state(n, row, TASK_CANCELLED, 0)
     for i in range(1 if row.n_returns < 0 else row.n_returns):
         n.unsettled.push_back(object_id(row.id, i))

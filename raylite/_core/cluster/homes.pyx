@@ -14,12 +14,12 @@ from raylite._core.cluster.specs cimport add_task, all_arguments, retries_after,
 from raylite._core.envelope cimport Blob, blob_data, blob_new
 from raylite._core.ids cimport object_id
 from raylite._core.message cimport Cursor, SUBMIT_ACTOR, SUBMIT_CALL, take
-from raylite._core.node.execution cimport resolve, run_again
+from raylite._core.node.execution cimport call_ends, resolve, run_again
 from raylite._core.node.objects cimport OBJECT_PENDING, object_ready, OBJECT_REMOTE, ObjectRow, objects_find, \
     REACH_COPY, REACH_EXPOSED, REACH_FOREIGN
 from raylite._core.node.references cimport hold_arguments, retire_task
 from raylite._core.node.state cimport set_state
-from raylite._core.node.task_table cimport is_creation, TASK_FINISHED, TASK_SPILLED, TASK_WAITING, tasks_find
+from raylite._core.node.task_table cimport is_call, is_creation, TASK_FINISHED, TASK_SPILLED, TASK_WAITING, tasks_find
 from raylite._core.store.message cimport AttemptHeader, DoneHeader, OP_ADOPT, OP_ATTEMPT, STORE_OK
 
 
@@ -65,6 +65,8 @@ cdef void see_elsewhere(NodeState* n, TaskRow* row) noexcept nogil:
     """Another home sees to the task, or it has ended: what it makes is asked for like anything from elsewhere."""
     cdef ObjectRow* result
     cdef int i
+    if is_call(row):
+        call_ends(n, row)
     set_state(n, row, TASK_FINISHED, 0)
     for i in range(1 if row.n_returns < 0 else row.n_returns):
         result = objects_find(&n.objects, object_id(row.id, i))

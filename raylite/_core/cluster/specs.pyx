@@ -1,13 +1,13 @@
 """A task as bytes: as it is submitted, handed to another node, or kept in the control store. One form for all three."""
 from libc.string cimport memcpy, memset
 from libcpp.algorithm cimport sort
-from raylite._core.node.actor_table cimport ActorRow, actors_find
-from raylite._core.node.actors cimport take_actor
 from raylite._core.envelope cimport align8, blob_copy, blob_data, blob_new, envelope_refs, envelope_valid, \
     EnvelopeHeader, KIND_FUNCTION, KIND_SYSTEM_ERROR
 from raylite._core.ids cimport same_task
 from raylite._core.message cimport ActorHeader, STREAMING, SUBMIT_ACTOR, SUBMIT_ARGS_OBJECT, SUBMIT_CALL, take, \
     take_padded, write_padded
+from raylite._core.node.actor_table cimport ActorRow, actors_find
+from raylite._core.node.actors cimport take_actor
 from raylite._core.node.objects cimport OBJECT_INLINE, OBJECT_PENDING, ObjectRow, objects_find
 from raylite._core.node.resources cimport resources_intern
 from raylite._core.node.task_table cimport is_call, is_creation, tasks_add

@@ -78,8 +78,9 @@ cdef void confirm(NodeState* n, const Message* m, uint64_t taken) noexcept nogil
 
 
 cdef bint stream_begun(NodeState* n, TaskId task, const TaskRow* row) noexcept nogil:
-    """Whether the generator has made items: whoever reads it from the start would miss those that were read before."""
-    return row.n_yielded != 0 if row != NULL else objects_find(&n.objects, object_id(task, 0)) != NULL
+    """Whether the generator has made items: whoever reads it from the start would miss those that were read before. Of
+    a guest another node has the items."""
+    return row.n_yielded != 0 or row.home != 0 if row != NULL else objects_find(&n.objects, object_id(task, 0)) != NULL
 
 
 cdef bint accept_again(NodeState* n, const Message* m, const SubmitHeader* h) noexcept nogil:

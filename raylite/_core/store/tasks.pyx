@@ -4,6 +4,7 @@ A task holds its arguments: while it has not ended as one who takes them (HOLDER
 results could have to be made again, as lineage. Each time it is given to a new home its epoch grows; who works under an
 older one is refused. A task and what it makes are in one shard, so that all of this is local but for the holds.
 """
+from libc.stdint cimport uint16_t, uint32_t
 from libcpp.algorithm cimport sort
 from libcpp.string cimport string
 from raylite._core.envelope cimport blob_copy, blob_data, blob_drop, envelope_valid
@@ -11,11 +12,11 @@ from raylite._core.ids cimport ACTOR_INDEX, object_id, ObjectId, PUT_INDEX
 from raylite._core.message cimport STREAMING, SUBMIT_ACTOR, SUBMIT_CALL, take, take_padded
 from raylite._core.store.actors cimport actor_needs_creation, creation_forsaken
 from raylite._core.store.message cimport *
-from raylite._core.store.objects cimport give, GivenValue, give_error, give_up, hold, hold_here, known_object, \
+from raylite._core.store.objects cimport give, give_error, give_up, GivenValue, hold, hold_here, known_object, \
     lacks_nothing, notify, release, take_given
 from raylite._core.store.snapshot cimport task_record
-from raylite._core.store.state cimport find_object, find_task, node_holder, STORED_TASK_ENDED, \
-    STORED_TASK_FORSAKEN, STORED_TASK_ORPHAN, STORED_TASK_PENDING, STORED_TASK_RETIRED, task_holder
+from raylite._core.store.state cimport find_object, find_task, node_holder, STORED_TASK_ENDED, STORED_TASK_FORSAKEN, \
+    STORED_TASK_ORPHAN, STORED_TASK_PENDING, STORED_TASK_RETIRED, task_holder
 from raylite._core.store.streams cimport answer, begin_out
 
 cdef enum:
@@ -53,7 +54,7 @@ cdef void hold_results(StoreState* s, StoredTask* t) noexcept nogil:
     t.n_settled = 0
 
 
-cdef uint16_t commit_again(StoreState* s, StoredTask* t, uint64_t digest) noexcept nogil:
+cdef uint16_t commit_again(StoreState* s, StoredTask* t, uint64_t digest, int max_retries) noexcept nogil:
     """The task is there: it was derived a second time, by another run of its parent."""
     if t.digest != digest:
         return STORE_TAKEN
@@ -61,6 +62,8 @@ cdef uint16_t commit_again(StoreState* s, StoredTask* t, uint64_t digest) noexce
     if t.state == STORED_TASK_ORPHAN or t.state == STORED_TASK_FORSAKEN:
         t.home = s.asking
         t.epoch += 1
+        t.attempt = 0             # as it is counted there
+        t.max_retries = max_retries
         t.state = STORED_TASK_PENDING
     return STORE_OK if t.state == STORED_TASK_PENDING and t.home == s.asking else STORE_EXISTS
 
@@ -113,7 +116,7 @@ cdef bint on_commit(StoreState* s, const StoreOp* op, Cursor* body) noexcept nog
         add_task(s, op.object.task, h, arguments, spec)
         t = find_task(s, op.object.task)
     else:
-        status = commit_again(s, t, h.digest)
+        status = commit_again(s, t, h.digest, h.max_retries)
     now.epoch = t.epoch
     now.attempt = t.attempt
     answer(s, op, status, <const char*> &now, sizeof(AttemptHeader))
@@ -127,6 +130,12 @@ cdef uint16_t standing(StoreState* s, const StoredTask* t, uint32_t epoch) noexc
     if t == NULL or t.state == STORED_TASK_RETIRED:
         return STORE_UNKNOWN
     return STORE_OK if t.epoch == epoch else STORE_STALE
+
+
+cdef uint16_t standing_of_end(StoreState* s, const StoredTask* t, uint32_t epoch, uint32_t attempt) noexcept nogil:
+    """Likewise of its end: an attempt after which the home has begun another does not count any more."""
+    cdef uint16_t status = standing(s, t, epoch)
+    return STORE_STALE if status == STORE_OK and attempt < t.attempt else status
 
 
 cdef bint on_attempt(StoreState* s, const StoreOp* op, Cursor* body) noexcept nogil:
@@ -173,7 +182,7 @@ cdef bint on_done(StoreState* s, const StoreOp* op, Cursor* body) noexcept nogil
             return False
     if checked.left:
         return False
-    status = standing(s, t, h.epoch)
+    status = standing_of_end(s, t, h.epoch, h.attempt)
     if status == STORE_OK:
         for _i in range(h.n_values):
             take_given(body, &value)
@@ -195,7 +204,7 @@ cdef bint on_failed(StoreState* s, const StoreOp* op, Cursor* body) noexcept nog
     cdef uint32_t i
     if h == NULL or not envelope_valid(body.data, body.left):
         return False
-    status = standing(s, t, h.epoch)
+    status = standing_of_end(s, t, h.epoch, h.attempt)
     if status == STORE_OK:
         for i in range(<uint32_t> n_results(t)):
             row = find_object(s, object_id(t.id, i))
