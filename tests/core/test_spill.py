@@ -350,7 +350,7 @@ def test_a_task_that_the_store_gives_to_who_derives_it_again_ends_under_the_epoc
 
 
 def test_retries_are_counted_from_the_first_attempt_wherever_it_was(pair):
-    a, b = pair
+    a, _ = pair
     a.submit("t", max_retries=3)
     a.attach(2)
     a.detach(2, started=1)
