@@ -41,7 +41,7 @@ cdef class SyntheticScript(Script):
     cdef int submit_step(self, uint64_t i) except -1
     cdef int ask(self, int kind, uint64_t aux) except -1
     cdef int take_answer(self) except -1
-    cdef int release(self, const vector[ObjectId]* refs) except -1
+    cdef int release(self, ObjectId id) except -1
     cdef int finish(self) except -1
     cdef int send(self, int kind, ObjectId object, uint64_t request, uint64_t aux, const char* payload,
                   uint64_t size) except -1

@@ -1,19 +1,19 @@
 """Synthetic tasks: a graph of them without a line of Python in it, for runs of millions.
 
 The driver submits branches; a branch is a task that submits all others, row by row, a task for each of its lanes. Each
-takes what the one before it in its lane gave, and some also what the one before in the next lane gave, lets a drawn time
-pass, and gives a number of its own and the sum of what it took. A branch keeps two rows under way, and gives the sum of
-the last, which depends on every task; `expected` is what a serial run gives.
+takes what the one before it in its lane gave, and some also what the one before in the next lane gave, lets a drawn
+time pass, and gives a number of its own and the sum of what it took. A branch keeps two rows under way, and gives the
+sum of the last, which depends on every task; `expected` is what a serial run gives.
 
 Nodes, workers, messages and faults are those of any program. Only what a worker does with a task is not its own code,
 but a Script's.
 """
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 from libcpp.vector cimport vector
 from raylite._core.envelope cimport align8, blob_data, blob_drop, ENVELOPE_VERSION, envelope_pickle, EnvelopeHeader, \
     KIND_ARGUMENTS, KIND_VALUE
-from raylite._core.ids cimport derive_task, hash_bytes, object_from_bytes, object_id
+from raylite._core.ids cimport derive_task, hash_bytes, object_from_bytes, object_id, same_object
 from raylite._core.message cimport Cursor, EV_FINISHED, EV_GET, EV_RELEASE, EV_SUBMIT, EV_WAIT, FinishedHeader, \
     GET_LENDS, RunHeader, SubmitHeader, take, take_padded, take_value, ValueRecord, write_padded
 from raylite.runtime.inbox cimport inbox_call, inbox_detach, inbox_free_call
@@ -21,7 +21,6 @@ from raylite.serialization cimport unpack_memory
 from raylite.sim.kernel cimport Process
 from raylite.sim.network cimport link_to_node
 
-from raylite import api
 from raylite.demand import pack_demand
 from raylite.serialization import pack
 
@@ -95,19 +94,18 @@ cdef class Graph:
         return script
 
 
-def run(list numbers not None, uint64_t n_tasks, uint64_t n_lanes, uint64_t mean_ns, list demands not None):
+def run(client, list branches not None, uint64_t n_lanes, uint64_t mean_ns, bytes demand not None):
     """Run branches on the simulation that there is, and return what they give.
 
-    Args: numbers: of the branches; n_tasks: of each; n_lanes: how many may run at once; mean_ns: of durations; demands:
-    of the branches, as bytes.
+    Args: client: the driver's; branches: (number, how many tasks) of each; n_lanes: how many of these may run at once;
+    mean_ns: how long they take; demand: of a branch, as bytes.
     """
-    client = api.client_or_init()
     kernel = client.owner.kernel
     function = client.register_function(pack("synthetic tasks have no code"), "synthetic")
     kernel.make_script = Graph(function.binary()).script
     try:
         refs = [client.submit(function, (number, n_tasks, n_lanes, mean_ns), {}, 1, -1, False, demand, b"branch")[0]
-                for number, demand in zip(numbers, demands)]
+                for number, n_tasks in branches]
         return client.get(refs)
     finally:
         kernel.make_script = None
@@ -131,6 +129,8 @@ cdef class SyntheticScript(Script):
                 if not p.next_is_scripted():
                     return 0
                 self.begin(p.take_run())
+            elif p.inbox.closed:
+                p.end("exit code 0")
             elif self.call != NULL and self.call.answered:
                 self.take_answer()
             elif self.is_over:
@@ -191,15 +191,17 @@ cdef class SyntheticScript(Script):
     # ---- a branch ----------------------------------------------------------------------------------------------
 
     cdef int go_on(self) except -1:
-        """All rows are done but the last: submit one more, and wait until one of the two is done; or collect."""
-        if self.n_submitted == self.branch.n_tasks:
-            self.older.erase(self.older.begin(), self.older.begin() + min(self.older.size(), self.newer.size()))
-            self.newer.insert(self.newer.end(), self.older.begin(), self.older.end())
-            return self.ask(EV_GET, 0)
-        self.submit_row()
-        if self.n_submitted == self.branch.n_tasks:
-            return self.go_on()
-        return self.ask(EV_WAIT, self.older.size())
+        """All rows but the last are done: submit one more, and wait for the one before; or collect what they gave."""
+        if self.n_submitted < self.branch.n_tasks:
+            self.submit_row()
+        if self.n_submitted < self.branch.n_tasks:
+            return self.ask(EV_WAIT, self.older.size())
+        while self.newer.size() < self.older.size():
+            self.newer.push_back(self.older[self.newer.size()])       # of a lane that the last row does not have
+        for i in range(self.older.size()):
+            if not same_object(self.older[i], self.newer[i]):
+                self.release(self.older[i])
+        return self.ask(EV_GET, 0)
 
     cdef int submit_row(self) except -1:
         cdef uint64_t end = min(self.n_submitted + self.branch.n_lanes, self.branch.n_tasks)
@@ -266,17 +268,12 @@ cdef class SyntheticScript(Script):
         inbox_free_call(call)
         if failed:
             raise RuntimeError("a synthetic task has failed")
-        if is_last:
-            self.release(&self.newer)
-            return self.finish()
-        self.release(&self.older)
-        return self.go_on()
+        for id in self.newer if is_last else self.older:
+            self.release(id)
+        return self.finish() if is_last else self.go_on()
 
-    cdef int release(self, const vector[ObjectId]* refs) except -1:
-        cdef size_t i
-        for i in range(refs.size()):
-            self.send(EV_RELEASE, refs[0][i], 0, 0, NULL, 0)
-        return 0
+    cdef int release(self, ObjectId id) except -1:
+        return self.send(EV_RELEASE, id, 0, 0, NULL, 0)
 
     # ---- what every task does ----------------------------------------------------------------------------------
 
