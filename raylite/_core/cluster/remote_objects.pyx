@@ -195,8 +195,10 @@ cdef bint on_object_entry(NodeState* n, ObjectId id, const char* body, uint64_t 
     cdef Cursor c = Cursor(body, size, False)
     cdef const ObjectNotice* notice = <const ObjectNotice*> take(&c, sizeof(ObjectNotice))
     cdef const uint32_t* locations
+    cdef vector[uint32_t] elsewhere
     cdef const char* value = NULL
     cdef ObjectRow* row = objects_find(&n.objects, id)
+    cdef uint32_t i
     if notice == NULL:
         return False
     locations = <const uint32_t*> take_padded(&c, 4 * <uint64_t> notice.n_locations)
@@ -206,13 +208,20 @@ cdef bint on_object_entry(NodeState* n, ObjectId id, const char* body, uint64_t 
         return False
     if row == NULL or (notice.state != STORED_READY and notice.state != STORED_LOST):
         return True
+    for i in range(notice.n_locations):
+        if locations[i] != n.cluster.address:
+            elsewhere.push_back(locations[i])
+    if elsewhere.size() < notice.n_locations and not object_ready(row):
+        ask_store(n, OP_UNLOCATE, id, NULL)   # it was lost here, and what said that it is came after that
+        if elsewhere.empty():
+            return True
     unwatch(n, row)
     if object_ready(row):
         return True
-    if notice.is_inline or notice.n_locations:
+    if notice.is_inline or not elsewhere.empty():
         comes_from_elsewhere(n, row)
     if notice.is_inline:
         store_blob(n, row, blob_copy(value, notice.size))
-    elif notice.n_locations:
-        is_at(n, row, notice.size, locations, notice.n_locations)
+    elif not elsewhere.empty():
+        is_at(n, row, notice.size, elsewhere.data(), <uint32_t> elsewhere.size())
     return True

@@ -14,8 +14,9 @@ from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
 from raylite._core.cluster.departures cimport depart, tell
 from raylite._core.cluster.exposure cimport expose_task, task_committed
-from raylite._core.cluster.homes cimport register_attempt
-from raylite._core.cluster.message cimport ArgumentHint, NODE_CANCEL, NODE_FUNCTION_GONE, NODE_TASK, TaskHeader
+from raylite._core.cluster.homes cimport register_attempt, see_elsewhere
+from raylite._core.cluster.message cimport ArgumentHint, NODE_CANCEL, NODE_FUNCTION_GONE, NODE_TASK, RESULT_REFUSED, \
+    TaskHeader
 from raylite._core.cluster.remote_actors cimport call_came_back
 from raylite._core.cluster.remote_objects cimport is_at
 from raylite._core.cluster.remote_streams cimport tell_reading
@@ -379,9 +380,14 @@ cdef bint on_result(NodeState* n, uint32_t source, const Message* m, const char*
     cdef const StoreValue* v
     cdef const char* body = NULL
     cdef bint failed = False
+    cdef bint counts = row != NULL and row.state == TASK_SPILLED and row.runs_at == source and row.attempt == m.attempt
+    if m.flags & RESULT_REFUSED:
+        if counts:
+            see_elsewhere(n, row)
+        return True
     if head == NULL or not values_valid(c, head.n_values):
         return False
-    if row == NULL or row.state != TASK_SPILLED or row.runs_at != source or row.attempt != m.attempt:
+    if not counts:
         return True
     if head.n_values:
         v = take_stored(&again, &body)
