@@ -469,7 +469,7 @@ def test_a_copy_that_the_store_heard_of_after_its_loss_is_denied(pair):
     a.get("x")
     assert a.stored("x", A, C, size=200_000) == ["store: unlocate x", "store: unwatch x", "to 3: pull what is of x"]
     b.hears(a)
-    assert a.hears(b) == ["to 2: not here x", "store: unlocate x"]
+    assert a.hears(b) == ["store: unlocate x", "to 2: not here x"]
 
 
 def test_a_lost_object_that_others_know_of_is_made_again_as_the_store_says(pair):
