@@ -29,6 +29,8 @@ class VirtualNode:
         self.config = config
         self.number = number
         self.incarnation = incarnation
+        self.id_bytes = content_hash(self.name(b"node"), session.seed)
+        self.id = self.id_bytes.hex()  # as programs see it
         self.n_workers = min(config.num_cpus, KEPT_IDLE_MOST)
         self.node = Node(
             config.node_resources(),
@@ -74,8 +76,7 @@ class VirtualNode:
         session = self.session
         name = b"driver" if is_driver else self.name(number.to_bytes(8, "little"))
         root = content_hash(name, session.seed)
-        node = content_hash(self.name(b"node"), session.seed)
-        client = SimulatedClient(number, JOB, node, root, is_driver, self.host.memory, session.functions)
+        client = SimulatedClient(number, JOB, self.id_bytes, root, is_driver, self.host.memory, session.functions)
         process = Process(session.kernel, number, client, is_driver, gpus)
         client.join(process)
         return process

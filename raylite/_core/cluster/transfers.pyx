@@ -13,6 +13,7 @@ from raylite._core.cluster.departures cimport depart, depart_to_store, tell
 from raylite._core.envelope cimport Blob, blob_copy, blob_data, blob_new, KIND_CHECKPOINT, system_error
 from raylite._core.ids cimport object_id, ObjectId
 from raylite._core.node.leases cimport lease_room
+from raylite._core.planted cimport MISPLACED_CHUNK, planted
 from raylite._core.scheduler.loads cimport means_transfer
 from raylite._core.message cimport CMD_READ, CMD_WRITE
 from raylite._core.cluster.message cimport NODE_CHUNK, NODE_NOT_HERE, NODE_PULL, NODE_VALUE
@@ -157,7 +158,7 @@ cdef bint on_chunk(NodeState* n, uint32_t source, const Message* m, const char* 
         return False
     write = emit(n, CMD_WRITE, NODE_CLIENT, blob_copy(payload, m.size))
     write.object = object_id(write.object.task, t.segment)
-    write.aux = t.offset + m.aux
+    write.aux = t.offset + (0 if planted(MISPLACED_CHUNK) else m.aux)
     t.arrived += m.size
     if t.arrived == t.size:
         arrive(n, t)
