@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from tests.quality.planting import faults, planted, words
-from tests.quality.swarm import fails, run, several_nodes
+from tests.quality.swarm import fails, run, every_fault
 
 FOUND = Path(__file__).with_name("found.txt")
 HEADER = "# The seed of tests/quality/swarm.py that finds each planted fault, and what it comes to. Written by `make quality`.\n"
@@ -61,7 +61,7 @@ def main(names: list[str]) -> int:
     if unknown := set(names) - set(faults()):
         sys.exit(f"there is no planted fault {', '.join(sorted(unknown))}; there are {', '.join(faults())}")
     left = dict.fromkeys(names or faults())
-    with several_nodes():
+    with every_fault():
         for name, seed, what in search(list(left)):
             del left[name]
             write_down(name, f"{name} {seed}  # {what}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
 from unittest import mock
 
@@ -20,12 +19,9 @@ HIGHEST = {"node_crash": 2e-3, "replica_crash": 2e-3, "head_crash": 2e-3}
 LIKELY = 0.4  # that a kind of fault is there
 
 
-def several_nodes():
-    """Simulations of several nodes with every kind of fault, inside this context."""
-    gates = contextlib.ExitStack()
-    gates.enter_context(mock.patch("raylite.sim.nodes.N_NODES_MOST", 1000))
-    gates.enter_context(mock.patch("raylite.sim.faults.SUPPORTED", tuple(KINDS)))
-    return gates
+def every_fault():
+    """Simulations with every kind of fault, inside this context: crashes of replicas and of the head, too."""
+    return mock.patch("raylite.sim.faults.SUPPORTED", tuple(KINDS))
 
 
 def drawn_nodes(rng: random.Random) -> list[sim.Node]:
@@ -35,11 +31,11 @@ def drawn_nodes(rng: random.Random) -> list[sim.Node]:
     ]
 
 
-def drawn_faults(rng: random.Random) -> Faults:
+def drawn_faults(rng: random.Random, n_nodes: int) -> Faults:
     rates = {}
     for name, kind in KINDS.items():
         low, high = kind.drawn[0], HIGHEST.get(name, kind.drawn[1])
-        if kind.hidden and rng.random() < LIKELY:
+        if kind.hidden and rng.random() < LIKELY and (n_nodes > 1 or kind.alone):
             rates[name] = float(f"{low * (high / low) ** rng.random():.2g}")
     return Faults(**rates)
 
@@ -47,7 +43,8 @@ def drawn_faults(rng: random.Random) -> Faults:
 def run(seed: int, *, check: bool = False) -> Trial:
     """The trial of a seed. Args: check: check every table after every event, and not only what programs see."""
     rng = random.Random(f"swarm {seed}")
-    nodes, n_tasks, faults = drawn_nodes(rng), rng.choice(N_TASKS), drawn_faults(rng)
+    nodes, n_tasks = drawn_nodes(rng), rng.choice(N_TASKS)
+    faults = drawn_faults(rng, len(nodes))
     trials = WorkloadTrials(list(workloads.WORKLOADS)[seed % len(workloads.WORKLOADS)], n_tasks, nodes, faults)
     trials.check = check
     return trials.run(seed)

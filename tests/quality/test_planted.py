@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.quality.planting import SYMBOL, faults, modules, planted, words
-from tests.quality.search import SEEDS_MOST, finds, found, several_nodes
+from tests.quality.search import SEEDS_MOST, finds, found, every_fault
 
 IS_DEBUG = bool(words())
 NEIGHBOURS = 40  # seeds after the one written down: what the core does by chance moves with every change of it
@@ -14,7 +14,7 @@ debug_only = pytest.mark.skipif(not IS_DEBUG, reason="faults are planted in the 
 
 @pytest.fixture(autouse=True)
 def clusters():
-    with several_nodes():
+    with every_fault():
         yield
 
 
