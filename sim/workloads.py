@@ -390,7 +390,9 @@ def callers(n_tasks: int, rng: random.Random) -> None:
         calls = begun.get((name, caller), [])
         for call in range(size):
             if (n_begun := sum(other == call for _, other in calls)) > 1 + retries[name]:
-                raise WrongResult(f"call {call} of caller {caller} began {n_begun} times, and has {retries[name]} retries")
+                raise WrongResult(
+                    f"call {call} of caller {caller} began {n_begun} times, and has {retries[name]} retries"
+                )
         for life in {life for life, _ in calls}:
             in_life = [call for of, call in calls if of == life]
             if in_life != sorted(set(in_life)):

@@ -20,7 +20,9 @@ def modules() -> list[Path]:
 
 def faults() -> dict[str, int]:
     """The faults by name, in their order."""
-    return {name: int(number) for name, number in re.findall(r"^    ([A-Z_]+) = (\d+) ", LIST.read_text(), re.MULTILINE)}
+    return {
+        name: int(number) for name, number in re.findall(r"^    ([A-Z_]+) = (\d+) ", LIST.read_text(), re.MULTILINE)
+    }
 
 
 def words() -> list[ctypes.c_int]:

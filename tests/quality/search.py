@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from tests.quality.planting import faults, planted, words
-from tests.quality.swarm import fails, run, every_fault
+from tests.quality.swarm import every_fault, fails, run
 
 FOUND = Path(__file__).with_name("found.txt")
 HEADER = "# The seed of tests/quality/swarm.py that finds each planted fault, and what it comes to. Written by `make quality`.\n"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.quality.planting import SYMBOL, faults, modules, planted, words
-from tests.quality.search import SEEDS_MOST, finds, found, every_fault
+from tests.quality.search import SEEDS_MOST, finds, found
+from tests.quality.swarm import every_fault
 
 IS_DEBUG = bool(words())
 NEIGHBOURS = 40  # seeds after the one written down: what the core does by chance moves with every change of it

@@ -130,7 +130,9 @@ class Swapped(workloads.TellerState):
         return call
 
 
-@pytest.mark.parametrize(("teller", "words"), [(Twice, "began 2 times"), (Swapped, "one life of the actor began [1, 0")])
+@pytest.mark.parametrize(
+    ("teller", "words"), [(Twice, "began 2 times"), (Swapped, "one life of the actor began [1, 0")]
+)
 def test_calls_that_begin_too_often_or_out_of_order_are_seen(monkeypatch, teller, words):
     monkeypatch.setattr(workloads, "Teller", raylite.remote(max_restarts=-1)(teller))
     [(_, text)], [trial] = failures(WorkloadTrials("callers", 30), [4])
