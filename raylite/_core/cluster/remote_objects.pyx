@@ -19,6 +19,7 @@ from raylite._core.node.objects cimport object_in_scope, OBJECT_PENDING, object_
     objects_find, REACH_COPY, REACH_EXPOSED, REACH_FOREIGN, REACH_HELD, REACH_WATCHED
 from raylite._core.node.references cimport comes_from_elsewhere, store_blob
 from raylite._core.node.state cimport ERROR_OBJECT_LOST
+from raylite._core.planted cimport FREED_EARLY, planted
 from raylite._core.store.message cimport Holder, HOLDER_NODE, ObjectNotice, OP_HOLD, OP_UNLOCATE, OP_UNWATCH, \
     OP_WATCH, STORED_LOST, STORED_READY
 
@@ -47,7 +48,7 @@ cdef bint needed_here(NodeState* n, const ObjectRow* row) noexcept nogil:
     """Whether this node has to hold the object: apart from guests, and from those that were sent it to keep."""
     cdef uint32_t of_guests = 0
     cdef size_t i
-    if row.kept or row.n_container_holds:
+    if row.kept or row.n_container_holds and not planted(FREED_EARLY):
         return True
     for i in range(row.holders.size()):
         if not row.holders[i] & PEER_CLIENT:

@@ -37,6 +37,7 @@ from raylite._core.node.resources cimport CPU, DOOM_NOT, resources_lacking, UNIT
 from raylite._core.node.state cimport ERROR_ACTOR_UNAVAILABLE, ERROR_TASK_CANCELLED, ERROR_WORKER_CRASHED, set_state
 from raylite._core.node.task_table cimport is_call, is_creation, TASK_CANCELLED, TASK_FAILED, TASK_FINISHED, \
     TASK_SPILLED, TASK_WAITING, tasks_find
+from raylite._core.planted cimport LOST_WITH_NODE, planted
 from raylite._core.scheduler.message cimport PLACE_DEFAULT, PlaceAnswer, PlaceArgument, PlaceQuestion
 from raylite._core.store.message cimport DoneHeader, StoreValue
 
@@ -435,6 +436,8 @@ cdef void spilled_lost(NodeState* n, uint32_t address) noexcept nogil:
     sort(ids.begin(), ids.end())
     for i in range(ids.size()):
         row = tasks_find(&n.tasks, ids[i])
+        if planted(LOST_WITH_NODE):
+            continue
         if is_creation(row):
             creation_lost(n, row)
         else:

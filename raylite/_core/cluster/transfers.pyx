@@ -20,6 +20,7 @@ from raylite._core.node.objects cimport OBJECT_IN_ARENA, OBJECT_INLINE, object_p
     objects_find, REACH_COPY
 from raylite._core.node.references cimport contain, store_blob
 from raylite._core.node.state cimport emit, ERROR_STORE_FULL
+from raylite._core.planted cimport MISPLACED_CHUNK, planted
 from raylite._core.scheduler.loads cimport means_transfer
 from raylite._core.store.message cimport OP_LOCATE, OP_UNLOCATE
 
@@ -157,7 +158,7 @@ cdef bint on_chunk(NodeState* n, uint32_t source, const Message* m, const char* 
         return False
     write = emit(n, CMD_WRITE, NODE_CLIENT, blob_copy(payload, m.size))
     write.object = object_id(write.object.task, t.segment)
-    write.aux = t.offset + m.aux
+    write.aux = t.offset + (0 if planted(MISPLACED_CHUNK) else m.aux)
     t.arrived += m.size
     if t.arrived == t.size:
         arrive(n, t)
