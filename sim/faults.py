@@ -37,7 +37,10 @@ KINDS = {
         "a worker dies as by SIGKILL", "each call of a task, its start, its end, the end of a sleep", True, (5e-4, 0.01)
     ),
     "node_crash": Kind(
-        "a node dies with its workers and store, and comes back empty", "each event of a node", True, (1e-5, 1e-3)
+        "a node dies with its workers and store, at times with its disk, and comes back empty",
+        "each event of a node",
+        True,
+        (1e-5, 1e-3),
     ),
     "message_delay": Kind("a message takes up to 100 times as long", "each message between nodes", True, (1e-3, 0.1)),
     "message_loss": Kind("a message never arrives", "each message between nodes", True, (1e-3, 0.05)),
