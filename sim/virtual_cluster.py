@@ -155,11 +155,11 @@ class Cluster:
         is lost too; else it has what was on it when it comes back: the journals of the replicas of the control store
         that run there. Raises ValueError if there is no such node, or it is down.
         """
-        self._several("one cannot be lost").kill_node(node, disk)
+        self._several().kill_node(node, disk)
 
     def restart_node(self, node: int) -> None:
         """A node that died comes back, with nothing but its disk. Raises ValueError if there is none, or it is up."""
-        self._several("one cannot be lost").restart_node(node)
+        self._several().restart_node(node)
 
     def kill_replica(self, replica: int) -> None:
         """A replica of the control store dies, and nothing else on its node. Each has the number of its node.
@@ -167,20 +167,20 @@ class Cluster:
         While it is down the store waits for it, until the head has taken it out of its chains. Raises ValueError if
         there is no such replica, or it is down.
         """
-        self._several("it has no control store").kill_replica(replica)
+        self._several().kill_replica(replica)
 
     def restart_replica(self, replica: int) -> None:
         """A replica that died comes back with its journal. Raises ValueError if there is none, or it is up, or its node
         is down."""
-        self._several("it has no control store").restart_replica(replica)
+        self._several().restart_replica(replica)
 
     def kill_head(self) -> None:
         """The head dies: nobody is declared dead, or replaced, before it is back. Raises ValueError if it is down."""
-        self._several("it has no head").kill_head()
+        self._several().kill_head()
 
     def restart_head(self) -> None:
         """The head comes back with its journal. Raises ValueError if it is up."""
-        self._several("it has no head").restart_head()
+        self._several().restart_head()
 
     def partition(self, start: Any, end: Any = None, one_way: bool = False) -> int:
         """Cut nodes off from others; what is under way arrives.
@@ -188,17 +188,17 @@ class Cluster:
         Args: start, end: sets of nodes, end: by default all others; one_way: only what `start` sends is lost. Returns
         the number of the partition. Raises ValueError if a side is empty, or has what there is not or the other has.
         """
-        number: int = self._several("there is no network to part").partition(start, end, one_way)
+        number: int = self._several().partition(start, end, one_way)
         return number
 
     def heal(self, number: int | None = None) -> None:
         """End the partition of this number, or all."""
-        self._several("there is no partition to heal; stop_faults() ends faults").heal(number)
+        self._several().heal(number)
 
-    def _several(self, why: str) -> Any:
-        """The runtime, if it has several nodes. Raises NotImplementedError."""
+    def _several(self) -> Any:
+        """The runtime, if it has several nodes. Raises ValueError."""
         if len(self.config.nodes) == 1:
-            raise NotImplementedError(f"the simulator has one node so far: {why}")
+            raise ValueError("that needs several nodes, and this cluster has one: sim.cluster(nodes=...) says how many")
         return self.session
 
 

@@ -1,9 +1,9 @@
 """Which replicas make up each shard's chain, and who joins it: the master's decisions about them.
 
-Each change is a new epoch, written down, then told to the chain's replicas and to all who send it requests. Who is silent
-is taken out as long as another member is not: of those that are all silent nobody knows which one will come back with
-what it had, and without it that would be lost. A replica that has started again with all that it ever
-passed on in it (RegisterHeader.journal_since) takes its place again; any other joins anew.
+Each change is a new epoch, written down, then told to the chain's replicas and to all who send it requests. Who is
+silent is taken out as long as another member is not: of those that are all silent nobody knows which one will come back
+with what it had, and without it that would be lost. A replica that has started again with all that it ever passed on
+from its place (RegisterHeader.journal_since) has it again; any other joins anew.
 """
 from libc.string cimport memset
 from libcpp.vector cimport vector

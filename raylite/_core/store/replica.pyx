@@ -33,7 +33,8 @@ cdef class Replica(Party):
     """A replica of the control store.
 
     Args: address, incarnation: its own, flushes: whether tasks that no lineage needs go (the same in all replicas),
-    journals: whether updates are put out as records, and passed on only when the host has written those, keeps_archive: whether rows that go are put out, debug: check every table after every update.
+    journals: whether updates are put out as records, and passed on only when the host has written those, keeps_archive:
+    whether rows that go are put out, debug: check every table after every update.
     """
 
     def __init__(self, uint32_t address, uint32_t incarnation, *, bint flushes=True, bint journals=False,
