@@ -77,6 +77,7 @@ KINDS = {
 }
 
 NOT_YET = ("replica_crash", "head_crash")  # what the simulator cannot do so far, and refuses
+AT_START = {"slow_node": "slow_node()", "clock_skew": "skew_clock()"}  # with what does the same at any time
 SUPPORTED = tuple(name for name in KINDS if name not in NOT_YET)
 
 _ITEM = re.compile(r"(\w+)=([^@\s]+)(?:@([\d+]*))?")
@@ -225,6 +226,18 @@ class Faults:
             f"{name}={rate!r}" + (f"@{'+'.join(map(str, self.kept[name]))}" if name in self.kept else "")
             for name, rate in sorted(self._rates.items())
         )
+
+
+def check_occasions(name: Any, n_nodes: int) -> None:
+    """Raise ValueError unless this kind of fault has occasions while a program runs on so many nodes."""
+    possible = [each for each in SUPPORTED if (n_nodes > 1 or KINDS[each].alone) and each not in AT_START]
+    if name in possible:
+        return
+    if name in AT_START:
+        raise ValueError(f"{name} is drawn when a cluster starts; {AT_START[name]} does it at any time")
+    if name in SUPPORTED:
+        raise ValueError(f"{name} needs several nodes, and there is one; what can befall it is {', '.join(possible)}")
+    raise ValueError(f"there is no fault {name!r} to strike; there are {', '.join(possible)}")
 
 
 def check_seed(seed: Any) -> int:

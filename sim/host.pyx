@@ -199,7 +199,8 @@ cdef class SimulatedHost(PartyHost):
         cdef int64_t number = self.kernel.faults.strikes(FAULT_EVICTION)
         if number < 0 or not find_evictable(self.node.state, number, &id):
             return 0
-        self.kernel.faults.note(FAULT_EVICTION, number, self.kernel.timeline.now_ns, object_bytes(id).hex())
+        self.kernel.faults.note(FAULT_EVICTION, number, self.kernel.timeline.now_ns,
+                                (self.machine.number, object_bytes(id).hex()))
         return self.lose_object(id)
 
     cdef int lose_object(self, ObjectId id) except -1:
@@ -222,8 +223,8 @@ cdef class SimulatedHost(PartyHost):
         """Whether the store has room for a segment that the node orders."""
         cdef int64_t number = self.kernel.faults.strikes(FAULT_FULL_STORE)
         if number < 0:
-            return self.memory.make(m.object.index, m.request)
-        self.kernel.faults.note(FAULT_FULL_STORE, number, self.kernel.timeline.now_ns, m.client)
+            return not self.is_full and self.memory.make(m.object.index, m.request)
+        self.kernel.faults.note(FAULT_FULL_STORE, number, self.kernel.timeline.now_ns, self.machine.number)
         return False
 
     cdef int forget(self, uint32_t number) except -1:

@@ -95,7 +95,7 @@ class Trace:
 
     def fault(self, fault):
         name = f"{fault['kind'].replace('_', ' ')}: {fault['whom']}"
-        args = {"number": fault["number"], "whom": str(fault["whom"])}
+        args = {"number": fault["number"], "whom": fault["whom"]}
         return instant(name, NODE, CONTROL_PLANE, round(fault["time_s"] * 1e9), args, "fault")
 
     # ---- messages ----

@@ -92,8 +92,8 @@ def classify(error: BaseException) -> str:
 
 
 def failing_numbers(trial: Trial) -> list[tuple[str, int]]:
-    """The faults that happened, as Shrinking takes them."""
-    return [(fault["kind"], fault["number"]) for fault in trial.occurred]
+    """The faults that the draws brought about, as Shrinking takes them."""
+    return [(fault["kind"], fault["number"]) for fault in trial.occurred if fault["number"] is not None]
 
 
 class Trials:

@@ -77,6 +77,7 @@ class VirtualNode:
         node = content_hash(self.name(b"node"), session.seed)
         client = SimulatedClient(number, JOB, node, root, is_driver, self.host.memory, session.functions)
         process = Process(session.kernel, number, client, is_driver, gpus)
+        process.node = self.number
         client.join(process)
         return process
 
