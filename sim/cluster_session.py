@@ -81,7 +81,7 @@ class ClusterRuntime(SimulatedRuntime):
             )
             self.nodes[number] = node
             if incarnation > 1:
-                self.told.append((self.now_s(), f"node {number} comes back"))
+                self.told.append((self.now_s(), number, f"node {number} comes back"))
                 node.start_workers()
             return node.host
 
@@ -115,7 +115,7 @@ class ClusterRuntime(SimulatedRuntime):
             return
         if what.address >> 24 == PARTY_NODE:
             self.dead.append(self.nodes[what.machine])
-        self.told.append((self.now_s(), f"{party_name(what.address)} is gone"))
+        self.told.append((self.now_s(), what.machine, f"{party_name(what.address)} is gone"))
         driver = self.client.owner
         if what.address == address_of(PARTY_NODE, 0) and driver.lost is None:
             self.kernel.failure = driver.lost = DriverLostError(
@@ -204,6 +204,10 @@ class ClusterRuntime(SimulatedRuntime):
             self.heal()
 
     # ---- reports ----
+
+    def remembering(self):
+        """The Nodes that can be asked what they remember: those that are down, and those that are up."""
+        return [node.node for node in self.dead], [node.node for node in self.alive()]
 
     def alive(self):
         """The nodes that are up, by number."""

@@ -2,7 +2,7 @@
 
 A kind's draws depend on the seed and on its own occasions only, so to leave one kind out shifts no other's. The faults
 of a kind are numbered from 0 as the draws say them; one that is left out keeps its number, so that a failing run can be
-run again with fewer and fewer of them. Those that the program commands are beside these, and numbered from BY_COMMAND on.
+run again with fewer and fewer of them. Those that the program commands are beside these, numbered from BY_COMMAND on.
 """
 from raylite._core.ids cimport derive_task, TaskId
 from raylite._core.rng cimport rng_next

@@ -424,7 +424,7 @@ cdef class Process:
             number = self.kernel.faults.strikes(FAULT_WORKER_CRASH, rarely)
             if number >= 0:
                 self.kernel.faults.note(FAULT_WORKER_CRASH, number, self.kernel.timeline.now_ns,
-                                       (self.node, self.number))
+                                        (self.node, self.number))
                 self.end("signal 9")
                 raise ProcessEnded
         return 0

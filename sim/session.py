@@ -55,7 +55,7 @@ class SimulatedRuntime:
         self.kernel = Kernel(self.seed, FaultDraws(self.seed, config.faults))
         self.kernel.explain = self.deadlock
         self.victims = Victims(len(config.nodes))
-        self.told = []  # (virtual seconds, what happened) beside faults and tasks
+        self.told = []  # (virtual seconds, node, what happened to it) beside faults and tasks
         self.stopped = False
         record = recording if record is None else record
         if record:
@@ -270,9 +270,9 @@ class SimulatedRuntime:
 
         recording = Recording(self)
         if with_graph:
-            from raylite.sim.graph import task_graph
+            from raylite.sim.graph import graph_of
 
-            recording.graph = task_graph()
+            recording.graph = graph_of(self)
         return recording
 
     def settle(self):

@@ -37,7 +37,7 @@ def story_text(session: Any, tasks: Collection[str] | None = None) -> str:
     steps = [entry for entry in entries if tasks is None or entry["task"] in tasks]
     labels = labels_of(steps)
     names = {entry["task"]: short_name(entry) for entry in entries}
-    lines = [(time_s, f"** {text}") for time_s, text in session.told]
+    lines = [(time_s, f"** {text}") for time_s, _, text in session.told]
     lines += [(session.kernel.seconds(entry["time_ns"]), step_line(entry, labels)) for entry in lasting(steps)]
     faults = session.occurred()
     if len(lines) + len(faults) > LINES_MOST:  # of messages there are many, and each matters little
