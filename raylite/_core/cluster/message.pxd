@@ -19,7 +19,7 @@ cdef enum NodeMessage:
 
 cdef struct TaskHeader:
     uint32_t epoch
-    uint32_t unused
+    uint32_t actor_epoch          # of a call: which of the actor's lives it was sent to
     uint32_t n_hints              # ArgumentHint ... for each top-level argument, after the rest
     uint32_t spec_size            # a submission, follows
     uint32_t function_size        # envelope, follows, padded to 8; 0: it was sent before

@@ -27,6 +27,7 @@ from raylite._core.envelope cimport align8, Blob, blob_copy, blob_data, blob_dro
 from raylite._core.ids cimport object_id, ObjectId, same_object, TaskId
 from raylite._core.links.packet cimport SCHEDULER_ASK
 from raylite._core.message cimport Cursor, take, take_padded
+from raylite._core.node.actor_table cimport actors_find
 from raylite._core.node.execution cimport arguments_exist, end_task, fail_task, retry, warn_if_infeasible
 from raylite._core.node.objects cimport OBJECT_INLINE, OBJECT_PENDING, OBJECT_REMOTE, ObjectRow, objects_find
 from raylite._core.node.recovery cimport task_lost
@@ -272,6 +273,7 @@ cdef Blob* write_task(NodeState* n, TaskRow* row, Peer* peer) noexcept nogil:
     cdef size_t i
     memset(&head, 0, sizeof(TaskHeader))
     head.epoch = row.epoch
+    head.actor_epoch = actors_find(&n.actors, row.actor).epoch if is_call(row) else 0
     head.n_hints = <uint32_t> row.refs.size()
     head.spec_size = <uint32_t> spec.size
     out.append(<const char*> &head, sizeof(TaskHeader))

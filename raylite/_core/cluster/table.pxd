@@ -92,6 +92,7 @@ cdef struct Cluster:
     unordered_map[ObjectId, RemoteObject] remote
     ordered_map[uint64_t, Transfer] transfers
     ordered_map[uint64_t, Reading] readings
+    unordered_map[ObjectId, uint32_t] releasing       # how many OP_RELEASE of an object wait
     vector[ObjectId] touched      # whose holds in the store may have to change
     vector[TaskId] homeless       # tasks for which a global scheduler is to be asked
     ordered_map[uint64_t, TaskId] questions   # that were asked
