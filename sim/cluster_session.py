@@ -206,8 +206,21 @@ class ClusterRuntime(SimulatedRuntime):
     # ---- reports ----
 
     def remembering(self):
-        """The Nodes that can be asked what they remember: those that are down, and those that are up."""
-        return [node.node for node in self.dead], [node.node for node in self.alive()]
+        """The VirtualNodes that can be asked what they remember: those that are down, and those that are up."""
+        return list(self.dead), self.alive()
+
+    def reports_of_nodes(self):
+        """Of each node, by number: its id, whether it is up, resources: name to (total, free) in 1/10000, labels."""
+        return [
+            {
+                "id": node.id.hex(),
+                "number": number,
+                "alive": not node.host.gone,
+                "resources": {} if node.host.gone else node.node.resources(),
+                "labels": node.config.labels,
+            }
+            for number, node in sorted(self.nodes.items())
+        ]
 
     def alive(self):
         """The nodes that are up, by number."""

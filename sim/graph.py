@@ -44,7 +44,7 @@ def graph_of(session):
 
 
 class NodeAsked:
-    """A node in place of a client of it: what a Question asks goes to its tables at once."""
+    """A VirtualNode in place of a client of it: what a Question asks goes to its tables at once."""
 
     def __init__(self, session, node):
         self.node = node
@@ -55,10 +55,10 @@ class NodeAsked:
         return self.driver.root
 
     def query(self, what, query):
-        return report(self.node, what, query)
+        return report(self.node.node, what, query)
 
     def node_id(self):
-        return self.driver.node_id()
+        return self.node.id
 
     def job_number(self):
         return self.driver.job_number()

@@ -68,6 +68,11 @@ class VirtualNode:
             return what
         return what + self.number.to_bytes(4, "little") + self.incarnation.to_bytes(4, "little")
 
+    @property
+    def id(self):
+        """The id of this start of it, 16 bytes."""
+        return content_hash(self.name(b"node"), self.session.seed)
+
     def start_driver(self):
         """The process of the program, on this node. Returns it."""
         driver = self.make_process(self.host.next_number(), is_driver=True)
@@ -84,8 +89,7 @@ class VirtualNode:
         session = self.session
         name = b"driver" if is_driver else self.name(number.to_bytes(8, "little"))
         root = content_hash(name, session.seed)
-        node = content_hash(self.name(b"node"), session.seed)
-        client = SimulatedClient(number, JOB, node, root, is_driver, self.host.memory, session.functions)
+        client = SimulatedClient(number, JOB, self.id, root, is_driver, self.host.memory, session.functions)
         process = Process(session.kernel, number, client, is_driver, gpus)
         process.node = self.number
         client.join(process)

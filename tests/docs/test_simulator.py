@@ -39,7 +39,7 @@ def test_the_guide_does_what_it_says(tmp_path):
             printed = shell.run(command)
             assert matches(printed, expected), f"$ {command}\n{printed}\n--- and the guide says ---\n{expected}"
             n_commands += 1
-    assert n_commands == 10
+    assert n_commands == 11
 
 
 class Shell:
