@@ -213,7 +213,7 @@ class ClusterRuntime(SimulatedRuntime):
         """Of each node, by number: its id, whether it is up, resources: name to (total, free) in 1/10000, labels."""
         return [
             {
-                "id": node.id.hex(),
+                "id": node.id,
                 "number": number,
                 "alive": not node.host.gone,
                 "resources": {} if node.host.gone else node.node.resources(),

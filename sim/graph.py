@@ -58,7 +58,7 @@ class NodeAsked:
         return report(self.node.node, what, query)
 
     def node_id(self):
-        return self.node.id
+        return self.node.id_bytes
 
     def job_number(self):
         return self.driver.job_number()
