@@ -23,8 +23,8 @@ SECONDS_MOST = 60.0  # of real time: what takes long to run is not run often
 
 class Shrinking:
     """Args: faults: under which a run failed; occurred: (kind, number) of each that happened in it; fails: runs it
-    again under other faults, and returns what happened if that fails in the same way, else None; runs_most, seconds_most:
-    how often, and for how long (real seconds).
+    again under other faults, and returns what happened if that fails in the same way, else None; runs_most: how often;
+    seconds_most: for how long, in real time.
 
     Attributes: faults: the least that is known to fail; n_runs: how many runs that has taken.
     """

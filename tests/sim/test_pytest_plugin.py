@@ -168,7 +168,7 @@ def test_a_failure_is_shrunk_told_and_replayed(pytest_in):
 
 # On several nodes: what a node has done is done again elsewhere if it dies before anybody knows.
 ELSEWHERE = """
-@pytest.mark.raylite_sim(seeds=300, nodes=3, num_cpus=1, faults="node_crash=0.02,message_loss=0.01")
+@pytest.mark.raylite_sim(seeds=300, nodes=3, num_cpus=1, faults="node_crash=0.02")
 def test_once_elsewhere(tmp_path):
     @raylite.remote(max_retries=-1)
     def mark(i):
