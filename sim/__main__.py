@@ -29,7 +29,6 @@ from raylite.sim.trials import (
     failing_numbers,
 )
 from raylite.sim.workloads import LARGE_WORKLOADS, WORKLOADS
-from raylite.util.state.drawing import PICTURE_SUFFIXES, TEXT_SUFFIXES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,9 +37,14 @@ if TYPE_CHECKING:
 
 EXIT_CODES = {RIGHT: 0, WRONG: 1, STUCK: 3, CRASHED: 4}
 NOT_REPEATED = 5
-NOT_DRAWN = click.UsageError.exit_code
 SEED_MOST = (1 << 64) - 1
 SEEDS = click.IntRange(0, SEED_MOST)
+
+
+class NotDrawn(click.ClickException):
+    """What is to be looked at could not be written."""
+
+    exit_code = click.UsageError.exit_code
 
 
 def valid_faults(ctx: click.Context, param: click.Parameter, text: str) -> str:
@@ -55,7 +59,9 @@ def valid_faults(ctx: click.Context, param: click.Parameter, text: str) -> str:
 def valid_drawing(ctx: click.Context, param: click.Parameter, path: str | None) -> str | None:
     """What --graph and --timeline take: refused before anything runs."""
     if path is not None:
-        endings = TEXT_SUFFIXES + PICTURE_SUFFIXES if param.name == "graph" else (".json",)
+        from raylite.sim.graph import ENDINGS
+
+        endings = ENDINGS if param.name == "graph" else (".json",)
         if Path(path).suffix.lower() not in endings:
             raise click.BadParameter(f"it ends in {' or '.join(endings)}, not as {path!r} does", ctx, param)
         if not Path(path).absolute().parent.is_dir():
@@ -173,9 +179,7 @@ def draw(trial: Trial, graph: str | None, timeline: str | None) -> None:
         if graph is not None:
             sim.write_graph(trial, graph)
     except (OSError, RuntimeError, ValueError) as error:
-        refusal = click.ClickException(str(error))
-        refusal.exit_code = NOT_DRAWN
-        raise refusal from None
+        raise NotDrawn(str(error)) from None
 
 
 def record(trials: Trials, seed: int, path: str) -> int:

@@ -8,10 +8,11 @@ from raylite.sim.host import report
 from raylite.sim.recording import recording_of
 from raylite.sim.session import current
 from raylite.util.state import task_graph
-from raylite.util.state.drawing import LEGEND, draw_text, quoted, to_dot
+from raylite.util.state.drawing import LEGEND, PICTURE_SUFFIXES, TEXT_SUFFIXES, draw_text, quoted, to_dot
 from raylite.util.state.graph import Builder, GraphNode, TaskGraph
 from raylite.util.state.reports import Question
 
+ENDINGS = TEXT_SUFFIXES + PICTURE_SUFFIXES  # of files that a graph is drawn to
 RAN_AGAIN = 'fillcolor="#ffc078"'
 DIED = 'color="#e03131", penwidth=2.5'
 LOST = 'color="#e03131", fillcolor="#ffe3e3", style="filled,dashed"'
