@@ -215,6 +215,21 @@ def test_what_a_result_contains_is_known_before_it(pair):
     assert a.acknowledged() == ["store: release t", "store: release child"]
 
 
+@pytest.mark.parametrize("busy", [False, True], ids=["store has answered", "store has not answered"])
+def test_what_a_guests_result_contains_is_let_go_after_it(pair, busy):
+    """The result waits for the guest's home; that nothing here holds what it contains any more must wait for it."""
+    a, b = given(pair)
+    worker = b.runs["t"].client
+    b.put("t!1", b.in_arena(100, client=worker), client=worker)
+    b.finish("t", p.envelope(b"box", refs=[b.object("t!1")]))
+    assert b.release("t!1", client=worker) == []
+    if not busy:
+        assert b.acknowledged() == []
+    a.acknowledged()
+    assert b.hears(a) + (b.acknowledged() if busy else []) == ["store: done t"]
+    assert b.acknowledged() == ["store: release t!1", "to 1: result of t: box"]
+
+
 def test_a_reference_that_nobody_knows_any_more_resolves_to_an_error(pair):
     a, _ = pair
     assert a.hold("gone", 1) == ["store: hold gone"]
