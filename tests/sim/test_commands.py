@@ -9,7 +9,7 @@ import pytest
 
 import raylite
 from raylite import sim
-from raylite.sim.faults import KINDS, SUPPORTED
+from raylite.sim.faults import KINDS
 
 TWO = [sim.Node(num_cpus=1), sim.Node(num_cpus=1, resources={"there": 8})]
 
@@ -126,7 +126,7 @@ def test_the_next_occasions_are_faults():
         assert "worker_crash by command: worker" in c.story()
 
 
-@pytest.mark.parametrize("kind", [name for name in SUPPORTED if name not in ("slow_node", "clock_skew", "full_store")])
+@pytest.mark.parametrize("kind", [name for name in KINDS if name not in ("slow_node", "clock_skew", "full_store")])
 def test_every_kind_of_fault_happens_on_command(kind):
     with sim.cluster(nodes=3, num_cpus=2) as c:
         raylite.get(slow.remote(0.1))
@@ -223,7 +223,7 @@ def test_with_one_node_what_needs_several_is_refused():
             with pytest.raises(ValueError, match="needs several nodes"):
                 call(0)
         for name, kind in KINDS.items():
-            if name in SUPPORTED and not kind.alone:
+            if not kind.alone:
                 with pytest.raises(ValueError, match=r"several nodes|at any time"):
                     c.strike(name)
 
