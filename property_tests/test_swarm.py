@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 import raylite
 from raylite import sim
 from raylite.sim import workloads
-from raylite.sim.faults import KINDS, SUPPORTED, Faults
+from raylite.sim.faults import KINDS, Faults
 from raylite.sim.trials import FAULTS_FOR_S, check_empty
 from raylite.sim.workloads import block, grown, number
 
 STEPS = ("number", "block", "sum", "weigh", "tree", "read", "pass on", "put", "call", "stream", "look", "let go")
 ACTS = ("kill a worker", "kill a node", "restart a node", "part", "heal")
-MOST = {name: min(kind.drawn[1], 0.02) for name, kind in KINDS.items() if kind.hidden and name in SUPPORTED}
+MOST = {name: min(kind.drawn[1], 0.02) for name, kind in KINDS.items() if kind.hidden}
 RARE = ("node_crash", "replica_crash", "head_crash", "partition")
 
 pick = st.integers(0, 1 << 16)
