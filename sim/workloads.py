@@ -65,6 +65,12 @@ def block(n):
     return pattern * ((LARGEST_BYTES if n % 50 == 0 else LARGE_BYTES) // 251)
 
 
+def make_block(n):
+    """The same, in a time that makes others wait, so that it is made on several nodes."""
+    sim.cost(n % 7 * 0.01)
+    return block(n)
+
+
 def weigh(*blocks):
     """A number that depends on every byte."""
     return sum(map(crc32, blocks)) % 1000
@@ -132,7 +138,7 @@ def grow(spec):
     """A value with references inside, to values that tasks make who may outlive this one: [] for a leaf."""
     number, children = spec
     if not children:
-        return block(number) if number % 3 == 0 else number
+        return make_block(number) if number % 3 == 0 else number
     return [growing.remote(child) for child in children]
 
 
@@ -216,7 +222,7 @@ class KeeperState:
 
 # The functions keep names of their own: so they are sent to workers by name, and not as a whole each time.
 task = raylite.remote(max_retries=-1)
-number_task, plus_task, block_task, weigh_task, merge_task = map(task, (number, plus, block, weigh, merge))
+number_task, plus_task, block_task, weigh_task, merge_task = map(task, (number, plus, make_block, weigh, merge))
 solve, sum_boxed, produce, consume = map(task, (solve_tree, sum_of_boxed, produce_items, consume_items))
 counted, dawdling, using = map(task, (count_run, dawdle, use_resources))
 growing, passed_on, read_by_task = map(task, (grow, pass_on, read_through))
