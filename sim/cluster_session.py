@@ -79,6 +79,8 @@ class ClusterRuntime(SimulatedRuntime):
         self.ending = True
         self.cluster.close()
         self.kernel.close()
+        for node in self.nodes.values():
+            node.let_go()
 
     def settle(self):
         active_ns = -1
