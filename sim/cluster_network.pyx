@@ -339,6 +339,11 @@ cdef class ClusterNetwork:
         rng_next(&extent)             # which said whether what was sent has left
         return doubling(&extent, <uint64_t> (least_s * 1e9), doublings) / 1e9
 
+    def drawn_below(self, kind not None, int64_t number, uint64_t limit):
+        """What else is to be drawn of this fault: a number from 0 up to this."""
+        cdef Rng extent = self.extent(FAULT_NAMES.index(kind), number)
+        return (rng_next(&extent) >> 1) % limit       # its lowest bit said whether what was sent has left
+
     # ---- reports -----------------------------------------------------------------------------------------------
 
     def trace_hash(self):

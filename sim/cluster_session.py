@@ -101,13 +101,36 @@ class ClusterRuntime(SimulatedRuntime):
                 f"node 0 died at {self.now_s():.6f} s, and with it the program, which runs there (seed {self.seed})"
             )
 
-    def kill_node(self, number):
+    def kill_node(self, number, disk=False):
         """A node dies with its machine. Raises ValueError if there is none of this number, or it is down."""
-        self.cluster.kill_machine(self.checked_node(number))
+        self.cluster.kill_machine(self.checked_node(number), disk)
 
     def restart_node(self, number):
         """A node comes back, empty but for its disk. Raises ValueError if there is none, or it is not down."""
         self.cluster.restart_machine(self.checked_node(number))
+
+    def kill_replica(self, number):
+        """A replica of the store dies. Raises ValueError if there is none of this number, or it is down."""
+        self.cluster.kill_one(self.replica(number))
+
+    def restart_replica(self, number):
+        """A replica comes back. Raises ValueError if there is none, or it, or its machine, is not down."""
+        self.cluster.restart_one(self.replica(number))
+
+    def kill_head(self):
+        """The master dies. Raises ValueError if it is down."""
+        self.cluster.kill_one(MASTER)
+
+    def restart_head(self):
+        """The master comes back, with its journal. Raises ValueError if it is not down."""
+        self.cluster.restart_one(MASTER)
+
+    def replica(self, number):
+        """The address of a replica. Raises ValueError."""
+        replicas = self.plane.replicas
+        if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < len(replicas):
+            raise ValueError(f"there is no replica {number!r}; there are 0 to {len(replicas) - 1}")
+        return replicas[number]
 
     def checked_node(self, number):
         if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < len(self.config.nodes):

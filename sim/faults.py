@@ -45,7 +45,10 @@ KINDS = {
         alone=True,
     ),
     "node_crash": Kind(
-        "a node dies with its workers and store, and comes back empty", "each event of a node", True, (1e-5, 1e-3)
+        "a node dies with its workers and store, at times with its disk, and comes back empty",
+        "each event of a node",
+        True,
+        (1e-5, 1e-3),
     ),
     "message_delay": Kind("a message takes up to 100 times as long", "each message between nodes", True, (1e-3, 0.1)),
     "message_loss": Kind("a message never arrives", "each message between nodes", True, (1e-3, 0.05)),
@@ -76,7 +79,7 @@ KINDS = {
     "head_crash": Kind("the head dies, and comes back", "each event of the head", True, (1e-5, 1e-3)),
 }
 
-NOT_YET = ("replica_crash", "head_crash")  # what the simulator cannot do so far, and refuses
+NOT_YET = ()  # what the simulator cannot do so far, and refuses
 SUPPORTED = tuple(name for name in KINDS if name not in NOT_YET)
 
 _ITEM = re.compile(r"(\w+)=([^@\s]+)(?:@([\d+]*))?")

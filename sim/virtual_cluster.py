@@ -148,17 +148,39 @@ class Cluster:
         """No fault is drawn from now on; a virtual minute in which nothing gets on is a NoProgressError from now on."""
         self.session.stop_faults()
 
-    def kill_node(self, node: int) -> None:
+    def kill_node(self, node: int, disk: bool = False) -> None:
         """A node dies with all that runs on it, as from one instant to the next.
 
-        The program itself is on node 0: if that dies, every call raises DriverLostError. Raises ValueError if there is
-        no such node, or it is down.
+        The program itself is on node 0: if that dies, every call raises DriverLostError. Args: disk: whether its disk
+        is lost too; else it has what was on it when it comes back: the journals of the replicas of the control store
+        that run there. Raises ValueError if there is no such node, or it is down.
         """
-        self._several().kill_node(node)
+        self._several().kill_node(node, disk)
 
     def restart_node(self, node: int) -> None:
         """A node that died comes back, with nothing but its disk. Raises ValueError if there is none, or it is up."""
         self._several().restart_node(node)
+
+    def kill_replica(self, replica: int) -> None:
+        """A replica of the control store dies, and nothing else on its node. Each has the number of its node.
+
+        While it is down the store waits for it, until the head has taken it out of its chains. Raises ValueError if
+        there is no such replica, or it is down.
+        """
+        self._several().kill_replica(replica)
+
+    def restart_replica(self, replica: int) -> None:
+        """A replica that died comes back with its journal. Raises ValueError if there is none, or it is up, or its node
+        is down."""
+        self._several().restart_replica(replica)
+
+    def kill_head(self) -> None:
+        """The head dies: nobody is declared dead, or replaced, before it is back. Raises ValueError if it is down."""
+        self._several().kill_head()
+
+    def restart_head(self) -> None:
+        """The head comes back with its journal. Raises ValueError if it is up."""
+        self._several().restart_head()
 
     def partition(self, start: Any, end: Any = None, one_way: bool = False) -> int:
         """Cut nodes off from others; what is under way arrives.

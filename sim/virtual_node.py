@@ -34,6 +34,8 @@ class VirtualNode:
         self.config = config
         self.number = number
         self.incarnation = incarnation
+        self.id_bytes = content_hash(self.name(b"node"), session.seed)
+        self.id = self.id_bytes.hex()  # as programs see it
         self.n_workers = min(config.num_cpus, KEPT_IDLE_MOST)
         n_nodes = len(session.config.nodes)
         remembered = min(REMEMBERED_TASKS_MOST, REMEMBERED_TASKS // n_nodes)
@@ -88,8 +90,7 @@ class VirtualNode:
         session = self.session
         name = b"driver" if is_driver else self.name(number.to_bytes(8, "little"))
         root = content_hash(name, session.seed)
-        node = content_hash(self.name(b"node"), session.seed)
-        client = SimulatedClient(number, JOB, node, root, is_driver, self.host.memory, session.functions)
+        client = SimulatedClient(number, JOB, self.id_bytes, root, is_driver, self.host.memory, session.functions)
         process = Process(session.kernel, number, client, is_driver, gpus)
         client.join(process)
         return process

@@ -139,6 +139,43 @@ def test_the_end_of_its_node_ends_the_program_with_an_error_that_says_so():
     assert run(program, nodes=2)[0]
 
 
+def test_a_program_outlives_replicas_and_head():
+    def program():
+        spread(1)
+        cluster, refs = sim.current(), [where.options(max_retries=-1).remote(2.0) for _ in range(12)]
+        for number in range(3):
+            cluster.kill_replica(number)
+        cluster.kill_head()
+        with pytest.raises(ValueError, match="replica 1 is down already"):
+            cluster.kill_replica(1)
+        with pytest.raises(ValueError, match="there is no replica 3; there are 0 to 2"):
+            cluster.kill_replica(3)
+        sim.cost(1.0)
+        for number in range(3):
+            cluster.restart_replica(number)
+        cluster.restart_head()
+        with pytest.raises(ValueError, match="the head is not down"):
+            cluster.restart_head()
+        results = raylite.get(refs)
+        cluster.kill_node(2, disk=True)
+        with pytest.raises(ValueError, match="replica 2 is on node 2, which is down"):
+            cluster.restart_replica(2)
+        cluster.restart_node(2)
+        return results, spread(12)
+
+    (first, second), session = run(program, nodes=[sim.Node(num_cpus=2) for _ in range(3)])
+    assert len(set(first)) > 1 and len(set(second)) == 3
+    assert [session.cluster.places[address].incarnation for address in session.plane.replicas] == [2, 2, 3]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_crashes_of_replicas_and_head_change_no_result(seed):
+    rates = {"replica_crash": 0.02, "head_crash": 0.03, "full_disk": 0.02}
+    (results, expected), session = run(run_random, raylite, seed, seed=seed, rates=rates, faults_for_s=20.0)
+    assert results == expected
+    assert {fault["kind"] for fault in session.occurred()} & {"replica_crash", "head_crash"}
+
+
 PROGRAM = """
 from tests.sim.test_cluster_session import run, run_random, RATES
 import pytest

@@ -10,6 +10,7 @@ from libcpp.string cimport string
 from raylite._core.envelope cimport blob_copy, blob_data, blob_drop, envelope_valid
 from raylite._core.ids cimport ACTOR_INDEX, object_id, ObjectId, PUT_INDEX
 from raylite._core.message cimport STREAMING, SUBMIT_ACTOR, SUBMIT_CALL, take, take_padded
+from raylite._core.planted cimport OLD_EPOCH, planted
 from raylite._core.store.actors cimport actor_needs_creation, creation_forsaken
 from raylite._core.store.message cimport *
 from raylite._core.store.objects cimport give, give_error, give_up, GivenValue, hold, hold_here, known_object, \
@@ -129,7 +130,7 @@ cdef uint16_t standing(StoreState* s, const StoredTask* t, uint32_t epoch) noexc
     """How an endpoint's word about a task is taken that it works on under this epoch."""
     if t == NULL or t.state == STORED_TASK_RETIRED:
         return STORE_UNKNOWN
-    return STORE_OK if t.epoch == epoch else STORE_STALE
+    return STORE_OK if t.epoch == epoch or planted(OLD_EPOCH) else STORE_STALE
 
 
 cdef uint16_t standing_of_end(StoreState* s, const StoredTask* t, uint32_t epoch, uint32_t attempt) noexcept nogil:
@@ -167,6 +168,17 @@ cdef void end_task(StoreState* s, StoredTask* t) noexcept nogil:
     s.ended.push_back(t.id)
 
 
+cdef void miss_results(StoreState* s, StoredTask* t) noexcept nogil:
+    """What the task has made and its end does not bring was freed where it was made, before anybody else knew."""
+    cdef StoredObject* row
+    cdef uint32_t i
+    for i in range(<uint32_t> n_results(t)):
+        row = find_object(s, object_id(t.id, i))
+        if row != NULL and (row.state == STORED_PENDING or row.state == STORED_REBUILT):
+            row.state = STORED_MISSING
+            s.unsettled.push_back(row.id)
+
+
 cdef bint on_done(StoreState* s, const StoreOp* op, Cursor* body) noexcept nogil:
     cdef const DoneHeader* h = <const DoneHeader*> take(body, sizeof(DoneHeader))
     cdef StoredTask* t = find_task(s, op.object.task)
@@ -190,6 +202,7 @@ cdef bint on_done(StoreState* s, const StoreOp* op, Cursor* body) noexcept nogil
                 give(s, object_id(t.id, value.head.index), &value)
         t.attempt = h.attempt
         if not t.flags & SUBMIT_ACTOR:
+            miss_results(s, t)
             end_task(s, t)
     answer(s, op, status, NULL, 0)
     return True

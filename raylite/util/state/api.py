@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import islice
 
 from raylite import lifecycle
-from raylite.ids import WorkerID
+from raylite.ids import client_number
 from raylite.util.state.common import (
     ActorState,
     JobState,
@@ -218,7 +218,7 @@ def get_worker(
     """A process by its id; None if it is not known, or no more. As get_task."""
     worker = checked_id(id, 16, "a worker")
     question = ask(address, timeout)
-    number = WorkerID(worker).client_number(question.client.node_id())
+    number = client_number(worker, question.client.node_id())
     if not number:
         return None
     report = next(question.clients(id=bytes(16) + number.to_bytes(4, "little")), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import monotonic_ns, time_ns
 
 from raylite import lifecycle
-from raylite.ids import JobID, WorkerID
+from raylite.ids import JobID, worker_of
 from raylite.util.state.common import ActorState, ObjectState, TaskState, WorkerState
 from raylite.util.state.errors import error_message, error_type
 
@@ -184,7 +184,7 @@ class Rows:
 
     def worker_id(self, number: int) -> str | None:
         """The id of a process, as RuntimeContext.get_worker_id() has it."""
-        return WorkerID.of_client(bytes.fromhex(self.node), number).hex() if number else None
+        return worker_of(bytes.fromhex(self.node), number).hex() if number else None
 
     def job(self, number: int) -> str:
         return JobID.from_int(number or self.question.client.job_number()).hex()
