@@ -72,7 +72,7 @@ class ClusterRuntime(SimulatedRuntime):
         return Member(node, address_of(PARTY_NODE, number), MASTER, self.plane.n_shards)
 
     def start_workers(self):
-        for node in self.nodes.values():
+        for node in self.alive():
             node.start_workers()
 
     def end_nodes(self):
@@ -93,10 +93,10 @@ class ClusterRuntime(SimulatedRuntime):
 
     def on_killed(self, what):
         """A machine or a party has died."""
-        if self.ending or isinstance(what, int):
-            return
+        if self.ending or isinstance(what, int) or what.address != address_of(PARTY_NODE, 0):
+            return  # others may die before there is a driver
         driver = self.client.owner
-        if what.address == address_of(PARTY_NODE, 0) and driver.lost is None:
+        if driver.lost is None:
             self.kernel.failure = driver.lost = DriverLostError(
                 f"node 0 died at {self.now_s():.6f} s, and with it the program, which runs there (seed {self.seed})"
             )
