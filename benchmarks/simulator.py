@@ -51,6 +51,7 @@ def synthetic_tasks(n_nodes: int, n_tasks: int) -> float:
     demands = [pack_demand({f"node{number}": 1}) for number in range(n_nodes)]
     size = n_tasks // n_nodes
     with sim.cluster(SEED, nodes, check=False) as c:
+        time.sleep(1)  # virtual: by then all nodes know of each other
         start_s = time.process_time()
         branches = [(number, size, demand) for number, demand in enumerate(demands)]
         sums = synthetic.run(c.session.client, branches, LANES, MEAN_NS)
