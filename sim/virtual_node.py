@@ -17,8 +17,8 @@ ARENA_SEGMENT_BYTES = 1 << 26
 
 class VirtualNode:
     """Args: session: the simulation; config: what the node has; number: from 0; incarnation: how often it was started;
-    cluster: its ClusterHost, None if it is alone; member: called with the Node and the number, returns the Member that
-    it is in the cluster; check: check every table after every event; record: keep the stream of events of a node that
+    cluster: its ClusterHost, None if it is alone; member: called with this, returns the Member that it is in the
+    cluster; check: check every table after every event; record: keep the stream of events of a node that
     is alone.
     """
 
@@ -29,6 +29,7 @@ class VirtualNode:
         self.config = config
         self.number = number
         self.incarnation = incarnation
+        self.in_cluster = cluster is not None
         self.n_workers = min(config.num_cpus, KEPT_IDLE_MOST)
         self.node = Node(
             config.node_resources(),
@@ -49,7 +50,7 @@ class VirtualNode:
                 self.make_worker,
                 network=cluster.network,
                 machine=machine,
-                member=member(self.node, number),
+                member=member(self),
             )
 
     def name(self, what):
@@ -57,6 +58,10 @@ class VirtualNode:
         if self.number == 0 and self.incarnation == 1:
             return what
         return what + self.number.to_bytes(4, "little") + self.incarnation.to_bytes(4, "little")
+
+    def id(self):
+        """As programs know this start of the node."""
+        return content_hash(self.name(b"node"), self.session.seed)
 
     def start_driver(self):
         """The process of the program, on this node. Returns it."""
@@ -74,8 +79,8 @@ class VirtualNode:
         session = self.session
         name = b"driver" if is_driver else self.name(number.to_bytes(8, "little"))
         root = content_hash(name, session.seed)
-        node = content_hash(self.name(b"node"), session.seed)
-        client = SimulatedClient(number, JOB, node, root, is_driver, self.host.memory, session.functions)
+        client = SimulatedClient(number, JOB, self.id(), root, is_driver, self.host.memory, session.functions)
+        client.in_cluster = self.in_cluster
         process = Process(session.kernel, number, client, is_driver, gpus)
         client.join(process)
         return process

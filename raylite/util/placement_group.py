@@ -14,7 +14,8 @@ EV_GROUP, EV_UNGROUP, EV_GROUPS = 32, 33, 34
 DETACHED = 1
 NAME_TAKEN, ID_TAKEN = 1, 2  # answers to EV_GROUP
 STRATEGIES = ("PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD")  # by the number that the node knows them by
-STATES = ("PENDING", "CREATED", "REMOVED", "REMOVED")
+STATES = ("PENDING", "CREATED", "REMOVED", "REMOVED", "RESCHEDULING")
+CREATED = 1
 UNITS_PER_ONE = 10_000
 
 
@@ -120,6 +121,8 @@ def placement_group(
         raise ValueError(f"Placement group `name` must be a string, not {name!r}.")
     checked = checked_bundles(bundles)
     client = client_or_init()
+    if labels and client.in_cluster:
+        raise ValueError("bundle_label_selector is for one node so far, not for a cluster of several")
     asked = with_labels(checked, labels, client)
     payload = pack_group(asked, STRATEGIES.index(strategy or "PACK"), full_name(name))
     for group in client.new_ids():
@@ -320,8 +323,11 @@ def table(group: PlacementGroupID | None = None) -> dict[str, dict[str, Any]]:
         at += 16
         order, state, strategy, detached = number(), number(), number(), number()
         name = text()
-        bundles = [{amount_name: amount for amount, amount_name in pairs(number, text)} for _ in range(number())]
-        row = row_of(group_id, name, bundles, STRATEGIES[strategy], STATES[state], client)
+        nodes, bundles = [], []
+        for _ in range(number()):
+            nodes.append(text() or (client.node_id().hex() if state == CREATED and not client.in_cluster else ""))
+            bundles.append({amount_name: amount for amount, amount_name in pairs(number, text)})
+        row = row_of(group_id, name, bundles, nodes, STRATEGIES[strategy], STATES[state])
         rows.append((order, {**row, "is_detached": bool(detached)}))
     return {row["placement_group_id"]: row for _, row in sorted(rows, key=lambda row: row[0])}
 
@@ -331,15 +337,16 @@ def pairs(number: Any, text: Any) -> list[tuple[float, str]]:
     return [(number() / UNITS_PER_ONE, text()) for _ in range(number())]
 
 
-def row_of(group: str, name: str, bundles: list[dict[str, float]], strategy: str, state: str, client: Client) -> Any:
+def row_of(
+    group: str, name: str, bundles: list[dict[str, float]], nodes: list[str], strategy: str, state: str
+) -> dict[str, Any]:
     """What placement_group_table tells of a group; the keys are Ray's."""
-    node = client.node_id().hex() if state == "CREATED" else ""
     return {
         "placement_group_id": group,
         "name": name.rpartition("\x1f")[2],
         "full_name": name,
         "bundles": dict(enumerate(bundles)),
-        "bundles_to_node_id": dict.fromkeys(range(len(bundles)), node),
+        "bundles_to_node_id": dict(enumerate(nodes)),
         "strategy": strategy,
         "state": state,
         "stats": {},

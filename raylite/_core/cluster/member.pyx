@@ -2,15 +2,13 @@
 out at the end of each event.
 """
 from libc.string cimport memset
-from libcpp.string cimport string
 from raylite._core.cluster.events cimport hear_store, peer_came, peer_died, scheduler_came, scheduler_died
 from raylite._core.cluster.table cimport PartyMessage, StoreRequest
 from raylite._core.cluster.departures cimport depart
 from raylite._core.envelope cimport Blob, blob_data, blob_drop
 from raylite._core.ids cimport object_bytes, object_from_bytes, task_bytes
-from raylite._core.scheduler.loads cimport load_write, LoadHeader, means_report, NodeLoad, ResourceLoad
-from raylite._core.store.master_message cimport NodeNotice
-from raylite._core.message cimport MESSAGE_VERSION
+from raylite._core.scheduler.loads cimport load_read, load_write, LoadHeader, means_report, NodeLoad, ResourceLoad
+from raylite._core.message cimport Cursor, MESSAGE_VERSION
 from raylite._core.node.node cimport finish_event, node_handle, node_hear
 from raylite._core.cluster.message cimport NODE_CHUNK
 from raylite._core.links.packet cimport MASTER_CHAIN, MASTER_LAST, MASTER_NODE, MASTER_NODE_DEAD, MASTER_REGISTER, \
@@ -25,6 +23,8 @@ from raylite._core.store.message cimport NodeRecord, Outgoing, StoreEntry
 cdef enum:
     TELL_NS = 5000000             # a shard waits no longer for the acknowledgement of its entries
 
+NODE_ID = "ray.io/node-id"        # the label that says which node it is
+
 
 cdef uint64_t count_running(NodeState* n) noexcept nogil:
     cdef uint64_t count = 0
@@ -35,16 +35,19 @@ cdef uint64_t count_running(NodeState* n) noexcept nogil:
 
 cdef class Member(Enlisted):
     """Args: node: whose incarnation is this party's; address: of the party; master: the master's address; n_shards: of
-    the control store.
+    the control store; labels: of the node, NODE_ID among them.
     """
 
-    def __init__(self, Node node not None, uint32_t address, uint32_t master=0, uint32_t n_shards=1):
+    def __init__(self, Node node not None, uint32_t address, uint32_t master=0, uint32_t n_shards=1, *, dict labels={}):
         self.join(address, node.state.incarnation)
         store_setup(&self.store, address, node.state.incarnation, n_shards, TELL_NS)
         self.node = node
         self.master = master
         node.state.cluster.joined = True
         node.state.cluster.address = address
+        for key, value in labels.items():
+            self.labels[key.encode()] = value.encode()
+        node.state.cluster.id = labels.get(NODE_ID, "").encode()
 
     cdef int handle(self, const Message* m, const char* payload) except -1:
         """An event of a client, or of the host."""
@@ -91,6 +94,7 @@ cdef class Member(Enlisted):
             resource.total = r.total[i]
             resource.available = r.available[i]
             load.resources.push_back(resource)
+        load.labels = self.labels
         means_report(&n.cluster.means, &load)
         load_write(&load, out)
         return 0
@@ -110,21 +114,26 @@ cdef class Member(Enlisted):
         elif message.kind == MASTER_SETTLE:
             depart(n, self.master, MASTER_SETTLED, NULL, NULL).aux = message.aux
         elif message.kind == MASTER_NODE and size >= sizeof(NodeNotice):
-            self.meet((<const NodeNotice*> data).address, (<const NodeNotice*> data).incarnation)
+            self.meet(<const NodeNotice*> data, size)
         elif message.kind == MASTER_NODE_DEAD and size >= sizeof(NodeRecord):
             self.part((<const NodeRecord*> data).address, (<const NodeRecord*> data).incarnation)
         finish_event(n)
         return 0
 
-    cdef int meet(self, uint32_t address, uint32_t incarnation) except -1:
-        """A party is there."""
-        if address == self.address:
+    cdef int meet(self, const NodeNotice* notice, uint64_t size) except -1:
+        """A party is there. A node says of itself what it is."""
+        cdef Cursor c = Cursor(<const char*> (notice + 1), size - sizeof(NodeNotice), False)
+        cdef NodeLoad load
+        cdef string id
+        if notice.address == self.address:
             return 0
-        self.know(address, incarnation)
-        if party_kind(address) == PARTY_NODE:
-            peer_came(self.node.state, address, incarnation)
-        elif party_kind(address) == PARTY_SCHEDULER:
-            scheduler_came(self.node.state, address)
+        self.know(notice.address, notice.incarnation)
+        if party_kind(notice.address) == PARTY_NODE:
+            if load_read(&c, &load):
+                id = load.labels[string(b"ray.io/node-id")]
+            peer_came(self.node.state, notice.address, notice.incarnation, &id)
+        elif party_kind(notice.address) == PARTY_SCHEDULER:
+            scheduler_came(self.node.state, notice.address)
         return 0
 
     cdef int part(self, uint32_t address, uint32_t incarnation) except -1:
@@ -211,10 +220,11 @@ cdef class Member(Enlisted):
 
     # ---- literal events, for tests -----------------------------------------------------------------------------
 
-    def peer(self, uint32_t address, uint32_t incarnation, bint alive=True):
+    def peer(self, uint32_t address, uint32_t incarnation, bint alive=True, str node_id=""):
         """Another node came, or was declared dead."""
+        cdef string id = node_id.encode()
         if alive:
-            peer_came(self.node.state, address, incarnation)
+            peer_came(self.node.state, address, incarnation, &id)
         else:
             peer_died(self.node.state, address, incarnation)
         finish_event(self.node.state)

@@ -16,10 +16,25 @@ cdef enum NodeMessage:
     NODE_ITEM = NODE_FIRST + 10   # object, attempt: an item of a stream; payload: StoreValue ...
     NODE_ITEM_HELD = NODE_FIRST + 11  # object: the stream's home holds the item: its maker need not any more
     NODE_READ = NODE_FIRST + 12   # object: the reader has taken this item; flags: READY_END: there is no reader
+    # placement groups: object.task
+    NODE_GROUP = 200              # what it is, from its home; payload: GroupNotice ...
+    NODE_GROUP_WATCH = 201        # to its home: tell of it
+    NODE_GROUP_GONE = 202         # from its home: it was removed; to it: remove it, or it is not known
+    NODE_BUNDLES = 203            # request: round; payload: u32 each: set these bundles aside, all or none
+    NODE_BUNDLES_TAKEN = 204      # request: round; flags: 1 if there is no room
+    NODE_BUNDLES_BACK = 205       # those that are not open are not needed
+
+cdef struct GroupNotice:
+    uint32_t state                # GroupState
+    uint32_t strategy             # GroupStrategy
+    uint32_t is_detached
+    uint32_t n_bundles            # u32 node of each, padded to 8, follow; then BundleHeader, DemandEntry ... each
+    uint32_t name_size            # padded to 8, follows
+    uint32_t unused
 
 cdef struct TaskHeader:
     uint32_t epoch
-    uint32_t unused
+    uint32_t n_moves              # TaskRow.n_moves
     uint32_t n_hints              # ArgumentHint ... for each top-level argument, after the rest
     uint32_t spec_size            # a submission, follows
     uint32_t function_size        # envelope, follows, padded to 8; 0: it was sent before

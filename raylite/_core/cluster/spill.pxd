@@ -10,6 +10,10 @@ cdef enum:
 
 cdef bint wants_elsewhere(NodeState* n, const TaskRow* row) noexcept nogil
 cdef void ask_for_place(NodeState* n, TaskRow* row) noexcept nogil
+cdef void find_place_for(NodeState* n, TaskRow* row) noexcept nogil
+cdef void fail_unplaced(NodeState* n, TaskRow* row, int doom) noexcept nogil
+cdef void place(NodeState* n, TaskRow* row, uint32_t address) noexcept nogil
+cdef uint32_t scheduler_for(NodeState* n) noexcept nogil
 cdef void ask_scheduler(NodeState* n) noexcept nogil
 cdef bint on_placement(NodeState* n, const Message* m, const char* payload) noexcept nogil
 cdef bint on_result(NodeState* n, uint32_t source, const Message* m, const char* payload) noexcept nogil

@@ -126,13 +126,12 @@ cdef void count_bundles(NodeState* n, vector[int64_t]* taken, vector[vector[int6
     cdef Bundle* b
     cdef size_t i, j
     while g != n.groups.rows.end():
-        if deref(g).second.state == GROUP_CREATED or deref(g).second.state == GROUP_LEAVING:
-            for i in range(deref(g).second.bundles.size()):
-                b = &deref(g).second.bundles[i]
-                for j in range(b.amounts.size()):
-                    taken[0][b.amounts[j].resource] += b.amounts[j].amount
-                for j in range(b.gpu_numbers.size()):
-                    gpus[0][GPU][b.gpu_numbers[j]] += UNIT if b.gpus >= UNIT else b.gpus
+        for i in range(deref(g).second.bundles.size()):
+            b = &deref(g).second.bundles[i]
+            for j in range(b.amounts.size() if b.is_here else 0):
+                taken[0][b.amounts[j].resource] += b.amounts[j].amount
+            for j in range(b.gpu_numbers.size()):
+                gpus[0][GPU][b.gpu_numbers[j]] += UNIT if b.gpus >= UNIT else b.gpus
         preincrement(g)
 
 

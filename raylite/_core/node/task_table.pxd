@@ -73,6 +73,8 @@ cdef struct TaskRow:
     uint32_t epoch                # how often it got another home
     int32_t retries_at_home       # of a guest: those that its home has left
     bint registering              # the store is being told of this attempt
+    uint8_t n_refused             # how often the node that it must run on was not there
+    uint8_t n_moves               # how often it has left a queue for another node's
 
 cdef enum Listed:                 # in which list of its actor's a call is
     LISTED_NOT = 0

@@ -18,7 +18,7 @@ from raylite._core.scheduler.loads cimport loads_merge, loads_remove, scaled
 from raylite._core.message cimport take, take_padded
 from raylite._core.node.resources cimport Amount, bundle_resource, DemandEntry, DemandHeader, DOOM_NOT, \
     no_group, resources_intern, resources_name, resources_setup, Shape
-from raylite._core.scheduler.message cimport LABEL_ABSENT, LABEL_EXISTS, LABEL_IN, PLACE_EXCLUDED, \
+from raylite._core.scheduler.message cimport LABEL_ABSENT, LABEL_EXISTS, LABEL_IN, PLACE_EXCLUDED, skip_label, \
     PLACE_INFEASIBLE, PLACE_NEAR_NODE, PLACE_NO_NODE, PLACE_ON_NODE, PLACE_SPREAD, PlaceArgument, PlaceLabel
 
 cdef extern from *:
@@ -148,21 +148,6 @@ cdef void forget_shapes(Board* b) noexcept nogil:
 
 # ---- questions -------------------------------------------------------------------------------------------------
 
-cdef void skip_label(Cursor* c) noexcept nogil:
-    cdef const PlaceLabel* label = <const PlaceLabel*> take(c, sizeof(PlaceLabel))
-    cdef const uint64_t* size
-    if label == NULL:
-        return
-    if label.operator > LABEL_ABSENT or label.is_soft > 1:
-        c.failed = True
-    take_padded(c, label.key_size)
-    for _ in range(label.n_values):
-        size = <const uint64_t*> take(c, 8)
-        if size == NULL:
-            return
-        take_padded(c, size[0])
-
-
 cdef bint question_read(Cursor* c, Question* q) noexcept nogil:
     """Read the next question, which lies in what the cursor reads; False if it is malformed."""
     cdef const PlaceArgument* argument
@@ -181,8 +166,7 @@ cdef bint question_read(Cursor* c, Question* q) noexcept nogil:
     q.arguments = Cursor(start, c.data - start, False)
     start = c.data
     for _ in range(q.head.n_labels):
-        skip_label(c)
-        if c.failed:
+        if not skip_label(c):
             return False
     q.labels = Cursor(start, c.data - start, False)
     return not c.failed
@@ -433,3 +417,19 @@ cdef bint board_choose(Board* b, Question* q, PlaceAnswer* answer) noexcept nogi
         answer.address = c.address
         place(c, &b.resources.shapes[shape])
     return True
+
+
+cdef void board_set_aside(Board* b, const vector[vector[Need]]* bundles, const vector[uint32_t]* addresses) \
+        noexcept nogil:
+    """Bundles of a placement group go to these nodes: until their next reports it counts."""
+    cdef const Need* need
+    cdef NodeLoad* load
+    cdef size_t i, j, k
+    for i in range(bundles.size()):
+        load = &b.loads.nodes[addresses[0][i]]
+        for j in range(bundles[0][i].size()):
+            need = &bundles[0][i][j]
+            for k in range(load.resources.size()):
+                if load.resources[k].name == need.resource:
+                    load.resources[k].available -= need.amount
+        set_amounts(b, find(b, addresses[0][i]), load)
