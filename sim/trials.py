@@ -15,6 +15,7 @@ from raylite import config, lifecycle
 from raylite.sim import session as sessions
 from raylite.sim.errors import DeadlockError, NoProgressError
 from raylite.sim.faults import Faults
+from raylite.sim.nodes import check_nodes
 from raylite.sim.story import concerned, story_text
 
 TYPE_CHECKING = False
@@ -96,7 +97,8 @@ def failing_numbers(trial: Trial) -> list[tuple[str, int]]:
 
 
 class Trials:
-    """Runs trials: a workload, or a program's file. Args: nodes: how many; faults: as Faults.of takes them.
+    """Runs trials: a workload, or a program's file. Args: nodes: how many, by default 1; faults: as Faults.of takes
+    them. Raises TypeError or ValueError for what makes no sense.
 
     Attributes: check: check every table after every event (default: in a debug build); with_graph: whether what is kept
     has a task graph."""
@@ -106,11 +108,17 @@ class Trials:
 
     def __init__(self, nodes: Any = None, faults: Any = None) -> None:
         self.nodes = nodes
+        self.n_nodes = 1 if nodes is None else len(check_nodes(nodes))
         self.faults = faults
+        self.faults_for(0)
+
+    def faults_for(self, seed: int) -> Faults:
+        """The faults of a seed."""
+        return Faults.of(self.faults, seed, self.n_nodes)
 
     def run(self, seed: int, faults: Faults | None = None, *, keep: bool = False) -> Trial:
         """Run one seed, under these faults instead of its own; keep: its events and story too."""
-        trial = Trial(seed, Faults.of(self.faults, seed) if faults is None else faults, keep, self.with_graph)
+        trial = Trial(seed, self.faults_for(seed) if faults is None else faults, keep, self.with_graph)
         sessions.at_end.append(trial.see)
         try:
             self.perform(trial)
@@ -125,7 +133,8 @@ class Trials:
 
     def arguments(self, trial: Trial) -> list[str]:
         """The arguments of the command line that run this trial again."""
-        return [*self.what(trial.seed), "--seed", str(trial.seed), "--faults", str(trial.faults)]
+        nodes = ["--nodes", str(self.n_nodes)] if self.n_nodes > 1 else []
+        return [*self.what(trial.seed), *nodes, "--seed", str(trial.seed), "--faults", str(trial.faults)]
 
     def what(self, seed: int) -> list[str]:
         raise NotImplementedError
@@ -205,11 +214,18 @@ class ProgramTrials(Trials):
 def check_empty(cluster: Any) -> None:
     """Raise NotEmpty unless all has been released but the functions of modules, which live as long as these."""
     cluster.settle()
-    sizes = cluster.sizes()
-    sizes["objects"] -= sizes.pop("functions")
-    del sizes["inline_bytes"]
-    if left := {name: size for name, size in sizes.items() if size}:
+    if left := left_over(cluster.sizes()):
         raise NotEmpty(f"everything has been released, and there is still {left}")
+
+
+def left_over(sizes: dict[str, int]) -> dict[str, int]:
+    """The tables that have more rows than those of functions. The store's endpoints are who is there, and no rows."""
+    sizes = {name: size for name, size in sizes.items() if not name.endswith(("inline_bytes", "endpoints"))}
+    n_functions = sizes.pop("functions")
+    sizes["objects"] -= n_functions
+    for name in ("beyond", "store objects"):  # a function that has gone to other nodes is there too
+        sizes[name] = max(sizes.get(name, 0) - n_functions, 0)
+    return {name: size for name, size in sizes.items() if size}
 
 
 def stop_faults_later(session: Any) -> None:

@@ -31,6 +31,13 @@ def test_workloads_come_out_right(name, faults):
 
 
 @pytest.mark.parametrize("name", workloads.WORKLOADS)
+def test_workloads_come_out_right_on_several_nodes(name):
+    failed, ended = failures(WorkloadTrials(name, 30, 4, "all"), range(100, 105))
+    assert failed == [] and len({trial.trace_hash for trial in ended}) == 5
+    assert len({fault["kind"] for trial in ended for fault in trial.occurred}) > 3
+
+
+@pytest.mark.parametrize("name", workloads.WORKLOADS)
 def test_every_table_is_sound_after_every_event(name):
     trials = WorkloadTrials(name, 20, 1, HARSH)
     trials.check = True
