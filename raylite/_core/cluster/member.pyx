@@ -14,7 +14,7 @@ from raylite._core.cluster.message cimport NODE_CHUNK
 from raylite._core.links.packet cimport MASTER_CHAIN, MASTER_LAST, MASTER_NODE, MASTER_NODE_DEAD, MASTER_REGISTER, \
     MASTER_SETTLE, MASTER_SETTLED, party_kind, PARTY_NODE, PARTY_SCHEDULER, STORE_ENTRIES
 from raylite._core.node.resources cimport Resources
-from raylite._core.cluster.spill cimport questions_lost
+from raylite._core.cluster.spill cimport offer_queued, questions_lost
 from raylite._core.node.state cimport NodeState
 from raylite._core.store.client cimport store_clear, store_deadline_ns, store_flush, store_next_entry, store_on_chain, \
     store_on_entries, store_op, store_setup
@@ -172,7 +172,9 @@ cdef class Member(Enlisted):
     # ---- time --------------------------------------------------------------------------------------------------
 
     cdef int on_time(self, uint64_t now_ns) except -1:
-        self.is_heartbeat_due(now_ns)
+        if self.is_heartbeat_due(now_ns):
+            self.node.state.now_ns = now_ns
+            offer_queued(self.node.state)
         return self.say()
 
     cdef uint64_t wants_time_ns(self) noexcept:
@@ -273,7 +275,16 @@ cdef class Member(Enlisted):
 
     def questions(self):
         """The tasks about which schedulers were asked and have not answered: token to task id."""
-        return {entry.first: task_bytes(entry.second) for entry in self.node.state.cluster.questions}
+        asked = {entry.first: task_bytes(entry.second) for entry in self.node.state.cluster.questions}
+        return asked | {entry.first: task_bytes(entry.second) for entry in self.node.state.cluster.offers}
+
+    def group_questions(self):
+        """The same of placement groups."""
+        return {entry.first: task_bytes(entry.second) for entry in self.node.state.cluster.group_questions}
+
+    def offer(self):
+        """A heartbeat is sent: queued tasks are offered."""
+        offer_queued(self.node.state)
 
     def unanswered(self):
         """What the store was asked and has not answered: token to (kind, object id)."""

@@ -18,6 +18,7 @@ cdef void ask_scheduler(NodeState* n) noexcept nogil
 cdef bint on_placement(NodeState* n, const Message* m, const char* payload) noexcept nogil
 cdef bint on_result(NodeState* n, uint32_t source, const Message* m, const char* payload) noexcept nogil
 cdef void on_task_back(NodeState* n, uint32_t source, const Message* m) noexcept nogil
+cdef void offer_queued(NodeState* n) noexcept nogil
 cdef void ask_again_later(NodeState* n) noexcept nogil
 cdef void questions_lost(NodeState* n) noexcept nogil
 cdef void spilled_lost(NodeState* n, uint32_t address) noexcept nogil
