@@ -52,7 +52,9 @@ def placing(
         flags, labels = asked_of_nodes(strategy)
         labels += selected(options)
         return dict(amounts), environment, NO_GROUP, ANY_BUNDLE, flags, labels
-    if hasattr(strategy, "node_id"):
+    if strategy is None or isinstance(strategy, str):
+        pass  # one node has nothing to decide
+    elif hasattr(strategy, "node_id"):
         if strategy.node_id != client.node_id().hex() and not strategy.soft:
             flags = UNSCHEDULABLE
     elif hasattr(strategy, "hard"):

@@ -118,7 +118,9 @@ class Neighbour(Host):
 
     def bundles_go_to(self, group: str, *nodes: int, possible: bool = True) -> list[str]:
         """The scheduler says where the bundles of a group go, or that there is no place for them."""
-        payload = GROUP_ANSWER.pack(self.tokens.pop(group), len(nodes), possible) + struct.pack(f"<{len(nodes)}I", *nodes)
+        payload = GROUP_ANSWER.pack(self.tokens.pop(group), len(nodes), possible) + struct.pack(
+            f"<{len(nodes)}I", *nodes
+        )
         return self.hear(SCHEDULER, SCHEDULER_ANSWER_GROUP, payload=payload)
 
     def heartbeat(self) -> list[str]:

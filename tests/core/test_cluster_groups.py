@@ -33,7 +33,6 @@ def trio():
         node.node.check_invariants()
 
 
-
 def free_cpus(node):
     return node.node.resources()["CPU"][1] / p.UNIT
 

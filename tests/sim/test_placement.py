@@ -56,7 +56,9 @@ def on(node, soft=False):
 
 def others():
     """The ids of the nodes but this one, in no order."""
-    return sorted(set(raylite.get([where.options(scheduling_strategy="SPREAD").remote() for _ in range(12)])) - {here()})
+    return sorted(
+        set(raylite.get([where.options(scheduling_strategy="SPREAD").remote() for _ in range(12)])) - {here()}
+    )
 
 
 # ---- strategies ----
