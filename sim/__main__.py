@@ -27,7 +27,7 @@ from raylite.sim.trials import (
     WorkloadTrials,
     failing_numbers,
 )
-from raylite.sim.workloads import WORKLOADS
+from raylite.sim.workloads import LARGE_WORKLOADS, WORKLOADS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,7 +59,11 @@ def valid_faults(ctx: click.Context, param: click.Parameter, text: str) -> str:
     callback=valid_faults,
     help="all (drawn from the seed), none, or name=rate,...  [default: all]",
 )
-@click.option("--workload", type=click.Choice(list(WORKLOADS)), help="The workload.  [default: drawn from the seed]")
+@click.option(
+    "--workload",
+    type=click.Choice([*WORKLOADS, *LARGE_WORKLOADS]),
+    help="The workload.  [default: drawn from the seed]",
+)
 @click.option("--program", type=click.Path(exists=True, dir_okay=False), help="A program to run in place of one.")
 @click.option("--check-determinism", is_flag=True, help="Run each seed in two processes, and compare.")
 @click.option("--keep-going", is_flag=True, help="Go on after a seed that fails.")

@@ -141,7 +141,8 @@ class Trials:
 
 
 class WorkloadTrials(Trials):
-    """Args: name: of a workload, or None: each seed has its own; n_tasks; nodes, faults: see Trials."""
+    """Args: name: of a workload, or None: each seed has its own, and very many tasks `synthetic`; n_tasks; nodes,
+    faults: see Trials."""
 
     def __init__(self, name: str | None, n_tasks: int, nodes: Any = None, faults: Any = None) -> None:
         from raylite.sim import workloads
@@ -150,7 +151,8 @@ class WorkloadTrials(Trials):
         self.name = name
         self.n_tasks = n_tasks
         self.run_workload = workloads.run
-        self.names = list(workloads.WORKLOADS)
+        is_large = n_tasks > workloads.DRAWN_MOST
+        self.names = list(workloads.LARGE_WORKLOADS if is_large else workloads.WORKLOADS)
 
     def name_for(self, seed: int) -> str:
         return self.name or self.names[seed % len(self.names)]

@@ -13,6 +13,11 @@ from raylite.sim.worker import VirtualWorker
 JOB = 1
 KEPT_IDLE_MOST = 64
 ARENA_SEGMENT_BYTES = 1 << 26
+# What the nodes of a cluster remember of the past, all together; a few nodes have each what a real one has.
+REMEMBERED_TASKS = 1 << 18
+REMEMBERED_BYTES = 1 << 27
+REMEMBERED_TASKS_MOST = 1 << 16
+REMEMBERED_BYTES_MOST = 1 << 25
 
 
 class VirtualNode:
@@ -31,8 +36,13 @@ class VirtualNode:
         self.incarnation = incarnation
         self.in_cluster = cluster is not None
         self.n_workers = min(config.num_cpus, KEPT_IDLE_MOST)
+        n_nodes = len(session.config.nodes)
+        remembered = min(REMEMBERED_TASKS_MOST, REMEMBERED_TASKS // n_nodes)
         self.node = Node(
             config.node_resources(),
+            story_capacity=remembered,
+            history_capacity=remembered,
+            history_bytes=min(REMEMBERED_BYTES_MOST, REMEMBERED_BYTES // n_nodes),
             object_store_bytes=config.object_store_memory,
             worker_cap=config.worker_cap,
             kept_idle=self.n_workers,

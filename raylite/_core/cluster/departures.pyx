@@ -12,11 +12,13 @@ from cython.operator cimport dereference as deref, preincrement
 from libc.string cimport memset
 from libcpp.vector cimport vector
 from raylite._core.cluster.table cimport Departure, PartyMessage, StoreRequest
-from raylite._core.envelope cimport blob_drop
-from raylite._core.message cimport MESSAGE_VERSION
+from raylite._core.envelope cimport blob_data, blob_drop
 from raylite._core.links.packet cimport MASTER_SETTLED
-from raylite._core.store.message cimport OP_ACTOR, OP_ACTOR_UNWATCH, OP_ACTOR_WATCH, OP_ADOPT, OP_ATTEMPT, OP_COMMIT, \
-    OP_HOLD, OP_PUT, OP_RELEASE, OP_UNWATCH, OP_WATCH
+from raylite._core.message cimport MESSAGE_VERSION
+from raylite._core.node.objects cimport ObjectRow, objects_find, REACH_HELD
+from raylite._core.node.task_table cimport tasks_find
+from raylite._core.store.message cimport DoneHeader, OP_ACTOR, OP_ACTOR_UNWATCH, OP_ACTOR_WATCH, OP_ADOPT, OP_ATTEMPT, \
+    OP_COMMIT, OP_DONE, OP_HOLD, OP_PUT, OP_RELEASE, OP_UNWATCH, OP_WATCH
 
 
 cdef PartyMessage peer_message(NodeState* n, uint32_t target, uint8_t kind, Blob* payload) noexcept nogil:
@@ -133,6 +135,22 @@ cdef Message* then_tell(NodeState* n, Departure* d, uint32_t target, uint8_t kin
     return &d.message.message
 
 
+cdef void depart_release(NodeState* n, ObjectId object, Blob* holder) noexcept nogil:
+    """Let go of an object in the store as soon as that may be. Takes over the body's hold."""
+    n.cluster.releasing[object] += 1
+    depart_to_store(n, OP_RELEASE, object, holder, NULL)
+
+
+cdef bint is_last_release(NodeState* n, ObjectId object) noexcept nogil:
+    """One of those that wait may go: whether no later one waits, and the object is not held again meanwhile."""
+    cdef const ObjectRow* row = objects_find(&n.objects, object)
+    n.cluster.releasing[object] -= 1
+    if n.cluster.releasing[object]:
+        return False
+    n.cluster.releasing.erase(object)
+    return row == NULL or not row.reach & REACH_HELD
+
+
 cdef void guest_committed(NodeState* n, TaskId task) noexcept nogil:
     """The guest's home has committed it: what it led to queues with the rest. Its fence has long been set."""
     cdef vector[Departure] waiting
@@ -176,10 +194,20 @@ cdef void send_settled(NodeState* n) noexcept nogil:
         d = &waiting[i]
         if not n.cluster.expected.empty() and deref(n.cluster.expected.begin()).first <= d.fence:
             n.cluster.settling.push_back(d[0])
+        elif d.operation.kind and not is_last_release(n, d.operation.object):
+            drop_departure(d)
         elif d.operation.kind:
             ask_store(n, d.operation.kind, d.operation.object, d.operation.body)
         else:
             n.cluster.outgoing.push_back(d.message)
+
+
+cdef void renew_epoch(NodeState* n, const Departure* d) noexcept nogil:
+    """The task's end may have been written down before its node heard under which epoch it is at it."""
+    cdef DoneHeader* head = <DoneHeader*> blob_data(d.operation.body)
+    cdef const TaskRow* row = tasks_find(&n.tasks, d.operation.object.task)
+    if row != NULL and row.attempt == head.attempt:
+        head.epoch = row.epoch
 
 
 cdef void send_queue(NodeState* n) noexcept nogil:
@@ -193,6 +221,8 @@ cdef void send_queue(NodeState* n) noexcept nogil:
             d.fence = n.cluster.last_token
             n.cluster.settling.push_back(d[0])
         elif d.operation.kind:
+            if d.operation.kind == OP_DONE:
+                renew_epoch(n, d)
             token = ask_store(n, d.operation.kind, d.operation.object, d.operation.body)
             if d.message.target:
                 n.cluster.following[token] = d.message

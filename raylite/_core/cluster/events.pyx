@@ -5,9 +5,10 @@ from raylite._core.cluster.exposure cimport task_committed
 from raylite._core.cluster.guests cimport home_lost, on_function_gone, on_home_cancels, on_home_committed, on_task
 from raylite._core.cluster.groups cimport ask_for_groups, group_answered, groups_lost_node, hear_of_group, \
     on_group_placement
-from raylite._core.cluster.homes cimport adoption_answered, attempt_answered, done_refused, on_rerun
+from raylite._core.cluster.homes cimport adoption_answered, attempt_answered, done_refused, new_epoch, on_rerun
 from raylite._core.cluster.message cimport NODE_BUNDLES_BACK, NODE_CANCEL, NODE_CHUNK, NODE_COMMITTED, \
-    NODE_FUNCTION_GONE, NODE_GROUP, NODE_ITEM, NODE_ITEM_HELD, NODE_NOT_HERE, NODE_PULL, NODE_READ, NODE_RESULT, NODE_RETURN, NODE_TASK, NODE_VALUE
+    NODE_FUNCTION_GONE, NODE_GROUP, NODE_ITEM, NODE_ITEM_HELD, NODE_NOT_HERE, NODE_PULL, NODE_READ, NODE_RESULT, \
+    NODE_RETURN, NODE_TASK, NODE_VALUE
 from raylite._core.cluster.remote_actors cimport actors_lost_node, actors_of_node, name_claimed, name_found, \
     on_actor_end_entry, on_actor_entry
 from raylite._core.cluster.remote_objects cimport forget_locations, hold_refused, hold_touched, on_free_entry, \
@@ -20,9 +21,9 @@ from raylite._core.cluster.transfers cimport on_chunk, on_not_here, on_pull, on_
 from raylite._core.envelope cimport blob_data, blob_drop
 from raylite._core.links.packet cimport SCHEDULER_ANSWER, SCHEDULER_ANSWER_GROUP
 from raylite._core.node.references cimport client_gone
-from raylite._core.store.message cimport END_KILLED, ENTRY_ACTOR, ENTRY_ACTOR_END, ENTRY_ANSWER, ENTRY_FREE, \
-    ENTRY_OBJECT, ENTRY_RERUN, OP_ACTOR_ALIVE, OP_ADOPT, OP_ATTEMPT, OP_COMMIT, OP_HOLD, OP_NAME_CLAIM, OP_NAME_FIND, \
-    OP_WATCH, STORE_OK, STORE_UNKNOWN
+from raylite._core.store.message cimport AttemptHeader, END_KILLED, ENTRY_ACTOR, ENTRY_ACTOR_END, ENTRY_ANSWER, \
+    ENTRY_FREE, ENTRY_OBJECT, ENTRY_RERUN, OP_ACTOR_ALIVE, OP_ADOPT, OP_ATTEMPT, OP_COMMIT, OP_HOLD, OP_NAME_CLAIM, \
+    OP_NAME_FIND, OP_WATCH, STORE_OK, STORE_UNKNOWN
 
 
 cdef bint hear(NodeState* n, uint32_t source, const Message* m, const char* payload) noexcept nogil:
@@ -76,6 +77,8 @@ cdef void on_answer(NodeState* n, uint16_t status, uint64_t token, const char* b
     if group_answered(n, what.kind, token, status, body, size):
         pass
     elif what.kind == OP_COMMIT:
+        if status == STORE_OK and size >= sizeof(AttemptHeader):
+            new_epoch(n, what.object.task, (<const AttemptHeader*> body).epoch)
         task_committed(n, what.object.task)   # also if it was there: its parent has run before
     elif what.kind == OP_NAME_CLAIM:
         name_claimed(n, token, status)

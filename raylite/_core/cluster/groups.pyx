@@ -13,8 +13,8 @@ from libcpp.set cimport set as ordered_set
 from libcpp.string cimport string
 from libcpp.vector cimport vector
 from raylite._core.cluster.departures cimport ask_store, tell
-from raylite._core.cluster.message cimport GroupNotice, NODE_BUNDLES, NODE_BUNDLES_BACK, NODE_BUNDLES_TAKEN, NODE_GROUP, \
-    NODE_GROUP_GONE, NODE_GROUP_WATCH
+from raylite._core.cluster.message cimport GroupNotice, NODE_BUNDLES, NODE_BUNDLES_BACK, NODE_BUNDLES_TAKEN, \
+    NODE_GROUP, NODE_GROUP_GONE, NODE_GROUP_WATCH
 from raylite._core.cluster.spill cimport fail_unplaced, find_place_for, place, scheduler_for
 from raylite._core.cluster.table cimport GroupRequest
 from raylite._core.envelope cimport align8, blob_copy
@@ -369,7 +369,7 @@ cdef void ask_for_groups_later(NodeState* n) noexcept nogil:
     cdef vector[TaskId] strangers
     cdef PlacementGroup* row
     cdef size_t i
-    for i in range(min(n.cluster.hopeful.size(), <size_t> HOPEFUL_MOST)):
+    for _ in range(min(n.cluster.hopeful.size(), <size_t> HOPEFUL_MOST)):
         n.cluster.unplaced.push_back(n.cluster.hopeful.front())
         n.cluster.hopeful.pop_front()
     strangers.swap(n.cluster.strangers)

@@ -2,20 +2,21 @@
 out at the end of each event.
 """
 from libc.string cimport memset
-from raylite._core.cluster.events cimport hear_store, peer_came, peer_died, scheduler_came, scheduler_died
-from raylite._core.cluster.table cimport PartyMessage, StoreRequest
 from raylite._core.cluster.departures cimport depart
+from raylite._core.cluster.events cimport hear_store, peer_came, peer_died, scheduler_came, scheduler_died
+from raylite._core.cluster.message cimport NODE_CHUNK
+from raylite._core.cluster.offers cimport offer_queued
+from raylite._core.cluster.spill cimport questions_lost
+from raylite._core.cluster.table cimport PartyMessage, StoreRequest
 from raylite._core.envelope cimport Blob, blob_data, blob_drop
 from raylite._core.ids cimport object_bytes, object_from_bytes, task_bytes
-from raylite._core.scheduler.loads cimport load_read, load_write, LoadHeader, means_report, NodeLoad, ResourceLoad
-from raylite._core.message cimport Cursor, MESSAGE_VERSION
-from raylite._core.node.node cimport finish_event, node_handle, node_hear
-from raylite._core.cluster.message cimport NODE_CHUNK
 from raylite._core.links.packet cimport MASTER_CHAIN, MASTER_LAST, MASTER_NODE, MASTER_NODE_DEAD, MASTER_REGISTER, \
     MASTER_SETTLE, MASTER_SETTLED, party_kind, PARTY_NODE, PARTY_SCHEDULER, STORE_ENTRIES
+from raylite._core.message cimport Cursor, MESSAGE_VERSION
+from raylite._core.node.node cimport finish_event, node_handle, node_hear
 from raylite._core.node.resources cimport Resources
-from raylite._core.cluster.spill cimport offer_queued, questions_lost
 from raylite._core.node.state cimport NodeState
+from raylite._core.scheduler.loads cimport load_read, load_write, LoadHeader, means_report, NodeLoad, ResourceLoad
 from raylite._core.store.client cimport store_clear, store_deadline_ns, store_flush, store_next_entry, store_on_chain, \
     store_on_entries, store_op, store_setup
 from raylite._core.store.message cimport NodeRecord, Outgoing, StoreEntry
@@ -38,16 +39,17 @@ cdef class Member(Enlisted):
     the control store; labels: of the node, NODE_ID among them.
     """
 
-    def __init__(self, Node node not None, uint32_t address, uint32_t master=0, uint32_t n_shards=1, *, dict labels={}):
+    def __init__(self, Node node not None, uint32_t address, uint32_t master=0, uint32_t n_shards=1, *,
+                 dict labels=None):
         self.join(address, node.state.incarnation)
         store_setup(&self.store, address, node.state.incarnation, n_shards, TELL_NS)
         self.node = node
         self.master = master
         node.state.cluster.joined = True
         node.state.cluster.address = address
-        for key, value in labels.items():
+        for key, value in (labels or {}).items():
             self.labels[key.encode()] = value.encode()
-        node.state.cluster.id = labels.get(NODE_ID, "").encode()
+        node.state.cluster.id = (labels or {}).get(NODE_ID, "").encode()
 
     cdef int handle(self, const Message* m, const char* payload) except -1:
         """An event of a client, or of the host."""

@@ -34,14 +34,14 @@ cdef struct GroupNotice:
 
 cdef struct TaskHeader:
     uint32_t epoch
-    uint32_t n_moves              # TaskRow.n_moves
+    uint32_t actor_epoch          # of a call: which of the actor's lives it was sent to
     uint32_t n_hints              # ArgumentHint ... for each top-level argument, after the rest
     uint32_t spec_size            # a submission, follows
     uint32_t function_size        # envelope, follows, padded to 8; 0: it was sent before
     uint32_t name_size            # of the function, follows, padded to 8
     uint64_t environment          # 0: none, or said before
     uint32_t environment_size     # what it stands for, follows, padded to 8
-    uint32_t unused2
+    uint32_t n_moves              # TaskRow.n_moves
 
 cdef struct ArgumentHint:         # then u32 address of each location padded to 8, or the value padded to 8
     uint8_t is_inline

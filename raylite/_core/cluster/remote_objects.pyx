@@ -9,8 +9,9 @@ from libc.string cimport memset, strlen
 from libcpp.algorithm cimport sort
 from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
+from raylite._core.cluster.departures cimport ask_store, depart_release
 from raylite._core.cluster.table cimport PEER_CLIENT
-from raylite._core.cluster.departures cimport ask_store, depart_to_store
+from raylite._core.cluster.transfers cimport start_transfer, stop_transfer
 from raylite._core.envelope cimport Blob, blob_copy, blob_data, blob_new, envelope_valid, KIND_CHECKPOINT, \
     system_error
 from raylite._core.message cimport Cursor, take, take_padded
@@ -18,9 +19,8 @@ from raylite._core.node.objects cimport object_in_scope, OBJECT_PENDING, object_
     objects_find, REACH_COPY, REACH_EXPOSED, REACH_FOREIGN, REACH_HELD, REACH_WATCHED
 from raylite._core.node.references cimport comes_from_elsewhere, store_blob
 from raylite._core.node.state cimport ERROR_OBJECT_LOST
-from raylite._core.store.message cimport Holder, HOLDER_NODE, ObjectNotice, OP_HOLD, OP_RELEASE, OP_UNLOCATE, \
-    OP_UNWATCH, OP_WATCH, STORED_LOST, STORED_READY
-from raylite._core.cluster.transfers cimport start_transfer, stop_transfer
+from raylite._core.store.message cimport Holder, HOLDER_NODE, ObjectNotice, OP_HOLD, OP_UNLOCATE, OP_UNWATCH, \
+    OP_WATCH, STORED_LOST, STORED_READY
 
 
 # ---- holding ---------------------------------------------------------------------------------------------------
@@ -108,7 +108,7 @@ cdef bint settle_beyond(NodeState* n, ObjectRow* row) noexcept nogil:
     """What was needed here may be no more: the store is told. True if the row has to stay for others."""
     if row.reach & REACH_HELD and not needed_here(n, row):
         row.reach &= ~REACH_HELD
-        depart_to_store(n, OP_RELEASE, row.id, this_holder(n), NULL)
+        depart_release(n, row.id, this_holder(n))
     if object_in_scope(row):
         return True
     unwatch(n, row)

@@ -3,7 +3,7 @@
 A task goes up if this node can never run it, or if it would wait here for longer than SPILL_NS. A global scheduler
 says where to; the task is then sent there over the link between the two nodes, so that it runs once. This node stays
 its home: it keeps the row, hears the result, decides on another attempt. What the task needs is sent along if it is
-small; of the rest, where copies are. Tasks that wait in the queue here are offered again.
+small; of the rest, where copies are.
 """
 from cython.operator cimport dereference as deref, preincrement
 from libc.stdint cimport uint32_t, uint64_t
@@ -16,9 +16,9 @@ from libcpp.vector cimport vector
 from raylite._core.cluster.departures cimport depart, tell
 from raylite._core.cluster.exposure cimport expose_task, task_committed
 from raylite._core.cluster.groups cimport find_bundle, group_questions_lost
-from raylite._core.cluster.guests cimport return_guest
 from raylite._core.cluster.homes cimport register_attempt
 from raylite._core.cluster.message cimport ArgumentHint, NODE_CANCEL, NODE_FUNCTION_GONE, NODE_TASK, TaskHeader
+from raylite._core.cluster.offers cimport on_offer_answered
 from raylite._core.cluster.remote_actors cimport call_came_back
 from raylite._core.cluster.remote_objects cimport is_at
 from raylite._core.cluster.remote_streams cimport tell_reading
@@ -32,16 +32,17 @@ from raylite._core.links.packet cimport SCHEDULER_ASK
 from raylite._core.message cimport Cursor, take, take_padded
 from raylite._core.node.actor_table cimport ActorRow, actors_find
 from raylite._core.node.actors cimport actor_dies
-from raylite._core.node.execution cimport arguments_exist, end_task, fail_task, function_name, retry, warn_if_infeasible
+from raylite._core.node.execution cimport arguments_exist, end_task, fail_task, function_name, retry, \
+    warn_if_infeasible
 from raylite._core.node.group_events cimport doom_error
-from raylite._core.node.local_scheduler cimport ready_remove
 from raylite._core.node.objects cimport OBJECT_INLINE, OBJECT_PENDING, OBJECT_REMOTE, ObjectRow, objects_find
 from raylite._core.node.recovery cimport task_lost
 from raylite._core.node.references cimport store_blob
 from raylite._core.node.resources cimport CPU, DOOM_NOT, DOOM_UNSCHEDULABLE, no_group, resources_lacking, Shape, UNIT
-from raylite._core.node.state cimport ERROR_ACTOR_UNAVAILABLE, ERROR_TASK_CANCELLED, ERROR_WORKER_CRASHED, set_state, warn
+from raylite._core.node.state cimport ERROR_ACTOR_UNAVAILABLE, ERROR_TASK_CANCELLED, ERROR_WORKER_CRASHED, set_state, \
+    warn
 from raylite._core.node.task_table cimport is_call, is_creation, TASK_CANCELLED, TASK_FAILED, TASK_FINISHED, \
-    TASK_READY, TASK_SPILLED, TASK_WAITING, tasks_find
+    TASK_SPILLED, TASK_WAITING, tasks_find
 from raylite._core.scheduler.message cimport PLACE_INFEASIBLE, PLACE_NEAR_NODE, PLACE_NO_NODE, PLACE_ON_NODE, \
     PLACE_SPREAD, PlaceAnswer, PlaceArgument, PlaceQuestion
 from raylite._core.store.message cimport DoneHeader, StoreValue
@@ -50,9 +51,6 @@ cdef enum:
     SPILL_NS = 10000000           # a longer wait here than this is worth the way to another node
     UNKNOWN_TASK_NS = 1000000     # what a task is taken to last when nothing has run yet
     ALONG_BYTES = 1 << 20         # of values that travel with a task
-    OFFERS_MOST = 64              # tasks of each shape, and of all, that are offered at once
-    ALL_OFFERS_MOST = 256
-    MOVES_MOST = 8                # from queue to queue, of one task
     REFUSALS_MOST = 3             # of a task whose node is not there, until it is taken for dead
 
 
@@ -301,58 +299,6 @@ cdef void place(NodeState* n, TaskRow* row, uint32_t address) noexcept nogil:
         n.cluster.refused.push_back(row.id)
 
 
-# ---- offered again ---------------------------------------------------------------------------------------------
-
-cdef bint may_move(NodeState* n, const TaskRow* row) noexcept nogil:
-    cdef const Shape* shape = &n.scheduler.resources.shapes[row.shape]
-    return no_group(shape.group) and shape.strategy <= PLACE_SPREAD and row.n_moves < MOVES_MOST \
-        and not (row.home and is_creation(row))
-
-
-cdef void offer_queued(NodeState* n) noexcept nogil:
-    """From time to time: ask whether tasks would wait less elsewhere than in the queue here, those first that came last.
-
-    One of each shape is asked about; as long as any of them goes, twice as many the next time.
-    """
-    cdef TaskRow* row
-    cdef string out
-    cdef uint32_t count
-    cdef size_t shape
-    if n.cluster.schedulers.empty() or not n.cluster.offers.empty() or n.scheduler.n_ready == 0:
-        return
-    n.cluster.offer_size = min(2 * n.cluster.offer_size, OFFERS_MOST) if n.cluster.has_moved else 1
-    n.cluster.has_moved = False
-    for shape in range(n.scheduler.ready.size()):
-        row = n.scheduler.ready[shape].tail
-        count = 0
-        while row != NULL and count < n.cluster.offer_size and n.cluster.offers.size() < ALL_OFFERS_MOST:
-            if may_move(n, row):
-                n.cluster.last_question += 1
-                n.cluster.offers[n.cluster.last_question] = row.id
-                append_question(n, row, n.cluster.last_question, n.cluster.address, &out)
-            count += 1
-            row = row.previous
-    if out.size():
-        tell(n, scheduler_for(n), SCHEDULER_ASK, blob_copy(out.data(), out.size()))
-
-
-cdef void on_offer_answered(NodeState* n, const PlaceAnswer* answer) noexcept nogil:
-    """A queued task goes where it waits less, if it has not begun meanwhile. Other homes' are for these to send there."""
-    cdef TaskRow* row = tasks_find(&n.tasks, n.cluster.offers[answer.token])
-    n.cluster.offers.erase(answer.token)
-    if row == NULL or row.state != TASK_READY or n.cluster.peers.count(answer.address) == 0:
-        return
-    n.cluster.has_moved = True
-    ready_remove(&n.scheduler, row)
-    if row.home:
-        return_guest(n, row)
-        return
-    row.placed = False
-    row.n_moves += 1
-    set_state(n, row, TASK_SPILLED, 0)
-    send_task(n, row, answer.address)
-
-
 # ---- there -----------------------------------------------------------------------------------------------------
 
 cdef void append_hint(NodeState* n, const ObjectId* id, string* out, uint64_t* along) noexcept nogil:
@@ -425,6 +371,7 @@ cdef Blob* write_task(NodeState* n, TaskRow* row, Peer* peer) noexcept nogil:
     cdef size_t i
     memset(&head, 0, sizeof(TaskHeader))
     head.epoch = row.epoch
+    head.actor_epoch = actors_find(&n.actors, row.actor).epoch if is_call(row) else 0
     head.n_moves = row.n_moves
     head.n_hints = <uint32_t> row.refs.size()
     head.spec_size = <uint32_t> spec.size

@@ -98,6 +98,7 @@ cdef struct Cluster:
     unordered_map[ObjectId, RemoteObject] remote
     ordered_map[uint64_t, Transfer] transfers
     ordered_map[uint64_t, Reading] readings
+    unordered_map[ObjectId, uint32_t] releasing       # how many OP_RELEASE of an object wait
     vector[ObjectId] touched      # whose holds in the store may have to change
     vector[TaskId] homeless       # tasks for which a global scheduler is to be asked
     ordered_map[uint64_t, TaskId] questions   # that were asked
@@ -108,9 +109,9 @@ cdef struct Cluster:
     uint32_t n_offering           # of such a round, not answered
     uint32_t offer_size           # how many tasks of each shape the next round is about
     bint has_moved                # whether any of this round went elsewhere
-    ordered_map[TaskId, vector[TaskId]] grouped   # tasks that wait for a bundle, by placement group
+    ordered_map[TaskId, vector[TaskId]] grouped       # tasks that wait for a bundle, by placement group
     vector[TaskId] unplaced       # groups about which a scheduler is to be asked
-    ordered_map[uint64_t, TaskId] group_questions # that were asked
+    ordered_map[uint64_t, TaskId] group_questions     # that were asked
     deque[TaskId] hopeful         # groups that could not be placed: asked about again from time to time
     ordered_map[uint64_t, TaskId] group_tokens    # groups that the store was asked about
     vector[TaskId] strangers      # groups about whose home it is to be asked again

@@ -7,20 +7,20 @@ chunk is being read. Neither side opens the bytes: the host reads and writes the
 from cython.operator cimport dereference as deref
 from libc.string cimport memcpy
 from libcpp.vector cimport vector
-from raylite._core.node.arena cimport arena_free, arena_seal
-from raylite._core.cluster.table cimport Reading, RemoteObject, Transfer
 from raylite._core.cluster.departures cimport depart, depart_to_store, tell
+from raylite._core.cluster.message cimport NODE_CHUNK, NODE_NOT_HERE, NODE_PULL, NODE_VALUE
+from raylite._core.cluster.remote_objects cimport not_at, remote_of
+from raylite._core.cluster.table cimport Reading, RemoteObject, Transfer
 from raylite._core.envelope cimport Blob, blob_copy, blob_data, blob_new, KIND_CHECKPOINT, system_error
 from raylite._core.ids cimport object_id, ObjectId
-from raylite._core.node.leases cimport lease_room
-from raylite._core.scheduler.loads cimport means_transfer
 from raylite._core.message cimport CMD_READ, CMD_WRITE
-from raylite._core.cluster.message cimport NODE_CHUNK, NODE_NOT_HERE, NODE_PULL, NODE_VALUE
+from raylite._core.node.arena cimport arena_free, arena_seal
+from raylite._core.node.leases cimport lease_room
 from raylite._core.node.objects cimport OBJECT_IN_ARENA, OBJECT_INLINE, object_pin, OBJECT_REMOTE, object_unpin, \
     objects_find, REACH_COPY
 from raylite._core.node.references cimport contain, store_blob
-from raylite._core.cluster.remote_objects cimport not_at, remote_of
 from raylite._core.node.state cimport emit, ERROR_STORE_FULL
+from raylite._core.scheduler.loads cimport means_transfer
 from raylite._core.store.message cimport OP_LOCATE
 
 cdef enum:

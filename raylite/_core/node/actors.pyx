@@ -29,8 +29,8 @@ from raylite._core.node.actor_table cimport ACTOR_ALIVE, ACTOR_DEAD, ACTOR_RESTA
 from raylite._core.node.execution cimport fail_task, resolve, retry
 from raylite._core.node.history cimport history_add_actor
 from raylite._core.node.local_scheduler cimport ready_remove, Worker, worker_find, worker_run
-from raylite._core.node.objects cimport object_hold, ObjectRow, objects_add, objects_find, REACH_EXPOSED
-from raylite._core.node.references cimport drop_value, retire_task, store_blob
+from raylite._core.node.objects cimport ObjectRow, objects_add, objects_find, REACH_EXPOSED
+from raylite._core.node.references cimport client_holds, drop_value, retire_task, store_blob
 from raylite._core.node.resources cimport resources_lend
 from raylite._core.node.state cimport emit, ERROR_ACTOR_DIED, ERROR_ACTOR_INIT, ERROR_ACTOR_UNAVAILABLE, \
     ERROR_SPAWN_FAILED, ERROR_TASK_CANCELLED, set_state
@@ -98,7 +98,7 @@ cdef void add_actor(NodeState* n, TaskRow* row, const ActorRequest* request, uin
     fill_actor(n, row, actor, request)
     if not actor.name.empty() and not n.cluster.joined:
         n.actors.names[actor.name] = actor.id
-    object_hold(object, client)
+    client_holds(n, object, client)
     object.kept = actor.flags & ACTOR_DETACHED != 0 and not n.cluster.joined
     drop_value(n, object)         # asked for before it was known, it was an error
     store_blob(n, object, blob_keep(actor.handle))
@@ -134,7 +134,7 @@ cdef ObjectId actor_by_name(NodeState* n, uint32_t client, const char* name, uin
     if n.actors.names.count(full_name) == 0:
         return object_id(TaskId(0, 0), 0)
     object = actor_object(n, n.actors.names[full_name])
-    object_hold(object, client)
+    client_holds(n, object, client)
     return object.id
 
 

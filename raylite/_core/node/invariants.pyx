@@ -23,7 +23,7 @@ from raylite._core.node.local_scheduler cimport Run, Worker, worker_find, worker
 from raylite._core.message cimport STREAMING
 from raylite._core.node.objects cimport OBJECT_IN_ARENA, OBJECT_INLINE, OBJECT_PENDING, object_ready, OBJECT_RELEASED, \
     OBJECT_REMOTE, ObjectRow, objects_find, REACH_FOREIGN
-from raylite._core.node.placement_groups cimport Bundle, GROUP_CREATED, GROUP_GONE, GROUP_LEAVING, GROUP_PENDING, \
+from raylite._core.node.placement_groups cimport Bundle, GROUP_GONE, GROUP_LEAVING, GROUP_PENDING, \
     needs_nodes, PlacementGroup
 from raylite._core.node.resources cimport GPU, RESOURCE_CPU, RESOURCE_GPU, Resources, UNIT
 from raylite._core.node.state cimport request_key

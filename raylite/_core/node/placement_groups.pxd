@@ -47,7 +47,7 @@ cdef struct PlacementGroup:
     bint is_refused               # one of them is taken
     vector[uint32_t] nodes        # where each bundle is; 0: nowhere
     vector[uint32_t] proposed     # where each is to go, while nodes are asked to set it aside; 0: it stays
-    ordered_set[uint32_t] awaited # those that have not answered
+    ordered_set[uint32_t] awaited     # those that have not answered
     uint32_t round                # what is said in an earlier one does not count
     bint has_failed               # some node has not the room
     bint is_warned

@@ -8,8 +8,8 @@ one that fits does not wait for those that do not. One that did not fit is tried
 it lacked, not before: any number may wait. What a bundle sets aside leaves the node's resources, and is there
 again under names of the bundle and of the group (resources.bundle_resource), from which the group's tasks take. On one
 node PACK, SPREAD and STRICT_PACK mean the same; STRICT_SPREAD is for one bundle only. A group that is removed gives all
-of it back once nothing runs in it. In a cluster a node has rows of the groups that it made, has bundles of, or has tasks
-of, and only some bundles are here; who places them is in cluster/groups.pyx.
+of it back once nothing runs in it. In a cluster a node has rows of the groups that it made, has bundles of, or has
+tasks of, and only some bundles are here; who places them is in cluster/groups.pyx.
 """
 from cython.operator cimport dereference as deref, preincrement
 from libcpp.map cimport map as ordered_map

@@ -24,7 +24,7 @@ from raylite._core.node.arena cimport arena_client_gone, arena_drop_segment, are
     arena_surplus_segment
 from raylite._core.node.history cimport history_add_name, history_add_task
 from raylite._core.node.local_scheduler cimport Worker
-from raylite._core.node.objects cimport OBJECT_IN_ARENA, object_in_scope, OBJECT_INLINE, OBJECT_PENDING, \
+from raylite._core.node.objects cimport object_hold, OBJECT_IN_ARENA, object_in_scope, OBJECT_INLINE, OBJECT_PENDING, \
     OBJECT_RELEASED, OBJECT_REMOTE, object_unhold, object_unpin, objects_add, objects_find, REACH_FOREIGN
 from raylite._core.node.requests cimport release_generator
 from raylite._core.node.state cimport emit, ERROR_OBJECT_LOST, ERROR_RAISED, ERROR_TASK_CANCELLED, Function
@@ -145,6 +145,12 @@ cdef void change_holds(NodeState* n, TaskRow* row, int as_task, int as_lineage) 
         head = <const EnvelopeHeader*> blob_data(row.arguments)
         change_argument_holds(n, envelope_refs(blob_data(row.arguments)), head.n_refs, as_task, as_lineage)
     change_argument_holds(n, &row.function, 1, as_task, as_lineage)
+
+
+cdef void client_holds(NodeState* n, ObjectRow* row, uint32_t client) noexcept nogil:
+    """A client holds the object from now on, and with it the node does."""
+    object_hold(row, client)
+    touch(n, row)
 
 
 cdef void hold_arguments(NodeState* n, TaskRow* row) noexcept nogil:

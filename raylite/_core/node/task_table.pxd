@@ -72,6 +72,7 @@ cdef struct TaskRow:
     uint32_t runs_at              # the node that runs it, if it was given away; 0: that is being asked
     uint32_t epoch                # how often it got another home
     int32_t retries_at_home       # of a guest: those that its home has left
+    bint orphan                   # a guest whose home has died; until this node or another is its home
     bint registering              # the store is being told of this attempt
     uint8_t n_refused             # how often the node that it must run on was not there
     uint8_t n_moves               # how often it has left a queue for another node's

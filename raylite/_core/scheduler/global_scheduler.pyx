@@ -16,8 +16,8 @@ from raylite._core.node.placement_groups cimport GROUP_STRICT_SPREAD
 from raylite._core.scheduler.group_placement cimport AMOUNTS_AVAILABLE, AMOUNTS_TOTAL, group_place, \
     group_question_read, Need
 from raylite._core.scheduler.message cimport GroupAnswer, GroupQuestion, PlaceAnswer
-from raylite._core.scheduler.node_choice cimport board_choose, board_remove, board_report, board_set_aside, board_setup, Question, \
-    question_read
+from raylite._core.scheduler.node_choice cimport board_choose, board_remove, board_report, board_set_aside, \
+    board_setup, Question, question_read
 from raylite._core.store.master_message cimport LoadNotice, NodeNotice
 from raylite._core.store.message cimport NodeRecord
 

@@ -1,8 +1,8 @@
 """What a shard finds by a string: names of actors and placement groups, and the key-value table.
 
 The string's hash (hash_bytes with seed 0) says which shard has it. An actor's name goes with the actor, whose shard
-says so; if who claimed it dies, the actor's shard is asked whether there ever was one. A placement group's names go with
-who claimed them.
+says so; if who claimed it dies, the actor's shard is asked whether there ever was one. A placement group's names go
+with who claimed them.
 """
 from cython.operator cimport dereference as deref, preincrement
 from libc.stdint cimport uint32_t
