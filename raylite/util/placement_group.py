@@ -144,8 +144,8 @@ def get_placement_group(placement_group_name: str) -> PlacementGroup:
     if not placement_group_name or not isinstance(placement_group_name, str):
         raise ValueError(f"get_placement_group takes a name that is not empty, not {placement_group_name!r}")
     wanted = full_name(placement_group_name)
-    for group, row in table().items():
-        if row["full_name"] == wanted and row["state"] != "REMOVED":
+    for group, row in table(name=wanted).items():
+        if row["state"] != "REMOVED":
             return PlacementGroup(PlacementGroupID.from_hex(group), list(row["bundles"].values()))
     raise ValueError(f"Failed to look up placement group with name: {placement_group_name}")
 
@@ -301,10 +301,11 @@ def pack_group(bundles: list[dict[str, int]], strategy: int, name: str) -> bytes
     return b"".join(out)
 
 
-def table(group: PlacementGroupID | None = None) -> dict[str, dict[str, Any]]:
-    """The groups that the node knows (or that one of them): hexadecimal id to what is known, in order of creation."""
+def table(group: PlacementGroupID | None = None, name: str = "") -> dict[str, dict[str, Any]]:
+    """The groups that the node knows, or the one of this id or full name: hexadecimal id to what is known, in order of
+    creation."""
     client = connected()
-    _, data = client.question(EV_GROUPS, task=None if group is None else group.binary())
+    _, data = client.question(EV_GROUPS, name.encode(), task=None if group is None else group.binary())
     at, rows = 0, []
 
     def number() -> int:
@@ -322,12 +323,12 @@ def table(group: PlacementGroupID | None = None) -> dict[str, dict[str, Any]]:
         group_id = data[at : at + 16].hex()
         at += 16
         order, state, strategy, detached = number(), number(), number(), number()
-        name = text()
+        full = text()
         nodes, bundles = [], []
         for _ in range(number()):
             nodes.append(text() or (client.node_id().hex() if state == CREATED and not client.in_cluster else ""))
             bundles.append({amount_name: amount for amount, amount_name in pairs(number, text)})
-        row = row_of(group_id, name, bundles, nodes, STRATEGIES[strategy], STATES[state])
+        row = row_of(group_id, full, bundles, nodes, STRATEGIES[strategy], STATES[state])
         rows.append((order, {**row, "is_detached": bool(detached)}))
     return {row["placement_group_id"]: row for _, row in sorted(rows, key=lambda row: row[0])}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 
 import raylite
@@ -181,6 +183,11 @@ def inside(group, bundle):
 
 
 @raylite.remote
+def called(name):
+    return get_placement_group(name)
+
+
+@raylite.remote
 def make_group():
     group = placement_group([{"CPU": 1}, {"CPU": 1}], "STRICT_SPREAD", name="mine")
     group.wait(10)
@@ -200,9 +207,12 @@ def test_a_group_is_known_wherever_its_handle_goes():
         theirs = raylite.get(make_group.options(scheduling_strategy=on(node)).remote())
         assert raylite.get([in_bundle(theirs, bundle).remote() for bundle in range(2)]) == places(theirs)
         assert get_placement_group("mine") == theirs
+        assert raylite.get(called.options(scheduling_strategy=on(others()[1])).remote("mine")) == theirs
         remove_placement_group(theirs)
         with pytest.raises(TaskPlacementGroupRemoved):
             raylite.get(in_bundle(theirs, 1).remote())
+        with pytest.raises(ValueError, match="Failed to look up"):
+            get_placement_group("mine")
 
 
 def test_children_are_captured_by_the_group_on_whichever_node():
@@ -275,3 +285,61 @@ def test_what_is_queued_moves_to_a_node_that_comes():
         c.restart_node(2)
         nodes = raylite.get(tasks)
         assert len(set(nodes)) == 3 and c.now() - start < 16  # one node would take 28 seconds
+
+
+# ---- under faults ----
+
+RATES = {
+    "node_crash": 0.002,
+    "worker_crash": 0.01,
+    "message_loss": 0.02,
+    "message_duplication": 0.02,
+    "message_delay": 0.02,
+    "message_reordering": 0.02,
+    "partition": 0.001,
+}
+STRATEGIES = ("PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD")
+
+
+@raylite.remote(max_retries=-1)
+def echo(value):
+    sim.cost(0.2)
+    return value
+
+
+def random_groups(seed):
+    """Groups made, used and removed, some at once; the values that came back, and those that should have."""
+    rng = Random(seed)
+    groups, values, expected = [], [], []
+    for _ in range(4):
+        n_bundles = rng.randint(1, 3)
+        group = placement_group([{"CPU": 1}] * n_bundles, rng.choice(STRATEGIES))
+        groups.append(group)
+        for value in range(5):
+            strategy = PlacementGroupSchedulingStrategy(group, rng.randrange(-1, n_bundles))
+            values.append(echo.options(scheduling_strategy=strategy).remote(value))
+            expected.append(value)
+        values.append(echo.options(scheduling_strategy="SPREAD").remote(9))
+        expected.append(9)
+        if rng.random() < 0.5:
+            values, got = [], raylite.get(values)
+            assert got == expected
+            expected = []
+            remove_placement_group(groups.pop(rng.randrange(len(groups))))
+    got = raylite.get(values)
+    for group in groups:
+        remove_placement_group(group)
+    return got, expected
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_groups_come_out_right_and_leave_nothing_whatever_dies(seed):
+    with cluster(*cpus(3, 3, 3), seed=seed, faults=sim.Faults(**RATES), faults_for_s=30.0) as c:
+        got, expected = random_groups(seed)
+        assert got == expected
+        c.stop_faults()
+        c.settle()
+        for node in c.session.alive():
+            resources = node.node.resources()
+            assert not [name for name in resources if "_group_" in name]
+            assert resources["CPU"] == (30_000, 30_000)

@@ -74,7 +74,7 @@ cdef void on_answer(NodeState* n, uint16_t status, uint64_t token, const char* b
     if go_on(n, token, status == STORE_OK, &unsaid):
         done_refused(n, what.object.task, blob_data(unsaid.payload), unsaid.payload.size)
         blob_drop(unsaid.payload)
-    if group_answered(n, what.kind, token, status, body, size):
+    if group_answered(n, &what, token, status, body, size):
         pass
     elif what.kind == OP_COMMIT:
         if status == STORE_OK and size >= sizeof(AttemptHeader):

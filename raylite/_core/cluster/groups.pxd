@@ -1,4 +1,6 @@
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
+from libcpp.string cimport string
+from raylite._core.cluster.table cimport Expected
 from raylite._core.ids cimport TaskId
 from raylite._core.message cimport Message
 from raylite._core.node.placement_groups cimport PlacementGroup
@@ -9,7 +11,8 @@ cdef void know_group(NodeState* n, const char* demand, uint64_t size) noexcept n
 cdef void group_made(NodeState* n, PlacementGroup* row, const Message* m) noexcept nogil
 cdef void group_removed(NodeState* n, PlacementGroup* row) noexcept nogil
 cdef bint group_waits(NodeState* n, const Message* m) noexcept nogil
-cdef bint group_answered(NodeState* n, uint16_t kind, uint64_t token, uint16_t status, const char* body,
+cdef void find_named(NodeState* n, const Message* m, const string* name) noexcept nogil
+cdef bint group_answered(NodeState* n, const Expected* asked, uint64_t token, uint16_t status, const char* body,
                          uint64_t size) noexcept nogil
 cdef void find_bundle(NodeState* n, TaskRow* row) noexcept nogil
 cdef void ask_for_groups(NodeState* n) noexcept nogil

@@ -49,11 +49,11 @@ cdef string key_of(const PlacementGroup* row) noexcept nogil:
     return key
 
 
-cdef string name_key_of(const PlacementGroup* row) noexcept nogil:
-    """The name that the group's own is, in the store."""
+cdef string key_of_name(const string* name) noexcept nogil:
+    """What a group's own name is in the store."""
     cdef string key
     key.assign(b"\0name of group\0", 15)
-    key.append(row.name)
+    key.append(name[0])
     return key
 
 
@@ -74,7 +74,7 @@ cdef TaskId home_as_owner(NodeState* n) noexcept nogil:
 
 cdef void claim(NodeState* n, PlacementGroup* row) noexcept nogil:
     """The group's name first, then its id."""
-    cdef string key = name_key_of(row) if row.n_claims == 2 else key_of(row)
+    cdef string key = key_of_name(&row.name) if row.n_claims == 2 else key_of(row)
     cdef TaskId owner = row.id if row.n_claims == 2 else home_as_owner(n)
     n.cluster.group_tokens[ask_about(n, OP_NAME_CLAIM, &owner, &key)] = row.id
 
@@ -85,7 +85,7 @@ cdef void unclaim(NodeState* n, const PlacementGroup* row, bint with_id) noexcep
     if with_id:
         ask_about(n, OP_NAME_DROP, &owner, &key)
     if not row.name.empty():
-        key = name_key_of(row)
+        key = key_of_name(&row.name)
         ask_about(n, OP_NAME_DROP, &row.id, &key)
 
 
@@ -95,18 +95,47 @@ cdef void ask_home(NodeState* n, const PlacementGroup* row) noexcept nogil:
     n.cluster.group_tokens[ask_about(n, OP_NAME_FIND, NULL, &key)] = row.id
 
 
-cdef bint group_answered(NodeState* n, uint16_t kind, uint64_t token, uint16_t status, const char* body,
+cdef void find_named(NodeState* n, const Message* m, const string* name) noexcept nogil:
+    """A client asks for the group of this name, which no group that is known here has."""
+    cdef string key = key_of_name(name)
+    cdef uint64_t token = ask_about(n, OP_NAME_FIND, NULL, &key)
+    n.cluster.group_tokens[token] = TaskId(0, 0)
+    n.cluster.expected[token].client = m.client
+    n.cluster.expected[token].request = m.request
+
+
+cdef void on_name_found(NodeState* n, const Expected* asked, uint16_t status, const char* body,
+                        uint64_t size) noexcept nogil:
+    """The store says which group has the name: the client is answered when that is known here."""
+    cdef Message m
+    if status != STORE_OK or size < sizeof(TaskId):
+        emit(n, CMD_READY, asked.client, NULL).request = asked.request
+        return
+    memset(&m, 0, sizeof(Message))
+    m.kind = EV_GROUPS
+    m.client = asked.client
+    m.request = asked.request
+    memcpy(&m.object.task, body, sizeof(TaskId))
+    on_groups(n, &m, NULL)
+
+
+cdef bint group_answered(NodeState* n, const Expected* asked, uint64_t token, uint16_t status, const char* body,
                          uint64_t size) noexcept nogil:
     """The store has answered a question about a group. False if it was about something else."""
     cdef PlacementGroup* row
+    cdef TaskId group
     it = n.cluster.group_tokens.find(token)
     if it == n.cluster.group_tokens.end():
         return False
-    row = groups_find(&n.groups, deref(it).second)
+    group = deref(it).second
     n.cluster.group_tokens.erase(token)
+    if no_group(group):
+        on_name_found(n, asked, status, body, size)
+        return True
+    row = groups_find(&n.groups, group)
     if row == NULL or row.state > GROUP_CREATED:
         return True
-    if kind == OP_NAME_CLAIM:
+    if asked.kind == OP_NAME_CLAIM:
         on_claimed(n, row, status)
     elif row.home == 0 and not row.is_known:
         on_home_found(n, row, status, body, size)
@@ -185,6 +214,7 @@ cdef bint group_waits(NodeState* n, const Message* m) noexcept nogil:
         return False
     request.group = row.id
     request.message = m[0]
+    request.message.size = 0
     n.cluster.group_requests.push_back(request)
     return True
 
@@ -199,7 +229,7 @@ cdef void answer_requests(NodeState* n, TaskId group) noexcept nogil:
         if not same_task(waiting[i].group, group):
             n.cluster.group_requests.push_back(waiting[i])
         elif waiting[i].message.kind == EV_GROUPS:
-            on_groups(n, &waiting[i].message)
+            on_groups(n, &waiting[i].message, NULL)
         else:
             row = groups_find(&n.groups, group)
             if row != NULL and row.state <= GROUP_CREATED:

@@ -11,6 +11,6 @@ cdef void take_bundle(NodeState* n, Cursor* c, Bundle* bundle) noexcept nogil
 cdef void remove_group(NodeState* n, PlacementGroup* row) noexcept nogil
 cdef bint on_group(NodeState* n, const Message* m, const char* payload) noexcept nogil
 cdef void on_ungroup(NodeState* n, const Message* m) noexcept nogil
-cdef void on_groups(NodeState* n, const Message* m) noexcept nogil
+cdef void on_groups(NodeState* n, const Message* m, const char* payload) noexcept nogil
 cdef void group_client_gone(NodeState* n, uint32_t client) noexcept nogil
 cdef void serve_groups(NodeState* n) noexcept nogil

@@ -9,7 +9,7 @@ from libcpp.map cimport map as ordered_map
 from libcpp.string cimport string
 from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
-from raylite._core.cluster.groups cimport group_made, group_removed, group_waits
+from raylite._core.cluster.groups cimport find_named, group_made, group_removed, group_waits
 from raylite._core.envelope cimport align8, blob_copy, system_error
 from raylite._core.ids cimport same_task, TaskId
 from raylite._core.message cimport BundleHeader, CLIENT_DRIVER, CMD_READY, CMD_STOP, GROUP_DETACHED, \
@@ -317,16 +317,22 @@ cdef void write_group(NodeState* n, string* out, const PlacementGroup* row) noex
             write_text(out, &n.scheduler.resources.names[row.bundles[i].amounts[j].resource])
 
 
-cdef void on_groups(NodeState* n, const Message* m) noexcept nogil:
-    """The group that is asked for, if it is known; every group, if none is."""
-    cdef string out
+cdef void on_groups(NodeState* n, const Message* m, const char* payload) noexcept nogil:
+    """The group that is asked for, by id or by name, if it is known; every group, if none is."""
+    cdef string out, name
     cdef ordered_map[TaskId, PlacementGroup].iterator it = n.groups.rows.begin()
     cdef PlacementGroup* row = groups_find(&n.groups, m.object.task)
     if group_waits(n, m):
         return
+    if m.size:
+        name.assign(payload, m.size)
+        row = groups_named(&n.groups, &name)
+        if row == NULL and n.cluster.joined:
+            find_named(n, m, &name)
+            return
     if row != NULL:
         write_group(n, &out, row)
-    while it != n.groups.rows.end() and no_group(m.object.task):
+    while it != n.groups.rows.end() and no_group(m.object.task) and m.size == 0:
         if not n.cluster.joined or deref(it).second.is_known:
             write_group(n, &out, &deref(it).second)
         preincrement(it)

@@ -283,7 +283,7 @@ cdef bint route(NodeState* n, const Message* m, const char* payload) noexcept no
     elif m.kind == EV_UNGROUP:
         on_ungroup(n, m)
     elif m.kind == EV_GROUPS:
-        on_groups(n, m)
+        on_groups(n, m, payload)
     else:
         return False
     return True
