@@ -69,7 +69,7 @@ class ClusterRuntime(SimulatedRuntime):
 
     def member(self, virtual_node):
         """A node as a party."""
-        labels = {**virtual_node.config.labels, NODE_ID: virtual_node.id().hex()}
+        labels = {**virtual_node.config.labels, NODE_ID: virtual_node.id}
         address = address_of(PARTY_NODE, virtual_node.number)
         return Member(virtual_node.node, address, MASTER, self.plane.n_shards, labels=labels)
 

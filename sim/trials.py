@@ -150,7 +150,7 @@ class WorkloadTrials(Trials):
         super().__init__(nodes, faults)
         self.name = name
         self.n_tasks = n_tasks
-        self.run_workload = workloads.run
+        self.run_workload, self.let_go = workloads.run, workloads.let_go
         is_large = n_tasks > workloads.DRAWN_MOST
         self.names = list(workloads.LARGE_WORKLOADS if is_large else workloads.WORKLOADS)
 
@@ -164,6 +164,8 @@ class WorkloadTrials(Trials):
             trial.seed, self.nodes, trial.faults, faults_for_s=FAULTS_FOR_S, record=trial.keep, check=self.check
         ) as cluster:
             self.run_workload(self.name_for(trial.seed), self.n_tasks, trial.seed)
+            cluster.settle()  # tasks that nobody waits for any more export functions, too
+            self.let_go()
             check_empty(cluster)
 
     def what(self, seed: int) -> list[str]:
@@ -214,20 +216,22 @@ class ProgramTrials(Trials):
 
 
 def check_empty(cluster: Any) -> None:
-    """Raise NotEmpty unless all has been released but the functions of modules, which live as long as these."""
+    """Raise NotEmpty unless every table is empty and every resource free: what is left is who speaks to the store."""
     cluster.settle()
-    if left := left_over(cluster.sizes()):
+    sizes = cluster.sizes()
+    sizes.pop("store endpoints", None)
+    if left := {name: size for name, size in sizes.items() if size}:
         raise NotEmpty(f"everything has been released, and there is still {left}")
+    for node in cluster.session.alive():
+        taken = {name: total - free for name, (total, free) in node_resources(node).items() if total != free}
+        if taken:
+            raise NotEmpty(f"everything has ended, and of node {node.number} there is still in use {taken}")
 
 
-def left_over(sizes: dict[str, int]) -> dict[str, int]:
-    """The tables that have more rows than those of functions. The store's endpoints are who is there, and no rows."""
-    sizes = {name: size for name, size in sizes.items() if not name.endswith(("inline_bytes", "endpoints"))}
-    n_functions = sizes.pop("functions")
-    sizes["objects"] -= n_functions
-    for name in ("beyond", "store objects"):  # a function that has gone to other nodes is there too
-        sizes[name] = max(sizes.get(name, 0) - n_functions, 0)
-    return {name: size for name, size in sizes.items() if size}
+def node_resources(node: Any) -> dict[str, tuple[int, int]]:
+    """What a node has, and what of it is free, in 1/10000."""
+    resources: dict[str, tuple[int, int]] = node.node.resources()
+    return resources
 
 
 def stop_faults_later(session: Any) -> None:

@@ -34,6 +34,8 @@ class VirtualNode:
         self.config = config
         self.number = number
         self.incarnation = incarnation
+        self.id_bytes = content_hash(self.name(b"node"), session.seed)
+        self.id = self.id_bytes.hex()  # as programs see it
         self.in_cluster = cluster is not None
         self.n_workers = min(config.num_cpus, KEPT_IDLE_MOST)
         n_nodes = len(session.config.nodes)
@@ -69,10 +71,6 @@ class VirtualNode:
             return what
         return what + self.number.to_bytes(4, "little") + self.incarnation.to_bytes(4, "little")
 
-    def id(self):
-        """As programs know this start of the node."""
-        return content_hash(self.name(b"node"), self.session.seed)
-
     def start_driver(self):
         """The process of the program, on this node. Returns it."""
         driver = self.make_process(self.host.next_number(), is_driver=True)
@@ -89,7 +87,7 @@ class VirtualNode:
         session = self.session
         name = b"driver" if is_driver else self.name(number.to_bytes(8, "little"))
         root = content_hash(name, session.seed)
-        client = SimulatedClient(number, JOB, self.id(), root, is_driver, self.host.memory, session.functions)
+        client = SimulatedClient(number, JOB, self.id_bytes, root, is_driver, self.host.memory, session.functions)
         client.in_cluster = self.in_cluster
         process = Process(session.kernel, number, client, is_driver, gpus)
         client.join(process)

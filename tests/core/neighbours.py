@@ -21,6 +21,7 @@ SCHEDULER = 100
 (NODE_TASK, NODE_RETURN, NODE_RESULT, NODE_COMMITTED, NODE_CANCEL, NODE_FUNCTION_GONE, NODE_PULL, NODE_VALUE,
  NODE_CHUNK, NODE_NOT_HERE, NODE_ITEM, NODE_ITEM_HELD, NODE_READ) = range(170, 183)  # fmt: skip
 NODE_GROUP, NODE_GROUP_WATCH, NODE_GROUP_GONE, NODE_BUNDLES, NODE_BUNDLES_TAKEN, NODE_BUNDLES_BACK = range(200, 206)
+RESULT_REFUSED = 1
 SCHEDULER_ASK, SCHEDULER_ANSWER, SCHEDULER_ASK_GROUP, SCHEDULER_ANSWER_GROUP = range(160, 164)
 OP_COMMIT, OP_DONE, OP_PUT, OP_HOLD, OP_RELEASE, OP_LOCATE, OP_UNLOCATE, OP_WATCH, OP_UNWATCH, OP_ATTEMPT, OP_ADOPT = (
     range(1, 12)
@@ -242,6 +243,8 @@ class Neighbour(Host):
             return f"{words}: {','.join(str(bundle) for (bundle,) in struct.iter_unpack('<I', said['payload']))}"
         if kind == NODE_BUNDLES_TAKEN:
             return words + ": no" * said["flags"]
+        if kind == NODE_RESULT and said["flags"] & RESULT_REFUSED:
+            return f"{words}: refused"
         if kind == NODE_RESULT:
             values = [describe_envelope(v.body) if v.body else f"{v.size} bytes" for v in read_values(said["payload"])]
             return f"{words}: {', '.join(values)}"

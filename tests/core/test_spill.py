@@ -402,6 +402,18 @@ def test_a_home_that_another_has_taken_over_from_asks_for_the_result(pair):
     assert a.story_of("t")[-1] == "FINISHED"
 
 
+def test_a_home_of_whose_guest_the_store_knows_another_end_asks_for_that(pair):
+    """The task was derived twice, and ended once before."""
+    a, b = given(pair)
+    a.acknowledged()
+    b.hears(a)
+    assert b.finish("t") == ["store: done t"]
+    assert b.acknowledged(status=STORE_UNKNOWN) == ["to 1: result of t: refused"]
+    a.get("t")
+    assert a.hears(b) == ["store: watch t"]
+    assert a.stored("t", value=p.envelope(b"the first end")) == ["1 gets t: the first end", "store: unwatch t"]
+
+
 def test_who_runs_a_task_for_a_home_that_dies_adopts_it(pair):
     a, b = given(pair, max_retries=3)
     a.acknowledged()
@@ -441,6 +453,23 @@ def test_what_the_store_gives_a_node_to_run_again_is_its_own(pair):
     c.attach(2)
     assert c.finish("t") == ["1 gets t: t", "store: unwatch t", "store: done t"]
     assert b.operations == []
+
+
+def test_a_copy_that_the_store_heard_of_after_its_loss_is_denied(pair):
+    """That the task has ended waits for what went before; that its result is lost does not."""
+    a, b = pair
+    a.submit("x")
+    a.attach(2)
+    a.finish("x", a.in_arena(200_000, client=2))
+    a.submit("t", needs=GPU, refs=["x"])
+    a.placed("t", B)
+    a.lose("x")
+    a.acknowledged()
+    assert a.stored("x", A, size=200_000) == ["store: unlocate x"]
+    a.get("x")
+    assert a.stored("x", A, C, size=200_000) == ["store: unlocate x", "store: unwatch x", "to 3: pull what is of x"]
+    b.hears(a)
+    assert a.hears(b) == ["store: unlocate x", "to 2: not here x"]
 
 
 def test_a_lost_object_that_others_know_of_is_made_again_as_the_store_says(pair):

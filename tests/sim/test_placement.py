@@ -103,7 +103,7 @@ def test_a_node_that_is_not_there_or_cannot_run_it_fails_what_must_run_there():
 def test_labels_choose_the_node():
     zones = [sim.Node(num_cpus=2, labels=labels) for labels in ({"zone": "a"}, {"zone": "b", "disk": "ssd"}, {})]
     with cluster(*zones) as c:
-        ids = [c.session.nodes[number].id().hex() for number in range(3)]
+        ids = [c.session.nodes[number].id for number in range(3)]
 
         def at(hard, soft=None):
             strategy = NodeLabelSchedulingStrategy(hard, soft=soft)
@@ -232,8 +232,8 @@ def test_a_bundle_whose_node_dies_is_placed_again_and_the_others_stay():
         group = placement_group([{"CPU": 1}] * 3, "STRICT_SPREAD")
         assert group.wait(10)
         before = places(group)
-        number = next(n for n in (1, 2, 3) if c.session.nodes[n].id().hex() in before)
-        lost = before.index(c.session.nodes[number].id().hex())
+        number = next(n for n in (1, 2, 3) if c.session.nodes[n].id in before)
+        lost = before.index(c.session.nodes[number].id)
         actor = Here.options(
             placement_group=group, placement_group_bundle_index=lost, num_cpus=1, max_restarts=-1, max_task_retries=-1
         ).remote()
@@ -256,7 +256,7 @@ def test_a_group_that_lost_its_only_place_waits_for_another():
         assert raylite.wait([task], timeout=5)[0] == []
         assert placement_group_table(group)["state"] == "RESCHEDULING"
         c.restart_node(1)
-        assert raylite.get(task) == c.session.nodes[1].id().hex()
+        assert raylite.get(task) == c.session.nodes[1].id
 
 
 def test_a_group_ends_with_the_node_that_made_it():

@@ -17,6 +17,7 @@ from raylite._core.links.packet cimport MASTER_SETTLED
 from raylite._core.message cimport MESSAGE_VERSION
 from raylite._core.node.objects cimport ObjectRow, objects_find, REACH_HELD
 from raylite._core.node.task_table cimport tasks_find
+from raylite._core.planted cimport DEPARTS_AT_ONCE, planted, RELEASED_AT_ONCE
 from raylite._core.store.message cimport DoneHeader, OP_ACTOR, OP_ACTOR_UNWATCH, OP_ACTOR_WATCH, OP_ADOPT, OP_ATTEMPT, \
     OP_COMMIT, OP_DONE, OP_HOLD, OP_PUT, OP_RELEASE, OP_UNWATCH, OP_WATCH
 
@@ -192,7 +193,8 @@ cdef void send_settled(NodeState* n) noexcept nogil:
     waiting.swap(n.cluster.settling)
     for i in range(waiting.size()):
         d = &waiting[i]
-        if not n.cluster.expected.empty() and deref(n.cluster.expected.begin()).first <= d.fence:
+        if not n.cluster.expected.empty() and deref(n.cluster.expected.begin()).first <= d.fence \
+                and not planted(RELEASED_AT_ONCE):
             n.cluster.settling.push_back(d[0])
         elif d.operation.kind and not is_last_release(n, d.operation.object):
             drop_departure(d)
@@ -215,7 +217,8 @@ cdef void send_queue(NodeState* n) noexcept nogil:
     cdef uint64_t token
     while not n.cluster.departures.empty():
         d = &n.cluster.departures.front()
-        if not n.cluster.holding.empty() and deref(n.cluster.holding.begin()) <= d.fence:
+        if not n.cluster.holding.empty() and deref(n.cluster.holding.begin()) <= d.fence \
+                and not planted(DEPARTS_AT_ONCE):
             return
         if d.operation.kind == OP_RELEASE or d.message.message.kind == MASTER_SETTLED:
             d.fence = n.cluster.last_token

@@ -1,6 +1,6 @@
 """What other parties tell a node, handed to who knows of it; and what the node has to say at the end of each event."""
 from cython.operator cimport dereference as deref
-from raylite._core.cluster.departures cimport go_on, send_departures, take_answer
+from raylite._core.cluster.departures cimport go_on, send_departures, take_answer, tell
 from raylite._core.cluster.exposure cimport task_committed
 from raylite._core.cluster.guests cimport home_lost, on_function_gone, on_home_cancels, on_home_committed, on_task
 from raylite._core.cluster.groups cimport ask_for_groups, group_answered, groups_lost_node, hear_of_group, \
@@ -8,7 +8,7 @@ from raylite._core.cluster.groups cimport ask_for_groups, group_answered, groups
 from raylite._core.cluster.homes cimport adoption_answered, attempt_answered, done_refused, new_epoch, on_rerun
 from raylite._core.cluster.message cimport NODE_BUNDLES_BACK, NODE_CANCEL, NODE_CHUNK, NODE_COMMITTED, \
     NODE_FUNCTION_GONE, NODE_GROUP, NODE_ITEM, NODE_ITEM_HELD, NODE_NOT_HERE, NODE_PULL, NODE_READ, NODE_RESULT, \
-    NODE_RETURN, NODE_TASK, NODE_VALUE
+    NODE_RETURN, NODE_TASK, NODE_VALUE, RESULT_REFUSED
 from raylite._core.cluster.remote_actors cimport actors_lost_node, actors_of_node, name_claimed, name_found, \
     on_actor_end_entry, on_actor_entry
 from raylite._core.cluster.remote_objects cimport forget_locations, hold_refused, hold_touched, on_free_entry, \
@@ -65,6 +65,15 @@ cdef bint hear(NodeState* n, uint32_t source, const Message* m, const char* payl
     return True
 
 
+cdef void tell_refused(NodeState* n, const PartyMessage* unsaid) noexcept nogil:
+    """The store knows another end of the guest's: its home is to ask for that one."""
+    cdef Message* m = tell(n, unsaid.target, NODE_RESULT, NULL)
+    m.object = unsaid.message.object
+    m.attempt = unsaid.message.attempt
+    m.flags = RESULT_REFUSED
+    blob_drop(unsaid.payload)
+
+
 cdef void on_answer(NodeState* n, uint16_t status, uint64_t token, const char* body, uint64_t size) noexcept nogil:
     """The store has done what it was asked, or says why not."""
     cdef Expected what
@@ -73,7 +82,7 @@ cdef void on_answer(NodeState* n, uint16_t status, uint64_t token, const char* b
         return
     if go_on(n, token, status == STORE_OK, &unsaid):
         done_refused(n, what.object.task, blob_data(unsaid.payload), unsaid.payload.size)
-        blob_drop(unsaid.payload)
+        tell_refused(n, &unsaid)
     if group_answered(n, &what, token, status, body, size):
         pass
     elif what.kind == OP_COMMIT:

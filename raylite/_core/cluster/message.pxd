@@ -32,6 +32,9 @@ cdef struct GroupNotice:
     uint32_t name_size            # padded to 8, follows
     uint32_t unused
 
+cdef enum:
+    RESULT_REFUSED = 1            # flag of NODE_RESULT, which then says no more: the store knows another end
+
 cdef struct TaskHeader:
     uint32_t epoch
     uint32_t actor_epoch          # of a call: which of the actor's lives it was sent to

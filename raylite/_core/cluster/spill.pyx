@@ -16,8 +16,9 @@ from libcpp.vector cimport vector
 from raylite._core.cluster.departures cimport depart, tell
 from raylite._core.cluster.exposure cimport expose_task, task_committed
 from raylite._core.cluster.groups cimport find_bundle, group_questions_lost
-from raylite._core.cluster.homes cimport register_attempt
-from raylite._core.cluster.message cimport ArgumentHint, NODE_CANCEL, NODE_FUNCTION_GONE, NODE_TASK, TaskHeader
+from raylite._core.cluster.homes cimport register_attempt, see_elsewhere
+from raylite._core.cluster.message cimport ArgumentHint, NODE_CANCEL, NODE_FUNCTION_GONE, NODE_TASK, RESULT_REFUSED, \
+    TaskHeader
 from raylite._core.cluster.offers cimport on_offer_answered
 from raylite._core.cluster.remote_actors cimport call_came_back
 from raylite._core.cluster.remote_objects cimport is_at
@@ -43,6 +44,7 @@ from raylite._core.node.state cimport ERROR_ACTOR_UNAVAILABLE, ERROR_TASK_CANCEL
     warn
 from raylite._core.node.task_table cimport is_call, is_creation, TASK_CANCELLED, TASK_FAILED, TASK_FINISHED, \
     TASK_SPILLED, TASK_WAITING, tasks_find
+from raylite._core.planted cimport LOST_WITH_NODE, planted
 from raylite._core.scheduler.message cimport PLACE_INFEASIBLE, PLACE_NEAR_NODE, PLACE_NO_NODE, PLACE_ON_NODE, \
     PLACE_SPREAD, PlaceAnswer, PlaceArgument, PlaceQuestion
 from raylite._core.store.message cimport DoneHeader, StoreValue
@@ -482,9 +484,14 @@ cdef bint on_result(NodeState* n, uint32_t source, const Message* m, const char*
     cdef const StoreValue* v
     cdef const char* body = NULL
     cdef bint failed = False
+    cdef bint counts = row != NULL and row.state == TASK_SPILLED and row.runs_at == source and row.attempt == m.attempt
+    if m.flags & RESULT_REFUSED:
+        if counts:
+            see_elsewhere(n, row)
+        return True
     if head == NULL or not values_valid(c, head.n_values):
         return False
-    if row == NULL or row.state != TASK_SPILLED or row.runs_at != source or row.attempt != m.attempt:
+    if not counts:
         return True
     if head.n_values:
         v = take_stored(&again, &body)
@@ -532,6 +539,8 @@ cdef void spilled_lost(NodeState* n, uint32_t address) noexcept nogil:
     sort(ids.begin(), ids.end())
     for i in range(ids.size()):
         row = tasks_find(&n.tasks, ids[i])
+        if planted(LOST_WITH_NODE):
+            continue
         if is_creation(row):
             creation_lost(n, row)
         else:

@@ -17,6 +17,7 @@ from raylite._core.node.placement cimport send_run
 from raylite._core.node.state cimport set_state
 from raylite._core.node.task_table cimport LISTED_CALLER, LISTED_NOT, LISTED_READY, LISTED_SENT, LISTED_WAITING, \
     TASK_PLACED, TASK_READY, TASK_RUNNING, TASK_WAITING
+from raylite._core.planted cimport CALLS_OVERTAKE, planted
 
 
 cdef void want_service(NodeState* n, ActorRow* actor) noexcept nogil:
@@ -162,6 +163,8 @@ cdef void send_group(NodeState* n, ActorRow* actor, Worker* w, CallGroup* group)
     cdef TaskRow* row
     while group.ready.head != NULL and group.sent.size < <unsigned long long> group.limit + CALLS_AHEAD:
         row = group.ready.head
+        if planted(CALLS_OVERTAKE) and row.next != NULL:
+            row = row.next
         list_remove(&group.ready, row)
         row.listed = LISTED_NOT
         if n.lost_any and not arguments_usable(n, row):

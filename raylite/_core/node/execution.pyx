@@ -38,6 +38,7 @@ from raylite._core.node.resources cimport resources_acquire, resources_lacking
 from raylite._core.node.state cimport call_back_queue, emit, ERROR_TASK_CANCELLED, reject, set_state, warn
 from raylite._core.node.task_table cimport CANCEL_KILLS, CANCEL_NOT, is_call, is_creation, TASK_BLOCKED, \
     TASK_CANCELLED, TASK_FAILED, TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_RUNNING, TASK_WAITING, tasks_find
+from raylite._core.planted cimport planted, RETRY_FREE
 from raylite._core.scheduler.loads cimport means_task
 
 
@@ -618,7 +619,7 @@ cdef void retry(NodeState* n, TaskRow* row) noexcept nogil:
     row.read_request = 0
     row.runs_at = 0
     row.placed = False
-    if row.retries_left > 0:
+    if row.retries_left > 0 and not planted(RETRY_FREE):
         row.retries_left -= 1
     row.attempt += 1
     row.worker = 0

@@ -29,6 +29,7 @@ from raylite._core.node.objects cimport object_hold, OBJECT_IN_ARENA, object_in_
 from raylite._core.node.requests cimport release_generator
 from raylite._core.node.state cimport emit, ERROR_OBJECT_LOST, ERROR_RAISED, ERROR_TASK_CANCELLED, Function
 from raylite._core.node.task_table cimport TASK_CANCELLED, TASK_FAILED, TASK_FINISHED, tasks_erase, tasks_find
+from raylite._core.planted cimport LINEAGE_UNHELD, planted
 
 
 cdef Blob* unknown_object() noexcept nogil:
@@ -162,7 +163,7 @@ cdef void hold_arguments(NodeState* n, TaskRow* row) noexcept nogil:
 
 cdef void keep_as_lineage(NodeState* n, TaskRow* row, uint32_t n_kept) noexcept nogil:
     """The task ended with `n_kept` results in the arena: its row stays; the oldest such row goes if they are many."""
-    change_holds(n, row, -1, 1)
+    change_holds(n, row, -1, 0 if planted(LINEAGE_UNHELD) else 1)
     row.holds_arguments = False
     row.holds_lineage = True
     row.n_kept = n_kept
