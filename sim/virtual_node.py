@@ -90,6 +90,7 @@ class VirtualNode:
         client = SimulatedClient(number, JOB, self.id_bytes, root, is_driver, self.host.memory, session.functions)
         client.in_cluster = self.in_cluster
         process = Process(session.kernel, number, client, is_driver, gpus)
+        process.node = self.number
         client.join(process)
         return process
 

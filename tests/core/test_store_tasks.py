@@ -205,6 +205,14 @@ def test_what_is_lost_while_its_task_runs_its_last_attempt_is_waited_for(shard):
     assert sp.read_notice(notice.body).state == sp.STORED_REBUILT
 
 
+def test_a_result_that_was_freed_before_the_store_heard_of_its_task_is_missing(shard):
+    t = p.named_task("t")
+    results = [p.object_id(t, i) for i in (0, 1)]
+    shard.say(A, sp.commit(t, n_returns=2), sp.done(t, sp.value(1)))
+    shard.say(B, sp.hold(results[0], B), sp.Item(sp.OP_WATCH, results[0]))
+    assert [entry.kind for entry in shard.hears(B)][-2:] == [sp.ENTRY_OBJECT, sp.ENTRY_RERUN]
+
+
 def test_a_stream_whose_end_is_here_and_items_are_not_may_be_made_again_by_its_home(shard):
     t = p.named_task("t")
     shard.say(A, sp.commit(t, n_returns=p.STREAMING, max_retries=1), sp.done(t, SMALL))

@@ -168,6 +168,17 @@ cdef void end_task(StoreState* s, StoredTask* t) noexcept nogil:
     s.ended.push_back(t.id)
 
 
+cdef void miss_results(StoreState* s, StoredTask* t) noexcept nogil:
+    """What the task has made and its end does not bring was freed where it was made, before anybody else knew."""
+    cdef StoredObject* row
+    cdef uint32_t i
+    for i in range(<uint32_t> n_results(t)):
+        row = find_object(s, object_id(t.id, i))
+        if row != NULL and (row.state == STORED_PENDING or row.state == STORED_REBUILT):
+            row.state = STORED_MISSING
+            s.unsettled.push_back(row.id)
+
+
 cdef bint on_done(StoreState* s, const StoreOp* op, Cursor* body) noexcept nogil:
     cdef const DoneHeader* h = <const DoneHeader*> take(body, sizeof(DoneHeader))
     cdef StoredTask* t = find_task(s, op.object.task)
@@ -191,6 +202,7 @@ cdef bint on_done(StoreState* s, const StoreOp* op, Cursor* body) noexcept nogil
                 give(s, object_id(t.id, value.head.index), &value)
         t.attempt = h.attempt
         if not t.flags & SUBMIT_ACTOR:
+            miss_results(s, t)
             end_task(s, t)
     answer(s, op, status, NULL, 0)
     return True
