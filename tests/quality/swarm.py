@@ -15,6 +15,7 @@ GPUS = (0, 0, 1, 2)
 RESOURCES = (None, {"a": 1}, {"a": 2, "b": 1})
 # How often what is rare befalls a program so short, yet so seldom that the cluster gets somewhere.
 RATES = {
+    "worker_crash": (1e-3, 0.1),
     "node_crash": (2e-4, 5e-3),
     "replica_crash": (2e-4, 5e-3),
     "head_crash": (2e-4, 5e-3),
