@@ -22,6 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("experiment", nargs="*", help=f"of {', '.join(EXPERIMENTS)}; by default all")
     parser.add_argument("--results", type=Path, default=RESULTS, help="the folder for tables and pictures")
+    parser.add_argument("--tiny", action="store_true", help="as small as tests have them: no figures to quote")
     arguments = parser.parse_args(argv)
     unknown = [name for name in arguments.experiment if name not in EXPERIMENTS]
     if unknown:
@@ -29,7 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments.results.mkdir(parents=True, exist_ok=True)
     for name in arguments.experiment or EXPERIMENTS:
         start_s = time.perf_counter()
-        table = importlib.import_module(f"benchmarks.paper.{name}").measure()
+        experiment = importlib.import_module(f"benchmarks.paper.{name}")
+        table = experiment.measure(**experiment.TINY) if arguments.tiny else experiment.measure()
         text = table.markdown()
         (arguments.results / f"{name}.md").write_text(text)
         draw(table, arguments.results / f"{name}.png")

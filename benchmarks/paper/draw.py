@@ -23,16 +23,29 @@ def draw(table: Table, path: Path) -> None:
         panel.plot(table.column(across), table.column(name), color=colour, marker="o", markersize=4, label=name)
     if table.chart.is_log_across:
         panel.set_xscale("log")
+        panel.xaxis.set_major_formatter(_plain)
     if table.chart.is_log_up:
         panel.set_yscale("log")
+        panel.yaxis.set_major_formatter(_plain)
+        panel.yaxis.set_minor_formatter(_plain_if_leading)
     else:
+        panel.yaxis.set_major_formatter(_plain)
         panel.set_ylim(bottom=0)
     panel.set_title(table.title, fontsize=10, loc="left", color=_DARK)
     panel.set_xlabel(across, fontsize=9)
     panel.set_ylabel(table.chart.label, fontsize=9)
-    panel.tick_params(labelsize=8)
+    panel.tick_params(which="both", labelsize=8)
     panel.grid(alpha=0.25)
     panel.spines[["top", "right"]].set_visible(False)
     if len(table.chart.lines) > 1:
         panel.legend(fontsize=8, frameon=False)
     figure.savefig(path, dpi=130)
+
+
+def _plain(value: float, _: object = None) -> str:
+    return f"{value:,.0f}" if value >= 1 else f"{value:g}"
+
+
+def _plain_if_leading(value: float, _: object = None) -> str:
+    """Of the marks between powers of ten, only 2 and 5 have their figure."""
+    return _plain(value) if f"{value:e}"[0] in "25" else ""

@@ -40,8 +40,8 @@ def measure(dead_after_ms: Sequence[int] = DEAD_AFTER_MS, usual_ms: int = USUAL_
         ),
         paper="under 30 ms, the longest that a client saw, from failure to recovery.",
         why="There clients and neighbours in the chain report connections that fail, at once; here no "
-        "connection breaks, and silence alone tells. So it takes as long as a replica may be silent: within the paper's "
-        "figure if that is up to some 25 ms, and a second by default.",
+        "connection breaks, and silence alone tells. So it takes as long as a replica may be silent: within the "
+        "paper's figure if that is up to some 25 ms, and a second by default.",
     )
     for dead_ms in dead_after_ms:
         usual_s, head_s = _task_s(dead_ms, usual_ms, 0)

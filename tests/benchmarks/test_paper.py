@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
+import sys
 
 import pytest
 
 from benchmarks.paper import __main__ as command
 from benchmarks.paper import costs
+from tests.source.tree import ROOT
 
 
 @pytest.fixture(params=command.EXPERIMENTS)
@@ -69,16 +72,14 @@ def test_costs_are_measured_on_the_real_runtime():
         assert 0 < cost(n_tasks=200, rounds=1) < 1
 
 
-def test_the_command_writes_tables_and_pictures(tmp_path, capsys, monkeypatch):
+def test_the_command_writes_tables_and_pictures(tmp_path):
     pytest.importorskip("matplotlib")
-    from benchmarks.paper import flushing
-
-    table = flushing.measure(**flushing.TINY)
-    monkeypatch.setattr(flushing, "measure", lambda: table)
-    assert command.main(["flushing", "--results", str(tmp_path / "new")]) == 0
-    assert (tmp_path / "new" / "flushing.md").read_text() == table.markdown()
-    assert (tmp_path / "new" / "flushing.png").read_bytes().startswith(b"\x89PNG")
-    assert "| 40 |" in capsys.readouterr().out
+    results = tmp_path / "new"
+    command = [sys.executable, "-m", "benchmarks.paper", "flushing", "--tiny", "--results", str(results)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "| 40 |" in done.stdout
+    assert (results / "flushing.md").read_text() in done.stdout
+    assert (results / "flushing.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_an_experiment_that_there_is_not_is_refused(capsys):
