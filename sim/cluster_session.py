@@ -118,8 +118,10 @@ class ClusterRuntime(SimulatedRuntime):
         if what.address >> 24 == PARTY_NODE:
             self.dead.append(self.nodes[what.machine])
         self.told.append((self.now_s(), what.machine, f"{party_name(what.address)} is gone"))
+        if what.address != address_of(PARTY_NODE, 0):
+            return
         driver = self.client.owner
-        if what.address == address_of(PARTY_NODE, 0) and driver.lost is None:
+        if driver.lost is None:
             self.kernel.failure = driver.lost = DriverLostError(
                 f"node 0 died at {self.now_s():.6f} s, and with it the program, which runs there (seed {self.seed})"
             )
