@@ -94,13 +94,15 @@ class ClusterRuntime(SimulatedRuntime):
         return Member(virtual_node.node, address, MASTER, self.plane.n_shards, labels=labels)
 
     def start_workers(self):
-        for node in self.nodes.values():
+        for node in self.alive():
             node.start_workers()
 
     def end_nodes(self):
         self.ending = True
         self.cluster.close()
         self.kernel.close()
+        for node in (*self.dead, *self.nodes.values()):
+            node.let_go()
 
     def settle(self):
         active_ns = -1
@@ -119,7 +121,7 @@ class ClusterRuntime(SimulatedRuntime):
             self.dead.append(self.nodes[what.machine])
         self.told.append((self.now_s(), what.machine, f"{party_name(what.address)} is gone"))
         if what.address != address_of(PARTY_NODE, 0):
-            return
+            return  # others may die before there is a driver
         driver = self.client.owner
         if driver.lost is None:
             self.kernel.failure = driver.lost = DriverLostError(

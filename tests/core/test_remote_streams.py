@@ -87,7 +87,7 @@ def test_who_submits_a_guests_stream_again_gets_one_of_its_own(pair):
 
 
 def test_a_generator_hears_that_there_was_no_reader_any_more_when_it_was_sent(pair):
-    a, b = pair
+    a, _ = pair
     a.submit("s", needs=GPU, n_returns=p.STREAMING, backpressure=1)
     a.release("s")
     assert "to 2: read s" in a.placed("s", B) + a.acknowledged()
