@@ -208,5 +208,6 @@ class ClusterHost:
             self.kill(address)
         self.retired.clear()
         self.on_killed = lambda what: None
+        self.on_back = lambda place: None
         for place in self.places.values():
             place.make = None  # which refers to who closes: let both go without the garbage collector
