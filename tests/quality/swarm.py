@@ -13,8 +13,14 @@ N_NODES = (1, 2, 3, 3, 4)
 N_TASKS = (10, 20, 50)
 GPUS = (0, 0, 1, 2)
 RESOURCES = (None, {"a": 1}, {"a": 2, "b": 1})
-# What a program whose tasks may be retried does not notice; so often that the cluster still gets somewhere.
-HIGHEST = {"node_crash": 2e-3, "replica_crash": 2e-3, "head_crash": 2e-3}
+# How often what is rare befalls a program so short, yet so seldom that the cluster gets somewhere.
+RATES = {
+    "worker_crash": (1e-3, 0.1),
+    "node_crash": (2e-4, 5e-3),
+    "replica_crash": (2e-4, 5e-3),
+    "head_crash": (2e-4, 5e-3),
+    "partition": (1e-4, 2e-3),
+}
 LIKELY = 0.4  # that a kind of fault is there
 
 
@@ -28,7 +34,7 @@ def drawn_nodes(rng: random.Random) -> list[sim.Node]:
 def drawn_faults(rng: random.Random, n_nodes: int) -> Faults:
     rates = {}
     for name, kind in KINDS.items():
-        low, high = kind.drawn[0], HIGHEST.get(name, kind.drawn[1])
+        low, high = RATES.get(name, kind.drawn)
         if kind.hidden and rng.random() < LIKELY and (n_nodes > 1 or kind.alone):
             rates[name] = float(f"{low * (high / low) ** rng.random():.2g}")
     return Faults(**rates)

@@ -96,6 +96,26 @@ print([(result.trace_hash, result.n_events, result.virtual_s, result.value) for 
 """
 
 
+# Several nodes, under every kind of fault that a seed draws.
+SEVERAL = """
+from raylite.sim.trials import WorkloadTrials
+from raylite.sim.workloads import WORKLOADS
+
+trials = [WorkloadTrials(name, 30, 2 + seed % 3, "all").run(seed) for seed, name in enumerate(WORKLOADS)]
+for trial in trials:
+    print(trial.trace_hash, trial.n_events, trial.virtual_s, trial.came_to, [fault["kind"] for fault in trial.occurred])
+"""
+
+# The same where no code of Python's runs in tasks, or none but sums of numbers.
+SEVERAL_PLAIN = """
+from raylite.sim.trials import WorkloadTrials
+
+for seed, name in enumerate(("synthetic", "diamond", "effects")):
+    trial = WorkloadTrials(name, 60, 3, "all").run(seed)
+    print(trial.trace_hash, trial.n_events, trial.virtual_s, trial.came_to)
+"""
+
+
 def output_of(program, hash_seed, python=sys.executable, path=None):
     """What a program prints, run in a process of its own."""
     paths = sys.path if path is None else path
@@ -108,6 +128,13 @@ def output_of(program, hash_seed, python=sys.executable, path=None):
 def test_processes_agree_whatever_their_hash_seed():
     outputs = {output_of(PROGRAM, hash_seed) for hash_seed in ("1", "2")}
     assert len(outputs) == 1 and len(outputs.pop().split()[0]) == 32
+
+
+def test_processes_agree_on_several_nodes_under_faults():
+    first, second = (output_of(SEVERAL, hash_seed) for hash_seed in ("1", "2"))
+    assert first.splitlines() == second.splitlines()
+    hashes = [line.split()[0] for line in first.splitlines()]
+    assert len(set(hashes)) == len(hashes) > 8 and "message_loss" in first and "crash" in first
 
 
 def test_a_run_is_repeated_event_for_event():
@@ -131,8 +158,9 @@ def test_versions_of_python_agree():
     others = list(other_pythons())
     if not others:
         pytest.skip("raylite is installed for one version of Python only: see make test-pythons")
-    outputs = {output_of(PLAIN, "0", python, [str(ROOT)]) for python in others[:1]}
-    assert outputs == {output_of(PLAIN, "0", path=[str(ROOT)])}
+    for program in (PLAIN, SEVERAL_PLAIN):
+        outputs = {output_of(program, "0", python, [str(ROOT)]) for python in others[:1]}
+        assert outputs == {output_of(program, "0", path=[str(ROOT)])}
 
 
 FIRST_AND_LATER = """
