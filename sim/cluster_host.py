@@ -49,7 +49,7 @@ class ClusterHost:
 
     Attributes: machines, disks: by number; network; may_crash: called with the addresses that a fault is about to
     crash; the fault is left out if it returns False; may_wipe: likewise, for those whose disk is lost too; on_killed:
-    called with a machine's number, or a Place, when it is gone.
+    called with a machine's number, or a Place, when it is gone; on_back: called with a Place that runs again.
     """
 
     def __init__(
@@ -67,6 +67,7 @@ class ClusterHost:
         self.may_crash: Callable[[list[int]], bool] = lambda addresses: True
         self.may_wipe: Callable[[list[int]], bool] = lambda addresses: True
         self.on_killed: Callable[[Any], None] = lambda what: None
+        self.on_back: Callable[[Place], None] = lambda place: None
         for number in range(n_machines):
             self.network.draw_machine(number)
 
@@ -90,6 +91,8 @@ class ClusterHost:
         host.on_fenced = self.fenced
         host.set_crash_fault(place.crash_fault)
         host.start()
+        if place.incarnation > 1:
+            self.on_back(place)
         return host
 
     def host(self, address: int) -> Any:
@@ -205,5 +208,6 @@ class ClusterHost:
             self.kill(address)
         self.retired.clear()
         self.on_killed = lambda what: None
+        self.on_back = lambda place: None
         for place in self.places.values():
             place.make = None  # which refers to who closes: let both go without the garbage collector

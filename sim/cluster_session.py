@@ -48,6 +48,7 @@ class ClusterRuntime(SimulatedRuntime):
             **self.network_options,
         )
         self.cluster.on_killed = self.on_killed
+        self.cluster.on_back = self.on_back
         self.lay_network()
         self.kernel.patience_ns = int(PATIENCE_S * 1e9)
         store = {"n_replicas": min(n_nodes, REPLICAS_MOST), "check": check, **self.store_options}
@@ -81,7 +82,6 @@ class ClusterRuntime(SimulatedRuntime):
             )
             self.nodes[number] = node
             if incarnation > 1:
-                self.told.append((self.now_s(), number, f"node {number} comes back"))
                 node.start_workers()
             return node.host
 
@@ -127,6 +127,10 @@ class ClusterRuntime(SimulatedRuntime):
             self.kernel.failure = driver.lost = DriverLostError(
                 f"node 0 died at {self.now_s():.6f} s, and with it the program, which runs there (seed {self.seed})"
             )
+
+    def on_back(self, place):
+        """A party runs again."""
+        self.told.append((self.now_s(), place.machine, f"{party_name(place.address)} comes back"))
 
     def kill_node(self, number, disk=False):
         """A node dies with its machine. Raises ValueError if there is none of this number, or it is down."""

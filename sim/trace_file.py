@@ -56,6 +56,8 @@ PACKETS = {  # the same between parties (_core/links/packet.pxd, _core/cluster/m
     149: "master joined",
     160: "scheduler ask",
     161: "scheduler answer",
+    162: "scheduler ask group",
+    163: "scheduler answer group",
     170: "node task",
     171: "node return",
     172: "node result",
@@ -69,6 +71,12 @@ PACKETS = {  # the same between parties (_core/links/packet.pxd, _core/cluster/m
     180: "node item",
     181: "node item held",
     182: "node read",
+    200: "node group",
+    201: "node group watch",
+    202: "node group gone",
+    203: "node bundles",
+    204: "node bundles taken",
+    205: "node bundles back",
 }
 THREADS = {1: CONTROL_PLANE, 2: REPLICA, 3: CONTROL_PLANE, 4: SCHEDULER}  # of each kind of party
 THREAD_NAMES = {CONTROL_PLANE: "control plane", REPLICA: "store replica", SCHEDULER: "global scheduler"}

@@ -86,6 +86,13 @@ def test_who_submits_a_guests_stream_again_gets_one_of_its_own(pair):
     assert b.submit("s", 9, confirm=True, n_returns=p.STREAMING) == ["ready for 9! []"]
 
 
+def test_a_generator_hears_that_there_was_no_reader_any_more_when_it_was_sent(pair):
+    a, _ = pair
+    a.submit("s", needs=GPU, n_returns=p.STREAMING, backpressure=1)
+    a.release("s")
+    assert "to 2: read s" in a.placed("s", B) + a.acknowledged()
+
+
 def test_after_a_crash_items_that_came_already_do_not_come_again(pair):
     a, b = begun(pair, max_retries=1)
     b.give("s.1", "x")

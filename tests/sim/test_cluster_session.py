@@ -226,6 +226,15 @@ RATES = {
 }
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_replicas_that_crash_as_they_start(seed):
+    def program():
+        return raylite.get(where.options(num_cpus=0).remote(0.0))
+
+    value, _ = run(program, seed=seed, rates={"replica_crash": 0.3}, faults_for_s=0.05)
+    assert value
+
+
 def test_the_same_seed_is_the_same_run_in_every_process():
     outputs = {
         subprocess.run(

@@ -245,3 +245,18 @@ def test_with_one_node_what_needs_several_is_refused():
 def test_networks_that_make_no_sense_are_refused(network, error, words):
     with pytest.raises(error, match=words):
         sim.cluster(nodes=TWO, network=network)
+
+
+def test_replicas_and_the_head_come_and_go_in_the_story():
+    with sim.cluster(nodes=3) as c:
+        for kill, restart in ((lambda: c.kill_replica(1), lambda: c.restart_replica(1)), (c.kill_head, c.restart_head)):
+            kill()
+            sim.cost(0.1)
+            restart()
+        lines = [line.split("s  ", 1)[1] for line in c.story().splitlines()]
+        assert [(fault["kind"], fault["number"], fault["whom"]) for fault in c.occurred()] == [
+            ("replica_crash", None, "replica 1"),
+            ("head_crash", None, "the master"),
+        ]
+    told = [line for line in lines if "is gone" in line or "comes back" in line]
+    assert told == [f"** {who} {what}" for who in ("replica 1", "the master") for what in ("is gone", "comes back")]

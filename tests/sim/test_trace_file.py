@@ -199,6 +199,7 @@ def test_messages_are_called_what_they_are():
     first = int(re.search(r"NODE_FIRST = (\d+)", text)[1])
     kinds = {int(number): name for name, number in re.findall(r"([A-Z_]+) = (\d+)", text)}
     text = (ROOT / "raylite/_core/cluster/message.pxd").read_text(encoding="utf-8")
+    kinds.update((int(number), name) for name, number in re.findall(r"(NODE_\w+) = (2\d\d)", text))
     for name, more in re.findall(r"(NODE_\w+) = NODE_FIRST(?: \+ (\d+))?", text):
         kinds[first + int(more or 0)] = name
     called = {kind: name.lower().replace("_", " ").removeprefix("peer ") for kind, name in kinds.items()}

@@ -9,4 +9,5 @@ cdef void item_of_guest(NodeState* n, TaskRow* row, const Message* m, const Valu
 cdef bint on_item(NodeState* n, uint32_t source, const Message* m, const char* payload) noexcept nogil
 cdef void on_item_held(NodeState* n, uint32_t source, const Message* m) noexcept nogil
 cdef void on_read(NodeState* n, uint32_t source, const Message* m) noexcept nogil
+cdef void tell_reader_so_far(NodeState* n, const TaskRow* row) noexcept nogil
 cdef void tell_reading(NodeState* n, const TaskRow* row, uint32_t index, uint16_t flags) noexcept nogil

@@ -115,6 +115,15 @@ cdef void take_item(NodeState* n, TaskRow* row, uint32_t source, ObjectId id, co
     touch(n, item)
 
 
+cdef void tell_reader_so_far(NodeState* n, const TaskRow* row) noexcept nogil:
+    """The generator begins: its reader may have read what an earlier attempt made, or be gone."""
+    cdef const ObjectRow* stream = objects_find(&n.objects, object_id(row.id, 0))
+    if stream == NULL or not object_in_scope(stream):
+        tell_reading(n, row, row.n_consumed, READY_END)
+    elif row.n_consumed:
+        tell_reading(n, row, row.n_consumed, 0)
+
+
 cdef void tell_reading(NodeState* n, const TaskRow* row, uint32_t index, uint16_t flags) noexcept nogil:
     """The generator's node is told how far the reader is, if the generator waits for it."""
     cdef Message* m

@@ -22,7 +22,7 @@ from raylite._core.cluster.message cimport ArgumentHint, NODE_CANCEL, NODE_FUNCT
 from raylite._core.cluster.offers cimport on_offer_answered
 from raylite._core.cluster.remote_actors cimport call_came_back
 from raylite._core.cluster.remote_objects cimport is_at
-from raylite._core.cluster.remote_streams cimport tell_reading
+from raylite._core.cluster.remote_streams cimport tell_reader_so_far
 from raylite._core.cluster.specs cimport write_spec
 from raylite._core.cluster.table cimport Peer, RemoteObject
 from raylite._core.envelope cimport align8, Blob, blob_copy, blob_data, blob_drop, envelope_pickle, \
@@ -30,7 +30,7 @@ from raylite._core.envelope cimport align8, Blob, blob_copy, blob_data, blob_dro
     system_error
 from raylite._core.ids cimport object_id, ObjectId, TaskId
 from raylite._core.links.packet cimport SCHEDULER_ASK
-from raylite._core.message cimport Cursor, take, take_padded
+from raylite._core.message cimport Cursor, STREAMING, take, take_padded
 from raylite._core.node.actor_table cimport ActorRow, actors_find
 from raylite._core.node.actors cimport actor_dies
 from raylite._core.node.execution cimport arguments_exist, end_task, fail_task, function_name, retry, \
@@ -410,8 +410,8 @@ cdef void send_task(NodeState* n, TaskRow* row, uint32_t address) noexcept nogil
     m.job = row.job
     if row.acknowledged:
         task_committed(n, row.id)
-    if row.n_consumed:            # another attempt: the reader is so far already
-        tell_reading(n, row, row.n_consumed, 0)
+    if row.n_returns == STREAMING:
+        tell_reader_so_far(n, row)
 
 
 cdef void on_task_back(NodeState* n, uint32_t source, const Message* m) noexcept nogil:
