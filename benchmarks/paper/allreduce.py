@@ -59,8 +59,8 @@ def measure(
         columns=("added delay, ms", "iteration, ms", "times that without"),
         chart=Chart(["iteration, ms"], "time of an iteration, ms"),
         paper="100 MB on 16 nodes: a few milliseconds added to the scheduling of each task nearly double an iteration.",
-        why="A task is placed once its arguments are there, so each round has the delay on its path: 14 of them and the "
-        "look at the end, where the paper's ring has 30. Ours without delay is slower than its transfers, as each "
+        why="A task is placed once its arguments are there, so each round has the delay on its path: 14 of them and "
+        "the look at the end, where the paper's ring has 30. Ours without delay is slower than its transfers, as each "
         "round takes its messages between nodes, workers and the store; so a delay weighs less.",
     )
     usual_s = 0.0

@@ -41,9 +41,9 @@ def measure(sizes_bytes: Sequence[int] = SIZES_BYTES, n_tasks: int = TASKS) -> T
         chart=Chart(["aware, ms", "unaware, ms"], "mean time of a task, ms", is_log_across=True, is_log_up=True),
         paper="aware placement takes the same time at any size, unaware placement one to two orders of magnitude more "
         "at 10 to 100 MB.",
-        why="There are two nodes, so an unaware scheduler finds the value by luck at times, and the network has 25 Gbit/s "
-        "for this transfer alone: 32 ms for 100 MB, beside some 3 ms that the messages of any task take here. 100 KB "
-        "travel inside messages and are pulled by nobody.",
+        why="There are two nodes, so an unaware scheduler finds the value by luck at times, and the network has "
+        "25 Gbit/s for this transfer alone: 32 ms for 100 MB, beside some 3 ms that the messages of any task take. "
+        "100 KB travel inside messages and are pulled by nobody.",
     )
     for size_bytes in sizes_bytes:
         aware_s, unaware_s = (_task_s(size_bytes, n_tasks, plane) for plane in (ControlPlane, UnawarePlane))

@@ -60,12 +60,12 @@ def _elapsed_s(n_nodes: int, tasks_per_node: int, task_ns: int) -> float:
     whole_node = pack_demand({"CPU": CPUS_PER_NODE * UNITS_PER_ONE})
     with sim.cluster(1, [sim.Node(num_cpus=CPUS_PER_NODE) for _ in range(n_nodes)], check=False) as c:
         client = c.session.client
-        synthetic.run(client, [(0, 1)], 1, SECOND_NS, whole_node)  # the nodes learn that a branch takes its time
+        synthetic.run(client, [(0, 1, whole_node)], 1, SECOND_NS)  # the nodes learn that a branch takes its time
         for n_tasks, duration_ns in (WARM_UP, WARM_UP, (tasks_per_node, task_ns)):
             start_s = c.now()
-            branches = [(number, n_tasks) for number in range(1, n_nodes + 1)]
-            values = synthetic.run(client, branches, n_tasks, duration_ns, whole_node)
+            branches = [(number, n_tasks, whole_node) for number in range(1, n_nodes + 1)]
+            values = synthetic.run(client, branches, n_tasks, duration_ns)
             elapsed_s = c.now() - start_s
-        if values != [synthetic.expected(number, size, size) for number, size in branches]:
+        if values != [synthetic.expected(number, size, size) for number, size, _ in branches]:
             raise RuntimeError("the branches give other sums than a serial run")
     return elapsed_s
