@@ -41,6 +41,7 @@ cdef class Member(Enlisted):
     def __init__(self, Node node not None, uint32_t address, uint32_t master=0, uint32_t n_shards=1):
         self.join(address, node.state.incarnation)
         store_setup(&self.store, address, node.state.incarnation, n_shards, TELL_NS)
+        node.state.cluster.n_shards = n_shards
         self.node = node
         self.master = master
         node.state.cluster.joined = True

@@ -60,8 +60,9 @@ cdef void list_names(StoreState* s, const StoreOp* op, const string* prefix) noe
     cdef ordered_map[string, StoredName].iterator it = s.names.lower_bound(prefix[0])
     cdef string out
     while it != s.names.end() and deref(it).first.compare(0, prefix.size(), prefix[0]) == 0:
-        out.append(deref(it).first)
-        out.append(b"\n")
+        if deref(it).second.flags & op.flags == op.flags:
+            out.append(deref(it).first)
+            out.append(b"\n")
         preincrement(it)
     answer(s, op, STORE_OK, out.data(), out.size())
 
