@@ -117,6 +117,12 @@ cdef class ClusterNetwork:
         if bytes_per_s is not None:
             way.bytes_per_s = bytes_per_s
 
+    def set_usual(self, *, uint64_t latency_ns, uint64_t jitter_ns, uint64_t bytes_per_s):
+        """Say what every way is like that set_way() says nothing of. Before any packet."""
+        self.usual.latency_ns, self.usual.jitter_ns, self.usual.bytes_per_s = latency_ns, jitter_ns, bytes_per_s
+        self.ways.clear()
+        self.ways.resize(len(self.machines))
+
     def checked(self, machine):
         """The number of a machine. Raises ValueError if there is none of this number."""
         if isinstance(machine, bool) or not isinstance(machine, int) or not 0 <= machine < len(self.machines):

@@ -8,6 +8,7 @@ cdef class Disk:
     cdef readonly uint64_t latency_ns
     cdef readonly uint64_t bytes_per_s
     cdef public uint64_t capacity_bytes
+    cdef public bint is_full      # by command: no write ends well
     cdef readonly uint64_t used_bytes
     cdef uint64_t free_ns         # when all that was written before is durable
     cdef uint64_t last_write

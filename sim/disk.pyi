@@ -13,6 +13,7 @@ class Disk:
     def write(self, *args: Any, **kwargs: Any) -> Any: ...
     bytes_per_s: Any
     capacity_bytes: Any
+    is_full: Any
     kernel: Any
     latency_ns: Any
     machine: Any

@@ -67,7 +67,7 @@ cdef class Disk:
         fault = self.kernel.faults.strikes(FAULT_FULL_DISK)
         if fault >= 0:
             self.kernel.faults.note(FAULT_FULL_DISK, fault, self.kernel.timeline.now_ns, self.machine.number)
-        fits = fault < 0 and <int64_t> self.used_bytes + size <= <int64_t> self.capacity_bytes
+        fits = fault < 0 and not self.is_full and <int64_t> self.used_bytes + size <= <int64_t> self.capacity_bytes
         if fits:
             self.used_bytes += size
             if replaces:

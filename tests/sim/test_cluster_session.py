@@ -77,6 +77,23 @@ def test_what_only_another_node_has_is_used_there():
     assert here not in there and len(set(there)) == 1
 
 
+def test_what_the_cluster_has_is_what_all_nodes_have():
+    def program():
+        ids = {raylite.get_runtime_context().get_node_id()}
+        ids.update(raylite.get([where.options(num_cpus=0, resources={"there": 1}).remote(0.0)]))
+        whole = raylite.cluster_resources()
+        rows = raylite.nodes()
+        sim.current().kill_node(1)
+        return ids, whole, rows, raylite.cluster_resources(), raylite.nodes()
+
+    nodes = [sim.Node(num_cpus=2, labels={"zone": "a"}), sim.Node(num_cpus=3, resources={"there": 1})]
+    (ids, whole, rows, left, later), _ = run(program, nodes=nodes)
+    assert (whole["CPU"], whole["there"], left["CPU"], "there" in left) == (5, 1, 2, False)
+    assert {row["NodeID"] for row in rows} == ids and [row["Resources"]["CPU"] for row in rows] == [2, 3]
+    assert [row["Labels"] for row in rows] == [{"zone": "a"}, {}]
+    assert [row["Alive"] for row in rows] == [True, True] and [row["Alive"] for row in later] == [True, False]
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_random_programs_come_out_as_a_serial_run_does(seed):
     (results, expected), _ = run(run_random, raylite, seed, seed=seed, nodes=[sim.Node(num_cpus=1) for _ in range(3)])
