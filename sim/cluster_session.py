@@ -6,7 +6,7 @@ The driver is on node 0, and shares its fate: unless a program asks for it, no f
 import gc
 from collections import deque
 
-from raylite._core.cluster.member import Member
+from raylite._core.cluster.member import NODE_ID, Member
 from raylite.sim.cluster_host import ClusterHost
 from raylite.sim.control_plane import MASTER, PARTY_NODE, ControlPlane, address_of
 from raylite.sim.errors import DriverLostError
@@ -87,18 +87,22 @@ class ClusterRuntime(SimulatedRuntime):
 
         return make
 
-    def member(self, node, number):
+    def member(self, virtual_node):
         """A node as a party."""
-        return Member(node, address_of(PARTY_NODE, number), MASTER, self.plane.n_shards)
+        labels = {**virtual_node.config.labels, NODE_ID: virtual_node.id}
+        address = address_of(PARTY_NODE, virtual_node.number)
+        return Member(virtual_node.node, address, MASTER, self.plane.n_shards, labels=labels)
 
     def start_workers(self):
-        for node in self.nodes.values():
+        for node in self.alive():
             node.start_workers()
 
     def end_nodes(self):
         self.ending = True
         self.cluster.close()
         self.kernel.close()
+        for node in (*self.dead, *self.nodes.values()):
+            node.let_go()
 
     def settle(self):
         active_ns = -1
@@ -116,8 +120,10 @@ class ClusterRuntime(SimulatedRuntime):
         if what.address >> 24 == PARTY_NODE:
             self.dead.append(self.nodes[what.machine])
         self.told.append((self.now_s(), what.machine, f"{party_name(what.address)} is gone"))
+        if what.address != address_of(PARTY_NODE, 0):
+            return  # others may die before there is a driver
         driver = self.client.owner
-        if what.address == address_of(PARTY_NODE, 0) and driver.lost is None:
+        if driver.lost is None:
             self.kernel.failure = driver.lost = DriverLostError(
                 f"node 0 died at {self.now_s():.6f} s, and with it the program, which runs there (seed {self.seed})"
             )
