@@ -110,6 +110,12 @@ cdef enum:
     QUERY_ACTOR_ROWS = 11
     QUERY_OBJECT_ROWS = 12
     QUERY_CLIENT_ROWS = 13        # workers and drivers
+    # key-value; answers begin with a u64 of StoreStatus, but for the last
+    QUERY_VALUE_PUT = 20          # payload: u32 key size, u32 VALUE_OVERWRITE, key padded to 8, value
+    QUERY_VALUE_GET = 21          # payload: key; the answer: value
+    QUERY_VALUE_DELETE = 22       # payload: key
+    QUERY_VALUE_KEYS = 23         # payload: prefix; the answer: of each key u32 size, u32 unused, key padded to 8
+    VALUE_OVERWRITE = 1
 
 cdef struct Message:
     uint8_t version

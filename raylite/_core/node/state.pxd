@@ -91,6 +91,7 @@ cdef struct NodeState:
     Arena arena
     LocalScheduler scheduler
     PlacementGroups groups
+    ordered_map[string, string] values        # key-value, while the node is alone
     Story story
     History history
     Cluster cluster
