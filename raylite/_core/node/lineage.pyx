@@ -19,7 +19,7 @@ from raylite._core.node.objects cimport OBJECT_IN_ARENA, object_in_scope, OBJECT
     OBJECT_REMOTE, ObjectRow, objects_find, REACH_COPY, REACH_EXPOSED, REACH_FOREIGN
 from raylite._core.node.references cimport drop_value, store_blob
 from raylite._core.node.state cimport Commit, emit, ERROR_OBJECT_LOST
-from raylite._core.node.task_table cimport TASK_FINISHED, TaskRow, tasks_find
+from raylite._core.node.task_table cimport is_call, TASK_FINISHED, TaskRow, tasks_find
 from raylite._core.store.message cimport OP_UNLOCATE
 
 
@@ -28,6 +28,8 @@ cdef void give_up(NodeState* n, ObjectRow* row, const TaskRow* creator) noexcept
     cdef const char* why = b"its bytes are lost, and the task that made it is no longer in the lineage"
     if row.id.index & PUT_INDEX:
         why = b"its bytes are lost, and it was made by put, which cannot be repeated"
+    elif creator != NULL and is_call(creator):
+        why = b"its bytes are lost, and it was made by a method of an actor, which cannot be repeated"
     elif creator != NULL:
         why = b"its bytes are lost, and it was an item of a stream, which cannot be repeated"
     store_blob(n, row, system_error(ERROR_OBJECT_LOST, why, strlen(why)))
@@ -51,7 +53,8 @@ cdef void rebuild_wanted(NodeState* n) noexcept nogil:
             watch(n, row)
             continue
         creator = tasks_find(&n.tasks, row.id.task)
-        if creator == NULL or row.id.index & PUT_INDEX or (creator.n_returns == STREAMING and row.id.index):
+        if creator == NULL or row.id.index & PUT_INDEX or (creator.n_returns == STREAMING and row.id.index) \
+                or is_call(creator) and creator.state >= TASK_FINISHED:
             give_up(n, row, creator)
         elif creator.state == TASK_FINISHED:
             run_again(n, creator)

@@ -73,6 +73,7 @@ cdef struct TaskRow:
     uint32_t epoch                # how often it got another home
     int32_t retries_at_home       # of a guest: those that its home has left
     bint registering              # the store is being told of this attempt
+    uint8_t replay                # of a call: Replay
 
 cdef enum Listed:                 # in which list of its actor's a call is
     LISTED_NOT = 0
@@ -80,6 +81,13 @@ cdef enum Listed:                 # in which list of its actor's a call is
     LISTED_WAITING = 2            # for arguments, whatever comes before it
     LISTED_READY = 3              # for its turn
     LISTED_SENT = 4               # to the actor's worker
+    LISTED_AGAIN = 5              # to run again, before all others
+    LISTED_LOGGED = 6             # it has ended, and may have to run again
+
+cdef enum Replay:                 # what a call of an actor that replays runs for
+    REPLAY_NOT = 0                # for its result; it has not begun, or its process lives
+    REPLAY_RESULT = 1             # likewise; its process died meanwhile, so it comes before those that had not begun
+    REPLAY_STATE = 2              # it has ended: only for what it did to the actor
 
 cdef struct TaskTable:
     unordered_map[TaskId, TaskRow] rows
