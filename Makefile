@@ -23,7 +23,7 @@ python := $(VENV)/bin/python
 pip_install := $(python) -m pip install --quiet --disable-pip-version-check
 debug_checkout := build/debug-checkout
 
-.PHONY: help run test test-debug test-pythons bench lint format build extensions debug-checkout clean distclean
+.PHONY: help run test test-debug test-pythons quality bench lint format build extensions debug-checkout clean distclean
 
 help:
 	@printf '%s\n' \
@@ -31,6 +31,7 @@ help:
 	  'make test          build, then run every test' \
 	  'make test-debug    the same on the debug build, which checks its invariants after every event' \
 	  'make test-pythons  the tests of core and runtime on every Python from 3.10 on that is here' \
+	  'make quality       search, by simulation, the seeds that find the faults planted in the debug build' \
 	  'make bench         the benchmark table, beside the peers that can be installed' \
 	  'make lint          ruff, mypy and cython-lint; "make format" mends what can be mended' \
 	  'make build         build what changed' \
@@ -93,6 +94,15 @@ debug-checkout:
 
 test-debug: debug-checkout
 	@$(MAKE) -C $(debug_checkout) test RAYLITE_BUILD=debug VENV='$(abspath .venv-debug)'
+
+# Writes what it finds into tests/quality/found.txt of this checkout.
+quality: debug-checkout
+	@$(MAKE) -C $(debug_checkout) build RAYLITE_BUILD=debug VENV='$(abspath .venv-debug)'
+	cd $(debug_checkout)
+	status=0
+	'$(abspath .venv-debug)'/bin/python -m tests.quality.search $(ARGS) || status=$$?
+	cp tests/quality/found.txt '$(CURDIR)'/tests/quality/found.txt
+	exit $$status
 
 test-pythons:
 	@while read -r version path; do

@@ -104,6 +104,7 @@ EXTENSIONS = (
     "raylite.sim.machine",
     "raylite.sim.losses",
     "raylite.sim.kernel",
+    "raylite.sim.synthetic",
     "raylite.sim.memory",
     "raylite.sim.cluster_network",
     "raylite.sim.disk",

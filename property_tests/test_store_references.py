@@ -21,7 +21,8 @@ N_SHARDS = 3
 class Task:
     def __init__(self, name, home, arguments, n_returns):
         self.id = p.named_task(name)
-        self.home, self.arguments, self.epoch, self.is_pending = home, arguments, 0, True
+        self.home, self.arguments, self.is_pending = home, arguments, True
+        self.epoch = self.attempt = 0
         self.results = [p.object_id(self.id, i) for i in range(n_returns)]
 
 
@@ -114,7 +115,7 @@ class Model:
             self.contained.setdefault(result, set(refs))
             inside += refs
         task.is_pending = False
-        self.promise(address, sp.done(task.id, *values, epoch=task.epoch), inside)
+        self.promise(address, sp.done(task.id, *values, epoch=task.epoch, attempt=task.attempt), inside)
 
     def reach(self, object):
         """What an object contains, and what that contains."""
@@ -180,7 +181,7 @@ class Model:
                 elif entry.kind == sp.ENTRY_RERUN:
                     task = self.tasks[entry.object[:16]]
                     task.home, task.is_pending = address, True
-                    task.epoch = int.from_bytes(entry.body[:4], "little")
+                    task.epoch, task.attempt = sp.ATTEMPT_HEADER.unpack_from(entry.body)
                 elif entry.kind == sp.ENTRY_OBJECT:
                     node.told[entry.object] = sp.read_notice(entry.body)
                 elif entry.kind == sp.ENTRY_ANSWER:
@@ -257,7 +258,7 @@ class Model:
                 break
             for task in pending:
                 self.say(task.home, sp.done(task.id, *(sp.value(i, inline=p.envelope()) for i in range(len(task.results))),
-                                            epoch=task.epoch))  # fmt: skip
+                                            epoch=task.epoch, attempt=task.attempt))  # fmt: skip
                 task.is_pending = False
             self.settle()
         for address in sorted(self.nodes):

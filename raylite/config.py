@@ -194,9 +194,11 @@ class Config:
         from raylite.sim.faults import Faults
         from raylite.sim.nodes import Node
 
-        self.faults = Faults.of(given["faults"], self.sim_seed)
         self.nodes = given["nodes"] or (Node(),)
+        self.faults = Faults.of(given["faults"], self.sim_seed, len(self.nodes))
         for name, value in self.nodes[0].settings().items():
+            if name not in SETTINGS:
+                continue
             if given[name] is not None:
                 raise ValueError(f"{name} is given for a node, and for all of them too; leave one out.")
             given[name] = value

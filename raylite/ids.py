@@ -122,6 +122,16 @@ class WorkerID(UniqueID):
     __slots__ = ()
 
 
+def worker_of(node: bytes, number: int) -> WorkerID:
+    """A process's id in all of a cluster. node: the node's id, 16 bytes; number: that of its client there."""
+    return WorkerID(node[:12] + number.to_bytes(4, "big"))
+
+
+def client_number(worker: bytes, node: bytes) -> int:
+    """The number of the client with this process id, if it is one of this node's; else 0."""
+    return int.from_bytes(worker[12:], "big") if worker[:12] == node[:12] else 0
+
+
 class NodeID(UniqueID):
     """Of a node."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from raylite import lifecycle
 from raylite.actor import current_actor, rebuild_handle
-from raylite.ids import ActorID, JobID, NodeID, PlacementGroupID, TaskID
+from raylite.ids import ActorID, JobID, NodeID, PlacementGroupID, TaskID, worker_of
 from raylite.runtime import client as clients
 
 TYPE_CHECKING = False
@@ -55,8 +55,9 @@ class RuntimeContext:
         return task.attempt if task is not None else 0
 
     def get_worker_id(self) -> str:
-        """The process's id as a client of the node, in hexadecimal."""
-        return self._client().client_number().to_bytes(16, "big").hex()
+        """The process's id, in hexadecimal."""
+        client = self._client()
+        return worker_of(client.node_id(), client.client_number()).hex()
 
     def get_actor_id(self) -> str | None:
         """The id of the actor whose process this is, in hexadecimal; None if it is none's."""

@@ -14,7 +14,7 @@ import click
 
 from raylite.sim.determinism import Different, check_repeats
 from raylite.sim.faults import Faults
-from raylite.sim.nodes import check_nodes
+from raylite.sim.nodes import N_NODES_MOST
 from raylite.sim.shrink import Shrinking
 from raylite.sim.trials import (
     CRASHED,
@@ -27,7 +27,7 @@ from raylite.sim.trials import (
     WorkloadTrials,
     failing_numbers,
 )
-from raylite.sim.workloads import WORKLOADS
+from raylite.sim.workloads import LARGE_WORKLOADS, WORKLOADS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,19 +48,10 @@ def valid_faults(ctx: click.Context, param: click.Parameter, text: str) -> str:
     return text
 
 
-def valid_nodes(ctx: click.Context, param: click.Parameter, count: int) -> int:
-    """What --nodes takes."""
-    try:
-        check_nodes(count)
-    except ValueError as error:
-        raise click.BadParameter(str(error), ctx, param)
-    return count
-
-
 @click.command(context_settings={"help_option_names": ["-h", "--help"]}, epilog=(__doc__ or "").partition("\n\n")[2])
 @click.option("--seed", type=SEEDS, default=0, help="The seed, or the first of --seeds.  [default: 0]")
 @click.option("--seeds", "n_seeds", type=click.IntRange(1), default=1, help="How many seeds.  [default: 1]")
-@click.option("--nodes", type=int, default=1, callback=valid_nodes, help="How many nodes.  [default: 1]")
+@click.option("--nodes", type=click.IntRange(1, N_NODES_MOST), default=1, help="How many nodes.  [default: 1]")
 @click.option("--tasks", "n_tasks", type=click.IntRange(1), default=50, help="About how many tasks.  [default: 50]")
 @click.option(
     "--faults",
@@ -68,7 +59,11 @@ def valid_nodes(ctx: click.Context, param: click.Parameter, count: int) -> int:
     callback=valid_faults,
     help="all (drawn from the seed), none, or name=rate,...  [default: all]",
 )
-@click.option("--workload", type=click.Choice(list(WORKLOADS)), help="The workload.  [default: drawn from the seed]")
+@click.option(
+    "--workload",
+    type=click.Choice([*WORKLOADS, *LARGE_WORKLOADS]),
+    help="The workload.  [default: drawn from the seed]",
+)
 @click.option("--program", type=click.Path(exists=True, dir_okay=False), help="A program to run in place of one.")
 @click.option("--check-determinism", is_flag=True, help="Run each seed in two processes, and compare.")
 @click.option("--keep-going", is_flag=True, help="Go on after a seed that fails.")
@@ -133,9 +128,12 @@ def trials_of(
     """What the arguments of the command say is to be run. Raises click.UsageError for what excludes each other."""
     if workload and program:
         raise click.UsageError("--workload and --program exclude each other.")
-    if program:
-        return ProgramTrials(program, quiet, nodes, faults)
-    return WorkloadTrials(workload, n_tasks, nodes, faults)
+    try:
+        if program:
+            return ProgramTrials(program, quiet, nodes, faults)
+        return WorkloadTrials(workload, n_tasks, nodes, faults)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--faults") from None
 
 
 def draw(trial: Trial, graph: str | None, timeline: str | None) -> None:
@@ -230,7 +228,7 @@ class Report:
 
     def see_repeated(self, trials: Trials, seed: int) -> None:
         """Run a seed in two processes. Ends the program if they differ."""
-        trial = Trial(seed, Faults.of(trials.faults, seed))
+        trial = Trial(seed, trials.faults_for(seed))
         try:
             trace_hash = check_repeats(trials.arguments(trial))
         except Different as different:

@@ -152,7 +152,7 @@ cdef class SimulatedClient(Client):
     def next_run(self):
         """The next task to run, None if there is none now."""
         cdef Run run
-        while not self.inbox.runs.empty() and not self.inbox.closed:
+        while not self.inbox.runs.empty() and not self.inbox.closed and not self.owner.next_is_scripted():
             self.owner.crash_point(IDLE_RARELY)
             run = Run.__new__(Run)
             run.client = self

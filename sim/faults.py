@@ -19,22 +19,30 @@ class Kind:
     """One kind of fault.
 
     Attributes: happens: what; occasion: each of which is a fault with the likelihood that is its rate; hidden: whether
-    a program whose tasks may be retried comes out the same; drawn: the lowest and highest rate that from_seed gives it.
+    a program whose tasks may be retried comes out the same; drawn: the lowest and highest rate that from_seed gives it;
+    alone: whether it can befall a node that is the only one.
     """
 
-    __slots__ = ("drawn", "happens", "hidden", "occasion")
+    __slots__ = ("alone", "drawn", "happens", "hidden", "occasion")
 
-    def __init__(self, happens: str, occasion: str, hidden: bool, drawn: tuple[float, float]) -> None:
+    def __init__(
+        self, happens: str, occasion: str, hidden: bool, drawn: tuple[float, float], alone: bool = False
+    ) -> None:
         self.happens = happens
         self.occasion = occasion
         self.hidden = hidden
         self.drawn = drawn
+        self.alone = alone
 
 
 # The order is that of the enum in fault_draws.pxd.
 KINDS = {
     "worker_crash": Kind(
-        "a worker dies as by SIGKILL", "each call of a task, its start, its end, the end of a sleep", True, (5e-4, 0.01)
+        "a worker dies as by SIGKILL",
+        "each call of a task, its start, its end, the end of a sleep",
+        True,
+        (5e-4, 0.01),
+        alone=True,
     ),
     "node_crash": Kind(
         "a node dies with its workers and store, and comes back empty", "each event of a node", True, (1e-5, 1e-3)
@@ -54,7 +62,7 @@ KINDS = {
     "slow_node": Kind("a node takes 10 times as long for everything", "each node, at its start", True, (0.05, 0.5)),
     "clock_skew": Kind("a node's clock is wrong by up to a minute", "each node, at its start", True, (0.05, 0.5)),
     "full_store": Kind(
-        "a node has no memory for another segment of its object store", "each segment", False, (0.01, 0.2)
+        "a node has no memory for another segment of its object store", "each segment", False, (0.01, 0.2), alone=True
     ),
     "full_disk": Kind("a node cannot write to its disk", "each write", False, (1e-3, 0.05)),
     "eviction": Kind(
@@ -62,13 +70,14 @@ KINDS = {
         "each event of a node",
         True,
         (1e-3, 0.05),
+        alone=True,
     ),
     "replica_crash": Kind("a replica of a control-store shard dies", "each event of a replica", True, (1e-5, 1e-3)),
     "head_crash": Kind("the head dies, and comes back", "each event of the head", True, (1e-5, 1e-3)),
 }
 
-# What the simulator can do so far; all others are refused.
-SUPPORTED = ("worker_crash", "eviction", "full_store")
+NOT_YET = ("replica_crash", "head_crash")  # what the simulator cannot do so far, and refuses
+SUPPORTED = tuple(name for name in KINDS if name not in NOT_YET)
 
 _ITEM = re.compile(r"(\w+)=([^@\s]+)(?:@([\d+]*))?")
 
@@ -92,13 +101,15 @@ class Faults:
             _check_name(name)
 
     @classmethod
-    def from_seed(cls, seed: int) -> Faults:
+    def from_seed(cls, seed: int, n_nodes: int | None = None) -> Faults:
         """Draw which faults there are, and how often: at least one kind, of those that a program need not notice.
 
-        Each kind is drawn by itself, so a kind that is new to the simulator changes nothing of the others.
+        Args: n_nodes: how many nodes there are; if it is one, only what can befall that is drawn. Each kind is drawn by
+        itself, so a kind that is new to the simulator changes nothing of how often the others happen.
         """
         check_seed(seed)
-        draws = {name: random.Random(f"{name} {seed}") for name in SUPPORTED if KINDS[name].hidden}
+        names = [name for name in SUPPORTED if KINDS[name].hidden and (n_nodes != 1 or KINDS[name].alone)]
+        draws = {name: random.Random(f"{name} {seed}") for name in names}
         ranked = sorted(draws, key=lambda name: draws[name].random())
         n_kinds = sum(draws[name].random() < 0.5 for name in ranked)
         rates = {}
@@ -108,13 +119,13 @@ class Faults:
         return cls(kept=None, **rates)
 
     @classmethod
-    def parse(cls, text: str, seed: int) -> Faults:
-        """The faults that a text means: "all" (drawn from the seed), "none", or as str() gives them.
+    def parse(cls, text: str, seed: int, n_nodes: int | None = None) -> Faults:
+        """The faults that a text means: "all" (as from_seed draws them), "none", or as str() gives them.
 
         Raises ValueError if it makes no sense.
         """
         if text in ("all", "none"):
-            return cls.from_seed(seed) if text == "all" else cls()
+            return cls.from_seed(seed, n_nodes) if text == "all" else cls()
         rates: dict[str, float] = {}
         kept: dict[str, Iterable[int]] = {}
         for item in text.split(","):
@@ -134,15 +145,31 @@ class Faults:
             raise ValueError(str(error)) from None
 
     @classmethod
-    def of(cls, value: Faults | str | None, seed: int) -> Faults:
-        """The faults that an argument means: a Faults, None, or a text as parse() reads it. Raises as they do."""
+    def of(cls, value: Faults | str | None, seed: int, n_nodes: int | None = None) -> Faults:
+        """The faults that an argument means: a Faults, None, or a text as parse() reads it.
+
+        Raises as they do, and ValueError for what cannot befall the one node, if there is one.
+        """
         if value is None:
             return cls()
-        if isinstance(value, Faults):
-            return value
         if isinstance(value, str):
-            return cls.parse(value, seed)
-        raise TypeError(f"faults are a sim.Faults, 'all', 'none' or a text such as 'worker_crash=0.01', not {value!r}")
+            value = cls.parse(value, seed, n_nodes)
+        elif not isinstance(value, Faults):
+            raise TypeError(
+                f"faults are a sim.Faults, 'all', 'none' or a text such as 'worker_crash=0.01', not {value!r}"
+            )
+        if n_nodes == 1:
+            value.check_alone()
+        return value
+
+    def check_alone(self) -> None:
+        """Raise ValueError if there is a kind that cannot befall a node that is the only one."""
+        possible = [name for name, kind in KINDS.items() if kind.alone]
+        for name in self._rates:
+            if name not in possible:
+                raise ValueError(
+                    f"{name} needs several nodes, and there is one; what can befall it is {', '.join(possible)}"
+                )
 
     @property
     def rates(self) -> dict[str, float]:
@@ -216,10 +243,7 @@ def _rate(name: str, rate: Any) -> float:
     if not 0 <= rate <= 1:
         raise ValueError(f"{name} is from 0 to 1, not {rate!r}: how likely is a fault at {KINDS[name].occasion}")
     if rate and name not in SUPPORTED:
-        raise ValueError(
-            f"{name} cannot be simulated yet: there is one node, and nothing between nodes that could fail. "
-            f"What can is {', '.join(SUPPORTED)}"
-        )
+        raise ValueError(f"{name} cannot be simulated yet. What can is {', '.join(SUPPORTED)}")
     return float(rate)
 
 

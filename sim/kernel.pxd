@@ -1,4 +1,6 @@
 from libc.stdint cimport int64_t, uint32_t, uint64_t
+from raylite._core.envelope cimport Blob
+from raylite._core.ids cimport ObjectId
 from raylite._core.message cimport Message
 from raylite._core.rng cimport Rng
 from raylite.runtime.client cimport Client
@@ -23,7 +25,7 @@ cdef class Kernel:
     cdef readonly uint64_t thread  # the only one that may call
     cdef object hub               # the greenlet that runs the loop: the driver's
     cdef list spare               # fibers without a job
-    cdef dict parked              # token -> Thread that is to go on at a certain time
+    cdef dict parked              # token -> Thread or Script that is to go on at a certain time
     cdef list ending              # processes whose code has yet to unwind
     cdef uint64_t last_token
     cdef readonly uint64_t n_handled  # events
@@ -37,6 +39,7 @@ cdef class Kernel:
     cdef public bint virtual_time  # time, chance, locks and event loops are the simulation's
     cdef public bint interrupted  # Ctrl-C came while a task's code ran
     cdef public object recorder   # recording.Recorder, or None
+    cdef public object make_script    # called with a Process, returns its Script; None: all tasks are code of Python's
     cdef public object outside    # called before; returns whether it has brought anything about
     cdef public object explain    # called when nothing can happen any more; returns the error to raise
     cdef Rng durations
@@ -67,6 +70,7 @@ cdef class Process:
     cdef readonly uint32_t number
     cdef readonly bint is_driver
     cdef public object worker     # VirtualWorker
+    cdef Script script            # None: it has not had one
     cdef readonly tuple gpus
     cdef public dict environment  # variables that only it has
     cdef readonly Thread main     # runs tasks, and the calls of most actors
@@ -77,12 +81,24 @@ cdef class Process:
     cdef readonly bint ended
     cdef public object lost       # what calls raise once it has ended; None: ProcessEnded
     cdef int attend(self) except -1
+    cdef bint next_is_scripted(self) except -1
+    cdef Blob* take_run(self) except? NULL
+    cdef bint may_crash(self, int rarely=*) except -1
     cdef bint has_messages(self)
     cdef bint asleep(self)
     cdef int interrupt(self) except -1
     cdef int crash_point(self, int rarely=*) except -1
     cdef uint64_t slowed(self, uint64_t duration_ns) noexcept
     cdef int thread_ended(self, Thread t) except -1
+
+cdef class Script:
+    cdef Process process
+    cdef Kernel kernel
+    cdef ObjectId function        # whose tasks it runs
+    cdef bint busy                # with one of them
+    cdef int attend(self) except -1
+    cdef int time_is_over(self) except -1
+    cdef int wait(self, uint64_t duration_ns) except -1
 
 cdef enum Awaited:                # beside the answer to a call
     AWAITS_NOTHING = 0

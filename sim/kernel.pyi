@@ -11,6 +11,7 @@ class Kernel:
     faults: Any
     in_task: Any
     interrupted: Any
+    make_script: Any
     n_handled: Any
     now_ns: Any
     outside: Any
@@ -58,3 +59,6 @@ class Thread:
     n_waits: Any
     process: Any
     task: Any
+
+class Script:
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...

@@ -10,8 +10,9 @@ cancels its task (KeyboardInterrupt, once).
 """
 from cpython.exc cimport PyErr_CheckSignals
 from libc.string cimport memset
-from raylite._core.ids cimport derive_task, TaskId
-from raylite._core.message cimport EV_DETACH, Message
+from raylite._core.envelope cimport blob_data, blob_drop
+from raylite._core.ids cimport derive_task, same_object, TaskId
+from raylite._core.message cimport EV_DETACH, Message, RunHeader
 from raylite._core.rng cimport rng_below, rng_next
 from raylite.runtime.inbox cimport inbox_close
 from raylite.sim.fault_draws cimport FAULT_WORKER_CRASH
@@ -278,6 +279,8 @@ cdef class Kernel:
 
     cdef int wake(self, uint64_t token) except -1:
         t = self.parked.pop(token, None)
+        if isinstance(t, Script):
+            return 0 if (<Script> t).process.ended else (<Script> t).time_is_over()
         if t is not None and (<Thread> t).token == token:
             (<Thread> t).token = 0
             self.resume(t)
@@ -375,11 +378,17 @@ cdef class Process:
             self.threads.pop(t, None)
         elif self.inbox.closed and not self.ended:
             self.end("exit code 0")
+        elif self.next_is_scripted():
+            self.attend()
         return 0
 
     cdef int attend(self) except -1:
         """Something has come: let go on whom that lets."""
         cdef Thread t
+        if self.script is not None and self.script.busy:
+            self.script.attend()
+            if self.ended or self.script.busy:
+                return 0
         for each in (self.main, *self.threads) if self.threads else (self.main,):
             t = each
             if t.awaited != NULL:
@@ -391,7 +400,12 @@ cdef class Process:
         if self.is_driver or self.main.fibers or self.ended:
             return 0
         if not self.inbox.closed and not self.inbox.runs.empty():
-            self.main.begin(self.worker.serve)
+            if self.next_is_scripted():
+                self.script.attend()
+                if self.ended or self.script.busy:
+                    return 0
+            if not self.inbox.runs.empty():
+                self.main.begin(self.worker.serve)
         if not self.main.fibers and not self.ended:
             if not self.inbox.notices.empty():
                 self.kernel.enter(self)
@@ -416,24 +430,50 @@ cdef class Process:
         return self.kernel.resume(self.main)
 
     cdef int crash_point(self, int rarely=0) except -1:
-        """A place where a worker may die; rarely: as many times halved is the likelihood."""
-        cdef int64_t number
+        """A place where a worker may die, and then raises ProcessEnded; rarely: see may_crash."""
         if self.ended:
             raise ProcessEnded if self.lost is None else self.lost
-        if not self.is_driver:
-            number = self.kernel.faults.strikes(FAULT_WORKER_CRASH, rarely)
-            if number >= 0:
-                self.kernel.faults.note(FAULT_WORKER_CRASH, number, self.kernel.timeline.now_ns, self.number)
-                self.end("signal 9")
-                raise ProcessEnded
+        if not self.is_driver and self.may_crash(rarely):
+            raise ProcessEnded
         return 0
+
+    cdef bint may_crash(self, int rarely=0) except -1:
+        """Whether it dies here; rarely: as many times halved is the likelihood."""
+        cdef int64_t number = self.kernel.faults.strikes(FAULT_WORKER_CRASH, rarely)
+        if number < 0:
+            return False
+        self.kernel.faults.note(FAULT_WORKER_CRASH, number, self.kernel.timeline.now_ns, self.number)
+        self.end("signal 9")
+        return True
+
+    # ---- tasks without code ------------------------------------------------------------------------------------
+
+    cdef bint next_is_scripted(self) except -1:
+        """Whether the next task that it is to run is its script's."""
+        if self.inbox.runs.empty() or self.ended:
+            return False
+        if self.script is None:
+            if self.kernel.make_script is None:
+                return False
+            self.script = self.kernel.make_script(self)
+        return same_object((<const RunHeader*> (blob_data(self.inbox.runs.front()) + sizeof(Message))).function,
+                           self.script.function)
+
+    cdef Blob* take_run(self) except? NULL:
+        """The next task to run: Message, payload; NULL if it is not to be run (see SimulatedClient.begin)."""
+        cdef Blob* run = self.inbox.runs.front()
+        self.inbox.runs.pop_front()
+        if self.client.begin(<Message*> blob_data(run)):
+            return run
+        blob_drop(run)
+        return NULL
 
     def end_code(self):
         """Nothing of it runs any more; what outlives it, as a handle in a module, keeps none of its code."""
         self.client.close()
         self.client.run_task = None
         self.client.worker = None
-        self.worker = None
+        self.worker = self.script = None
 
     def end(self, str why not None):
         """The process is gone, as from one instant to the next; what it has sent still arrives.
@@ -602,6 +642,34 @@ cdef class Thread:
         while not self.wakes.called and self.kernel.timeline.now_ns < until_ns:
             self.park(until_ns)
         return self.wakes.called
+
+
+cdef class Script:
+    """What runs tasks of one function in place of Python code. Args: process: whose tasks."""
+
+    def __init__(self, Process process not None):
+        self.process = process
+        self.kernel = process.kernel
+
+    cdef int attend(self) except -1:
+        """Something has come for it: do what can be done."""
+        return 0
+
+    cdef int time_is_over(self) except -1:
+        """The time that it has waited for."""
+        return 0
+
+    cdef int wait(self, uint64_t duration_ns) except -1:
+        """Have time_is_over() called after a time, unless the process has ended."""
+        cdef Event event
+        self.kernel.last_token += 1
+        self.kernel.parked[self.kernel.last_token] = self
+        memset(&event, 0, sizeof(Event))
+        event.handle = go_on
+        event.target = <void*> self.kernel
+        event.token = self.kernel.last_token
+        timeline_plan(&self.kernel.timeline, self.kernel.timeline.now_ns + duration_ns, &event)
+        return 0
 
 
 cdef str exit_text(object code):

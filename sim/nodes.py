@@ -7,18 +7,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-SETTINGS_OF_NODES = ("num_cpus", "num_gpus", "resources", "labels", "memory", "object_store_memory")
-N_NODES_MOST = 1  # the simulator hosts one so far
+SETTINGS_OF_NODES = ("num_cpus", "num_gpus", "resources", "labels", "memory", "object_store_memory")  # as of init
+ATTRIBUTES = (*SETTINGS_OF_NODES, "disk")
+N_NODES_MOST = 1000
 
 
 class Node:
     """One virtual node.
 
     Args: num_cpus, num_gpus: whole numbers, by default 4 and 0; resources: dict of name to quantity; labels: dict of
-    strings; memory, object_store_memory: bytes. Raises TypeError or ValueError for what makes no sense.
+    strings; memory, object_store_memory, disk: bytes. Raises TypeError or ValueError for what makes no sense.
     """
 
-    __slots__ = SETTINGS_OF_NODES
+    __slots__ = ATTRIBUTES
 
     def __init__(
         self,
@@ -28,18 +29,20 @@ class Node:
         labels: Mapping[str, str] | None = None,
         memory: int | None = None,
         object_store_memory: int | None = None,
+        disk: int | None = None,
     ) -> None:
         from raylite.config import SETTINGS
 
-        given = (num_cpus, num_gpus, resources, labels, memory, object_store_memory)
-        for name, value in zip(SETTINGS_OF_NODES, given, strict=True):
+        given = (num_cpus, num_gpus, resources, labels, memory, object_store_memory, disk)
+        for name, value in zip(ATTRIBUTES, given, strict=True):
             if value is not None:
-                value = SETTINGS[name].option.validate(f"argument {name} of a node", value)
+                option = SETTINGS["memory" if name == "disk" else name].option
+                value = option.validate(f"argument {name} of a node", value)
             setattr(self, name, value)
 
     def settings(self) -> dict[str, Any]:
         """What was said of it, by name."""
-        return {name: value for name in SETTINGS_OF_NODES if (value := getattr(self, name)) is not None}
+        return {name: value for name in ATTRIBUTES if (value := getattr(self, name)) is not None}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Node) and self.settings() == other.settings()
@@ -56,16 +59,21 @@ def check_nodes(value: Any) -> tuple[Node, ...]:
     Raises TypeError or ValueError if it makes no sense.
     """
     if isinstance(value, int) and not isinstance(value, bool):
-        nodes = tuple(Node() for _ in range(min(value, N_NODES_MOST + 1)))
+        nodes = tuple(Node() for _ in range(_checked_count(value)))
     elif isinstance(value, (list, tuple)):
         nodes = tuple(_node(each) for each in value)
     else:
         raise TypeError("it is neither a number nor a list of nodes")
-    if not nodes:
-        raise ValueError("a cluster has at least one node")
-    if len(nodes) > N_NODES_MOST:
-        raise ValueError("the simulator has one node so far")
+    _checked_count(len(nodes))
     return nodes
+
+
+def _checked_count(count: int) -> int:
+    if count < 1:
+        raise ValueError("a cluster has at least one node")
+    if count > N_NODES_MOST:
+        raise ValueError(f"a virtual cluster has up to {N_NODES_MOST} nodes, and not {count}")
+    return count
 
 
 def _node(value: Any) -> Node:
@@ -73,7 +81,7 @@ def _node(value: Any) -> Node:
         return value
     if not isinstance(value, dict):
         raise TypeError(f"a node is a sim.Node or a dict of its arguments, not {value!r}")
-    unknown = sorted(set(value) - set(SETTINGS_OF_NODES))
+    unknown = sorted(map(str, set(value) - set(ATTRIBUTES)))
     if unknown:
-        raise ValueError(f"a node has no {unknown[0]!r}; it has {', '.join(SETTINGS_OF_NODES)}")
+        raise ValueError(f"a node has no {unknown[0]!r}; it has {', '.join(ATTRIBUTES)}")
     return Node(**value)

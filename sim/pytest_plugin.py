@@ -130,12 +130,20 @@ class Settings:
         if option("--raylite-sim-faults") is not None:
             self.faults = option("--raylite-sim-faults")
         self.options = {"faults_for_s": FAULTS_FOR_S, **given}
+        self.n_nodes = number_of_nodes(self.options.get("nodes"))
         self.run(self.seeds[0]).cluster()  # refuses what makes no sense before anything runs
 
     def run(self, seed: int, faults: Any = None) -> Run:
         from raylite.sim.faults import Faults
 
-        return Run(seed, Faults.of(self.faults if faults is None else faults, seed), self.options)
+        return Run(seed, Faults.of(self.faults if faults is None else faults, seed, self.n_nodes), self.options)
+
+
+def number_of_nodes(nodes: Any) -> int:
+    """How many nodes an argument means. Raises TypeError or ValueError."""
+    from raylite.sim.nodes import check_nodes
+
+    return 1 if nodes is None else len(check_nodes(nodes))
 
 
 def seeds_of(value: Any) -> list[int]:

@@ -146,6 +146,10 @@ class SimulatedRuntime:
 
     # ---- reports ----
 
+    def alive(self):
+        """The nodes that are up."""
+        return [self.first]
+
     def sizes(self):
         """The sizes of the node's tables, by name."""
         return self.node.sizes()

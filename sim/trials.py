@@ -15,6 +15,7 @@ from raylite import config, lifecycle
 from raylite.sim import session as sessions
 from raylite.sim.errors import DeadlockError, NoProgressError
 from raylite.sim.faults import Faults
+from raylite.sim.nodes import check_nodes
 from raylite.sim.story import concerned, story_text
 
 TYPE_CHECKING = False
@@ -96,7 +97,8 @@ def failing_numbers(trial: Trial) -> list[tuple[str, int]]:
 
 
 class Trials:
-    """Runs trials: a workload, or a program's file. Args: nodes: how many; faults: as Faults.of takes them.
+    """Runs trials: a workload, or a program's file. Args: nodes: how many, by default 1; faults: as Faults.of takes
+    them. Raises TypeError or ValueError for what makes no sense.
 
     Attributes: check: check every table after every event (default: in a debug build); with_graph: whether what is kept
     has a task graph."""
@@ -106,11 +108,17 @@ class Trials:
 
     def __init__(self, nodes: Any = None, faults: Any = None) -> None:
         self.nodes = nodes
+        self.n_nodes = 1 if nodes is None else len(check_nodes(nodes))
         self.faults = faults
+        self.faults_for(0)
+
+    def faults_for(self, seed: int) -> Faults:
+        """The faults of a seed."""
+        return Faults.of(self.faults, seed, self.n_nodes)
 
     def run(self, seed: int, faults: Faults | None = None, *, keep: bool = False) -> Trial:
         """Run one seed, under these faults instead of its own; keep: its events and story too."""
-        trial = Trial(seed, Faults.of(self.faults, seed) if faults is None else faults, keep, self.with_graph)
+        trial = Trial(seed, self.faults_for(seed) if faults is None else faults, keep, self.with_graph)
         sessions.at_end.append(trial.see)
         try:
             self.perform(trial)
@@ -125,14 +133,16 @@ class Trials:
 
     def arguments(self, trial: Trial) -> list[str]:
         """The arguments of the command line that run this trial again."""
-        return [*self.what(trial.seed), "--seed", str(trial.seed), "--faults", str(trial.faults)]
+        nodes = ["--nodes", str(self.n_nodes)] if self.n_nodes > 1 else []
+        return [*self.what(trial.seed), *nodes, "--seed", str(trial.seed), "--faults", str(trial.faults)]
 
     def what(self, seed: int) -> list[str]:
         raise NotImplementedError
 
 
 class WorkloadTrials(Trials):
-    """Args: name: of a workload, or None: each seed has its own; n_tasks; nodes, faults: see Trials."""
+    """Args: name: of a workload, or None: each seed has its own, and very many tasks `synthetic`; n_tasks; nodes,
+    faults: see Trials."""
 
     def __init__(self, name: str | None, n_tasks: int, nodes: Any = None, faults: Any = None) -> None:
         from raylite.sim import workloads
@@ -140,8 +150,9 @@ class WorkloadTrials(Trials):
         super().__init__(nodes, faults)
         self.name = name
         self.n_tasks = n_tasks
-        self.run_workload = workloads.run
-        self.names = list(workloads.WORKLOADS)
+        self.run_workload, self.let_go = workloads.run, workloads.let_go
+        is_large = n_tasks > workloads.DRAWN_MOST
+        self.names = list(workloads.LARGE_WORKLOADS if is_large else workloads.WORKLOADS)
 
     def name_for(self, seed: int) -> str:
         return self.name or self.names[seed % len(self.names)]
@@ -153,6 +164,8 @@ class WorkloadTrials(Trials):
             trial.seed, self.nodes, trial.faults, faults_for_s=FAULTS_FOR_S, record=trial.keep, check=self.check
         ) as cluster:
             self.run_workload(self.name_for(trial.seed), self.n_tasks, trial.seed)
+            cluster.settle()  # tasks that nobody waits for any more export functions, too
+            self.let_go()
             check_empty(cluster)
 
     def what(self, seed: int) -> list[str]:
@@ -203,13 +216,22 @@ class ProgramTrials(Trials):
 
 
 def check_empty(cluster: Any) -> None:
-    """Raise NotEmpty unless all has been released but the functions of modules, which live as long as these."""
+    """Raise NotEmpty unless every table is empty and every resource free: what is left is who speaks to the store."""
     cluster.settle()
     sizes = cluster.sizes()
-    sizes["objects"] -= sizes.pop("functions")
-    del sizes["inline_bytes"]
+    sizes.pop("store endpoints", None)
     if left := {name: size for name, size in sizes.items() if size}:
         raise NotEmpty(f"everything has been released, and there is still {left}")
+    for node in cluster.session.alive():
+        taken = {name: total - free for name, (total, free) in node_resources(node).items() if total != free}
+        if taken:
+            raise NotEmpty(f"everything has ended, and of node {node.number} there is still in use {taken}")
+
+
+def node_resources(node: Any) -> dict[str, tuple[int, int]]:
+    """What a node has, and what of it is free, in 1/10000."""
+    resources: dict[str, tuple[int, int]] = node.node.resources()
+    return resources
 
 
 def stop_faults_later(session: Any) -> None:

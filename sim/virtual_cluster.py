@@ -154,11 +154,11 @@ class Cluster:
         The program itself is on node 0: if that dies, every call raises DriverLostError. Raises ValueError if there is
         no such node, or it is down.
         """
-        self._several("one cannot be lost").kill_node(node)
+        self._several().kill_node(node)
 
     def restart_node(self, node: int) -> None:
         """A node that died comes back, with nothing but its disk. Raises ValueError if there is none, or it is up."""
-        self._several("one cannot be lost").restart_node(node)
+        self._several().restart_node(node)
 
     def partition(self, start: Any, end: Any = None, one_way: bool = False) -> int:
         """Cut nodes off from others; what is under way arrives.
@@ -166,17 +166,17 @@ class Cluster:
         Args: start, end: sets of nodes, end: by default all others; one_way: only what `start` sends is lost. Returns
         the number of the partition. Raises ValueError if a side is empty, or has what there is not or the other has.
         """
-        number: int = self._several("there is no network to part").partition(start, end, one_way)
+        number: int = self._several().partition(start, end, one_way)
         return number
 
     def heal(self, number: int | None = None) -> None:
         """End the partition of this number, or all."""
-        self._several("there is no partition to heal; stop_faults() ends faults").heal(number)
+        self._several().heal(number)
 
-    def _several(self, why: str) -> Any:
-        """The runtime, if it has several nodes. Raises NotImplementedError."""
+    def _several(self) -> Any:
+        """The runtime, if it has several nodes. Raises ValueError."""
         if len(self.config.nodes) == 1:
-            raise NotImplementedError(f"the simulator has one node so far: {why}")
+            raise ValueError("that needs several nodes, and this cluster has one: sim.cluster(nodes=...) says how many")
         return self.session
 
 

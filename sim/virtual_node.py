@@ -13,6 +13,11 @@ from raylite.sim.worker import VirtualWorker
 JOB = 1
 KEPT_IDLE_MOST = 64
 ARENA_SEGMENT_BYTES = 1 << 26
+# What the nodes of a cluster remember of the past, all together; a few nodes have each what a real one has.
+REMEMBERED_TASKS = 1 << 18
+REMEMBERED_BYTES = 1 << 27
+REMEMBERED_TASKS_MOST = 1 << 16
+REMEMBERED_BYTES_MOST = 1 << 25
 
 
 class VirtualNode:
@@ -29,9 +34,16 @@ class VirtualNode:
         self.config = config
         self.number = number
         self.incarnation = incarnation
+        self.id_bytes = content_hash(self.name(b"node"), session.seed)
+        self.id = self.id_bytes.hex()  # as programs see it
         self.n_workers = min(config.num_cpus, KEPT_IDLE_MOST)
+        n_nodes = len(session.config.nodes)
+        remembered = min(REMEMBERED_TASKS_MOST, REMEMBERED_TASKS // n_nodes)
         self.node = Node(
             config.node_resources(),
+            story_capacity=remembered,
+            history_capacity=remembered,
+            history_bytes=min(REMEMBERED_BYTES_MOST, REMEMBERED_BYTES // n_nodes),
             object_store_bytes=config.object_store_memory,
             worker_cap=config.worker_cap,
             kept_idle=self.n_workers,
@@ -74,8 +86,7 @@ class VirtualNode:
         session = self.session
         name = b"driver" if is_driver else self.name(number.to_bytes(8, "little"))
         root = content_hash(name, session.seed)
-        node = content_hash(self.name(b"node"), session.seed)
-        client = SimulatedClient(number, JOB, node, root, is_driver, self.host.memory, session.functions)
+        client = SimulatedClient(number, JOB, self.id_bytes, root, is_driver, self.host.memory, session.functions)
         process = Process(session.kernel, number, client, is_driver, gpus)
         client.join(process)
         return process

@@ -1,24 +1,34 @@
 """Programs to try the scheduler on, each with an oracle: what a serial run gives, by plain Python without raylite.
 
-A workload is a function of a number of tasks and a random generator, in WORKLOADS. It raises WrongResult if what it got
-is not what it must be, and leaves nothing behind.
+A workload is a function of a number of tasks and a random generator, in one of the tables below. It raises WrongResult
+if what it got is not what it must be, and leaves nothing behind.
 """
 
 from __future__ import annotations
 
 import random
+from zlib import crc32
 
 import raylite
 from raylite import sim
+from raylite.actor import ActorClass
+from raylite.remote_function import RemoteFunction
+from raylite.sim import ledger
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 LARGE_BYTES = 110_000  # more than what travels inside messages
+LARGEST_BYTES = 1_300_000  # more than what travels between nodes in one piece
+SECOND_NS = 1_000_000_000
+SYNTHETIC_NS = 2_000_000  # how long a synthetic task takes
+DRAWN_MOST = 10_000  # tasks: beyond these the workload is `synthetic` unless another is asked for
+SYNTHETIC_LANES = 4  # of them that may run at once, for each CPU of a node
 
-
-runs: dict[int, int] = {}  # how often each task of `effects` has begun: virtual processes share the module
+# Virtual processes share the module, so tasks can write down what an oracle wants to know.
+runs: dict[int, int] = {}  # how often each task of `effects` has begun
+begun: dict[tuple, list] = {}  # actor, caller -> for each call of `callers` that has begun: the actor's life, the call
 
 
 class WrongResult(AssertionError):
@@ -26,8 +36,8 @@ class WrongResult(AssertionError):
 
 
 def run(name: str, n_tasks: int, seed: int) -> None:
-    """Run a workload on the raylite that is there. Raises WrongResult; KeyError for a name that is not in WORKLOADS."""
-    WORKLOADS[name](n_tasks, random.Random(f"{name} {seed}"))
+    """Run a workload on the raylite that is there. Raises WrongResult; KeyError for a name that there is not."""
+    {**WORKLOADS, **LARGE_WORKLOADS}[name](n_tasks, random.Random(f"{name} {seed}"))
 
 
 def expect(what: str, got: Any, expected: Any) -> None:
@@ -50,13 +60,14 @@ def plus(*numbers):
 
 
 def block(n):
-    """A large value that depends on the number."""
-    return (n % 251).to_bytes(1, "little") * LARGE_BYTES
+    """A large value that depends on the number, now and then one that travels in several chunks."""
+    pattern = bytes((n + i) % 251 for i in range(251))
+    return pattern * ((LARGEST_BYTES if n % 50 == 0 else LARGE_BYTES) // 251)
 
 
 def weigh(*blocks):
     """A number that depends on every byte."""
-    return sum(each[0] * len(each) for each in blocks)
+    return sum(map(crc32, blocks)) % 1000
 
 
 def merge(*blocks):
@@ -110,6 +121,50 @@ def count_run(number):
     return number
 
 
+def use_resources(number, demand, seconds):
+    """Say which resources it uses, for a while."""
+    with ledger.Using(demand):
+        sim.cost(seconds)
+    return number
+
+
+def grow(spec):
+    """A value with references inside, to values that tasks make who may outlive this one: [] for a leaf."""
+    number, children = spec
+    if not children:
+        return block(number) if number % 3 == 0 else number
+    return [growing.remote(child) for child in children]
+
+
+def pass_on(references):
+    """The same references, from another task."""
+    return references
+
+
+def read_tree(value):
+    """A value with all that the references in it stand for."""
+    return [read_tree(each) for each in raylite.get(value)] if isinstance(value, list) else value
+
+
+def read_through(references):
+    """What references stand for, and those in there."""
+    return read_tree(references)
+
+
+def converse(teller, caller, n_calls):
+    """Call an actor so often, and give its answers; None for a call that came to nothing."""
+    refs = [teller.tell.remote(caller, call) for call in range(n_calls)]
+    return [answer_to(ref) for ref in refs]
+
+
+def answer_to(ref):
+    """The value of a call, None if its actor died on the way."""
+    try:
+        return raylite.get(ref)
+    except raylite.exceptions.RayActorError:
+        return None
+
+
 def dawdle(spec, *before):
     """A task that takes its time, itself or in tasks of its own."""
     seconds, children = spec
@@ -130,12 +185,44 @@ class CounterState:
         return raylite.get_runtime_context().get_worker_id(), self.n, n
 
 
+class TellerState:
+    """Writes down which calls it begins."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def tell(self, caller, call):
+        from raylite.sim.workloads import begun
+
+        life = raylite.get_runtime_context().get_worker_id()
+        begun.setdefault((self.name, caller), []).append((life, call))
+        sim.cost(0.001)
+        return call
+
+
+class KeeperState:
+    """Keeps references."""
+
+    def __init__(self):
+        self.kept = []
+
+    def keep(self, references):
+        self.kept += references
+        return len(self.kept)
+
+    def give(self, number):
+        return self.kept[number : number + 1]  # nothing if it has been restarted since
+
+
 # The functions keep names of their own: so they are sent to workers by name, and not as a whole each time.
 task = raylite.remote(max_retries=-1)
 number_task, plus_task, block_task, weigh_task, merge_task = map(task, (number, plus, block, weigh, merge))
 solve, sum_boxed, produce, consume = map(task, (solve_tree, sum_of_boxed, produce_items, consume_items))
-counted, dawdling = map(task, (count_run, dawdle))
-Counter = raylite.remote(max_restarts=-1, max_task_retries=-1)(CounterState)
+counted, dawdling, using = map(task, (count_run, dawdle, use_resources))
+growing, passed_on, read_by_task = map(task, (grow, pass_on, read_through))
+conversing = raylite.remote(max_retries=0)(converse)
+restarted = raylite.remote(max_restarts=-1, max_task_retries=-1)
+Counter, Keeper, Teller = map(restarted, (CounterState, KeeperState, TellerState))
 
 
 # ---- workloads ----
@@ -192,7 +279,8 @@ def nested(n_tasks: int, rng: random.Random) -> None:
 
 
 def actors(n_tasks: int, rng: random.Random) -> None:
-    """Counters that may die: each call at most once per attempt and in order within a life; lives do not mix."""
+    """Counters that may die: each call at most once per attempt, and in order within a life. Lives may mix: of two
+    calls that a node ran before it died, the store may know the result of the later one only."""
     n_actors = rng.randrange(1, 4)
     counters = [Counter.remote() for _ in range(n_actors)]
     calls = [(rng.randrange(n_actors), rng.randrange(1000)) for _ in range(n_tasks)]
@@ -204,8 +292,6 @@ def actors(n_tasks: int, rng: random.Random) -> None:
         for (of, _), (life, count, _) in zip(calls, answers, strict=True):
             if of != which:
                 continue
-            if life in lives and life != next(reversed(lives)):
-                raise WrongResult(f"actor {which}: a call ran in a life before that of an earlier call")
             if count <= lives.get(life, 0):
                 raise WrongResult(f"actor {which}: call {count} of a life after call {lives[life]}")
             lives[life] = count
@@ -238,6 +324,84 @@ def effects(n_tasks: int, rng: random.Random) -> None:
             raise WrongResult(f"task {number} has run {runs[number]} times, and has {most} retries")
 
 
+def resources(n_tasks: int, rng: random.Random) -> None:
+    """Tasks that ask for resources of every kind: at no instant is more of one in use on a node than it has."""
+    ledger.open_anew()
+    config = sim.current().config
+    refs = []
+    for number in range(n_tasks):
+        demand = random_demand(rng, config.of_node(rng.randrange(len(config.nodes))).node_resources())
+        options = {"num_cpus": demand.get("CPU", 0), "num_gpus": demand.get("GPU", 0)}
+        options["resources"] = {name: amount for name, amount in demand.items() if name not in ("CPU", "GPU")}
+        refs.append(using.options(**options).remote(number, demand, rng.random() * 0.02))
+    expect("the numbers that came back", raylite.get(refs), list(range(n_tasks)))
+    if ledger.overdrawn:
+        raise WrongResult(ledger.overdrawn[0])
+
+
+def references(n_tasks: int, rng: random.Random) -> None:
+    """Values that contain references, passed on by tasks, values and actors, while who made them ends, or dies: what a
+    reference is held of can be read."""
+    keeper = Keeper.remote()
+    trees = [random_tree(rng, size) for size in parts_of(max(n_tasks, 1), rng)]
+    held = [(growing.remote(tree), tree) for tree in trees]
+    n_kept = 0
+    for _ in range(len(trees) * 2):
+        which = rng.randrange(len(held))
+        (ref, tree), how = held[which], rng.randrange(5)
+        if how == 0:
+            held[which] = raylite.get(passed_on.remote([ref]))[0], tree
+        elif how == 1:
+            held[which] = raylite.get(raylite.put([ref]))[0], tree
+        elif how == 2:
+            raylite.get(keeper.keep.remote([ref]))
+            given = raylite.get(keeper.give.remote(n_kept))
+            n_kept += 1
+            held[which] = (given or [ref])[0], tree
+        elif how == 3 and tree[1]:
+            inside = raylite.get(ref)
+            expect("how many references a value has", len(inside), len(tree[1]))
+            held += zip(inside, tree[1], strict=True)
+            del held[which], inside
+        else:
+            raylite.wait([ref], timeout=rng.random() * 0.01)
+        del ref
+    through = [read_by_task.remote([ref]) for ref, _ in held]
+    for which, ((ref, tree), read) in enumerate(zip(held, through, strict=True)):
+        expect(f"value {which} is what it must be", read_tree([ref]) == [grown(tree)], True)
+        expect(f"value {which}, read by a task, is what it must be", raylite.get(read) == [grown(tree)], True)
+
+
+def callers(n_tasks: int, rng: random.Random) -> None:
+    """Actors that are called by the driver and by tasks: a call begins at most once for each try that it has, and what
+    one caller calls begins in order within a life."""
+    begun.clear()
+    tellers, retries = {}, [rng.choice((0, 0, 1, 2)) for _ in range(rng.randrange(1, 4))]
+    for name, most in enumerate(retries):
+        tellers[name] = Teller.options(max_task_retries=most).remote(name)
+    talks = [(caller, rng.randrange(len(tellers)), size) for caller, size in enumerate(parts_of(n_tasks, rng))]
+    refs = [conversing.remote(tellers[name], caller, size) for caller, name, size in talks if caller]
+    answers = [converse(tellers[name], caller, size) for caller, name, size in talks if not caller]
+    for ref in refs:
+        try:
+            answers.append(raylite.get(ref))
+        except raylite.exceptions.WorkerCrashedError:
+            answers.append([])
+    for (caller, name, size), answered in zip(talks, answers, strict=True):
+        right = [None if answer is None else call for call, answer in enumerate(answered)]
+        expect(f"the answers to caller {caller}", answered, right)
+        calls = begun.get((name, caller), [])
+        for call in range(size):
+            if (n_begun := sum(other == call for _, other in calls)) > 1 + retries[name]:
+                raise WrongResult(
+                    f"call {call} of caller {caller} began {n_begun} times, and has {retries[name]} retries"
+                )
+        for life in {life for life, _ in calls}:
+            in_life = [call for of, call in calls if of == life]
+            if in_life != sorted(set(in_life)):
+                raise WrongResult(f"caller {caller} called in order, and one life of the actor began {in_life}")
+
+
 def interrupted(n_tasks: int, rng: random.Random) -> None:
     """Trees of tasks of which some are cancelled, gently or not, in the middle: each ends right, or as cancelled."""
     specs = [random_work(rng, size) for size in parts_of(max(n_tasks, 1), rng)]
@@ -266,6 +430,27 @@ def interrupted(n_tasks: int, rng: random.Random) -> None:
             expect(f"whether tree {number} may fail, by {error.cause!r}", justified, True)
 
 
+def synthetic_tasks(n_tasks: int, rng: random.Random) -> None:
+    """A graph of tasks without code of Python's, a branch of it on each node: for millions of them."""
+    from raylite.demand import UNITS_PER_ONE, pack_demand
+    from raylite.sim import session, synthetic
+
+    client, config = session.current().client, session.current().config
+    n_cpus = min(config.of_node(number).num_cpus for number in range(len(config.nodes)))
+    whole_node = pack_demand({"CPU": n_cpus * UNITS_PER_ONE})
+    n_branches = min(len(config.nodes), n_tasks)
+    sizes = [n_tasks // n_branches + (i < n_tasks % n_branches) for i in range(n_branches)]
+    branches = [(rng.getrandbits(64), size) for size in sizes]
+    # Where one task has taken so long, the others are not queued but go to nodes that are free.
+    synthetic.run(client, [(rng.getrandbits(64), 1)], 1, SECOND_NS, whole_node)
+    lanes = SYNTHETIC_LANES * max(n_cpus, 1)
+    expect(
+        "the sums of the branches",
+        synthetic.run(client, branches, lanes, SYNTHETIC_NS, whole_node),
+        [synthetic.expected(number, size, lanes) for number, size in branches],
+    )
+
+
 WORKLOADS = {
     "map-reduce": map_reduce,
     "chain": chain,
@@ -275,7 +460,21 @@ WORKLOADS = {
     "streams": streams,
     "effects": effects,
     "interrupted": interrupted,
+    "resources": resources,
+    "references": references,
+    "callers": callers,
 }
+LARGE_WORKLOADS = {"synthetic": synthetic_tasks}  # no seed draws them: they are asked for
+
+
+def let_go() -> None:
+    """Let go of the functions of the tasks here, as nodes have them: they would live as long as the module."""
+    for each in globals().values():
+        if isinstance(each, RemoteFunction):
+            each._exports.clear()
+        elif isinstance(each, ActorClass) and each._creation is not None:
+            each._creation.info.exports.clear()  # it may be a handle's, too
+            each._creation = None
 
 
 def parts_of(total: int, rng: random.Random) -> list[int]:
@@ -293,6 +492,22 @@ def random_tree(rng: random.Random, size: int) -> tuple[int, list]:
         return rng.randrange(1000), []
     children = [random_tree(rng, part) for part in parts_of(size - 1, rng)]
     return rng.randrange(4), children
+
+
+def grown(tree: tuple[int, list]) -> Any:
+    """What `grow` makes of a tree, without references."""
+    return [grown(child) for child in tree[1]] if tree[1] else block(tree[0]) if tree[0] % 3 == 0 else tree[0]
+
+
+def random_demand(rng: random.Random, units: dict[str, int]) -> dict[str, float]:
+    """Some of what a node has: resource to amount, whole or a part of one."""
+    demand = {}
+    for name, has in units.items():
+        if "memory" in name or (name != "CPU" and rng.random() < 0.5):
+            continue
+        parts = [part for part in (0.25, 0.5) if part * ledger.UNIT <= has]
+        demand[name] = rng.choice([*parts, *map(float, range(1, has // ledger.UNIT + 1))])
+    return demand
 
 
 def random_work(rng: random.Random, size: int) -> tuple[float, list]:

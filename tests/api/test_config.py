@@ -108,7 +108,7 @@ def test_zero_is_a_number_and_not_a_default(monkeypatch):
         ("RAYLITE_LOG_TO_DRIVER", "maybe", "none of 1, true"),
         ("RAYLITE_MODE", "fast", "'embedded' or 'sim'"),
         ("RAYLITE_SIM_SEED", str(1 << 64), "it is more than"),
-        ("RAYLITE_SIM_NODES", "2", "has one node so far"),
+        ("RAYLITE_SIM_NODES", "2000", "up to 1000 nodes"),
         ("RAYLITE_SIM_NODES", "0", "at least one node"),
         ("RAYLITE_SIM_NODES", '[{"cpus": 1}]', "it has num_cpus, num_gpus"),
         ("RAYLITE_SIM_FAULTS", "worker_crash", "name=rate"),
@@ -392,4 +392,7 @@ def test_what_is_the_simulators_is_refused_elsewhere(name, value, monkeypatch):
 
 def test_all_faults_are_those_of_the_seed(monkeypatch):
     monkeypatch.setenv("RAYLITE_SIM_FAULTS", "all")
-    assert [Config.from_call(mode="sim", seed=seed).faults for seed in (1, 2)] == list(map(Faults.from_seed, (1, 2)))
+    drawn = [Faults.from_seed(seed, n_nodes=1) for seed in (1, 2)]
+    assert [Config.from_call(mode="sim", seed=seed).faults for seed in (1, 2)] == drawn
+    drawn = [Faults.from_seed(seed) for seed in (1, 2)]
+    assert [Config.from_call(mode="sim", seed=seed, nodes=2).faults for seed in (1, 2)] == drawn

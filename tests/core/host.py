@@ -147,11 +147,20 @@ class Host:
         return self.finish(actor, count=0)
 
     def call(
-        self, task: str, actor: str, client: int = DRIVER, *, group: int = 0, flags: int = 0, **options
+        self,
+        task: str,
+        actor: str,
+        client: int = DRIVER,
+        *,
+        group: int = 0,
+        flags: int = 0,
+        max_retries: int = 0,
+        **options,
     ) -> list[str]:
         """A call of a method; the rest goes to submit()."""
         more = p.call(self.task(actor), group=group)
-        return self.submit(task, client, needs={}, more=more, flags=flags | p.SUBMIT_CALL, **options)
+        return self.submit(task, client, needs={}, more=more, flags=flags | p.SUBMIT_CALL,
+                           max_retries=max_retries, **options)  # fmt: skip
 
     def leave(self, task: str) -> list[str]:
         """A call ends its actor, by the actor's own wish."""

@@ -20,6 +20,7 @@ A, B, C = 1, 2, 3
 SCHEDULER = 100
 (NODE_TASK, NODE_RETURN, NODE_RESULT, NODE_COMMITTED, NODE_CANCEL, NODE_FUNCTION_GONE, NODE_PULL, NODE_VALUE,
  NODE_CHUNK, NODE_NOT_HERE, NODE_ITEM, NODE_ITEM_HELD, NODE_READ) = range(170, 183)  # fmt: skip
+RESULT_REFUSED = 1
 SCHEDULER_ASK, SCHEDULER_ANSWER = 160, 161
 OP_COMMIT, OP_DONE, OP_PUT, OP_HOLD, OP_RELEASE, OP_LOCATE, OP_UNLOCATE, OP_WATCH, OP_UNWATCH, OP_ATTEMPT, OP_ADOPT = (
     range(1, 12)
@@ -193,6 +194,8 @@ class Neighbour(Host):
         if kind == NODE_CHUNK:
             return f"bytes {said['aux']}+{len(said['payload'])}"
         words = f"{PEER_WORDS[kind]} {self.name(said['object'])}"
+        if kind == NODE_RESULT and said["flags"] & RESULT_REFUSED:
+            return f"{words}: refused"
         if kind == NODE_RESULT:
             values = [describe_envelope(v.body) if v.body else f"{v.size} bytes" for v in read_values(said["payload"])]
             return f"{words}: {', '.join(values)}"

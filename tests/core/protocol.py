@@ -160,7 +160,7 @@ def submit(
     parent: bytes = ROOT,
     digest: int = 0,
     n_returns: int = 1,
-    max_retries: int = 0,
+    max_retries: int = -1,
     flags: int = 0,
     refs=(),
     demand: bytes = ONE_CPU,

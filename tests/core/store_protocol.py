@@ -93,8 +93,9 @@ def letter(endpoint: int, shard: int, number: int, items, *, incarnation: int = 
     return head + b"".join(item.bytes for item in items)
 
 
-def commit(task: bytes, arguments=(), *, n_returns=1, digest=0, flags=0, spec=SPEC, token=0) -> Item:
-    head = COMMIT_HEADER.pack(bytes(16), bytes(16), digest, n_returns, len(arguments), 0, flags, len(spec), 0)
+def commit(task: bytes, arguments=(), *, n_returns=1, max_retries=-1, digest=0, flags=0, spec=SPEC, token=0) -> Item:
+    """max_retries: counted from the first attempt; -1: no limit."""
+    head = COMMIT_HEADER.pack(bytes(16), bytes(16), digest, n_returns, len(arguments), max_retries, flags, len(spec), 0)
     body = head + b"".join(each + bytes(4) for each in arguments) + p.padded(spec)
     return Item(OP_COMMIT, task, body, token=token)
 

@@ -14,7 +14,7 @@ FUNCTION_ONLY = {"objects": 1, "functions": 1, "inline_bytes": 43}
 
 
 def waiting(host, **options):
-    host.submit("a")
+    host.submit("a", max_retries=0)
     host.create("A", refs=["a"], **options)
 
 

@@ -176,7 +176,7 @@ def test_with_no_retry_left_the_error_says_what_happened(wide):
 
 
 def test_the_name_in_the_error_is_the_tasks_own_if_it_has_one(wide):
-    wide.submit("a", name="my name")
+    wide.submit("a", name="my name", max_retries=0)
     wide.get("a")
     wide.detach(2, started=1, why="exit code 1")
     assert p.read_envelope(wide.commands[0].payload).error[1] == "my name\x1f0\x1fexit code 1"
@@ -291,7 +291,7 @@ def test_the_end_of_a_task_nobody_knows_changes_nothing(wide):
 @pytest.fixture
 def stream(wide):
     """A running generator task "s"."""
-    wide.submit("s", n_returns=p.STREAMING)
+    wide.submit("s", n_returns=p.STREAMING, max_retries=0)
     return wide
 
 
@@ -596,7 +596,7 @@ def queued(host):
     """Task "b" in the queue of worker 2, which runs "a"."""
     host.submit("first")
     host.finish("first", runtime_ns=1000)
-    host.submit("a")
+    host.submit("a", max_retries=0)
     host.submit("b")
     return host
 

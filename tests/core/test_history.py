@@ -93,7 +93,7 @@ def test_a_task_fails_of_its_argument_s_error(host):
 
 
 def test_a_crash_is_remembered(host):
-    host.submit("a")
+    host.submit("a", max_retries=0)
     host.attach(2)
     host.detach(2, started=1, why="signal 9")
     row = host.past("a")

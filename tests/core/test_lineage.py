@@ -157,11 +157,36 @@ def test_a_lost_result_is_made_again(wide):
     assert finish(wide, "a") == ["1 gets a: 1+0"]
 
 
-def test_this_costs_no_retry(wide):
-    run(wide, "a", max_retries=0)
-    for attempt in range(1, 5):
+def test_this_costs_a_retry(wide):
+    run(wide, "a", max_retries=3)
+    for attempt in range(1, 4):
         assert wide.lose("a") == [f"run a on 2 again {attempt}"]
         finish(wide, "a")
+    assert wide.lose("a") == []
+    assert p.read_envelope(host_value(wide, "a")).error == (
+        p.ERROR_OBJECT_LOST, "its bytes are lost, and the task that made it has no retries left"
+    )  # fmt: skip
+    wide.release("a")
+    assert wide.sizes() == FUNCTION_ONLY
+
+
+def test_of_several_results_without_a_retry_those_that_live_stay(wide):
+    run(wide, "a", n_returns=2, max_retries=0)
+    assert wide.lose("a") == []
+    assert wide.get("a", "a.1") == ["1 gets a: lost!", f"1 gets a.1: 1+{p.BLOCK_ALIGNMENT}"]
+    assert wide.lose("a.1") == []
+    wide.release("a", "a.1")
+    assert wide.sizes() == FUNCTION_ONLY
+
+
+def test_a_crash_and_a_loss_use_the_same_retries(wide):
+    wide.submit("a", max_retries=1)
+    wide.attach(2)
+    assert wide.detach(2, started=1) == ["spawn 3", "run a on 3 again 1"]
+    wide.attach(3)
+    wide.finish("a", wide.in_arena(100, 3))
+    assert wide.lose("a") == []
+    assert wide.get("a") == ["1 gets a: lost!"]
 
 
 def test_the_smallest_set_runs_again_once(wide):
@@ -309,7 +334,7 @@ def test_an_item_of_a_stream_cannot_be_made_again(wide, ended):
 
 
 def test_a_worker_that_dies_while_it_makes_something_again(wide):
-    run(wide, "a", max_retries=1)
+    run(wide, "a", max_retries=2)
     wide.attach(2)
     wide.lose("a")
     wide.get("a")
@@ -319,7 +344,7 @@ def test_a_worker_that_dies_while_it_makes_something_again(wide):
 
 
 def test_a_cancelled_task_that_had_finished_is_made_again_like_any_other(wide):
-    wide.submit("a")
+    wide.submit("a", max_retries=1)
     wide.cancel("a")
     finish(wide, "a")
     wide.attach(2)

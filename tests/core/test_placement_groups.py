@@ -391,7 +391,7 @@ def test_tasks_that_wait_for_arguments_fail_when_those_are_there(host):
 
 def test_tasks_that_run_lose_their_worker_and_fail_as_of_that(host):
     host.group("g", {"CPU": 1})
-    host.submit("a", group="g")
+    host.submit("a", group="g", max_retries=0)
     host.attach(2)
     assert host.ungroup("g") == ["kill 2"]
     assert plain(host)["CPU"] == 3  # until it has ended

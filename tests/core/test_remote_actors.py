@@ -153,6 +153,18 @@ def test_calls_to_an_actor_whose_node_dies_fail_or_go_where_it_starts_again(pair
     assert "to 3: task d again 1" in a.actor_is("X", STORED_ACTOR_ALIVE, C)
 
 
+def test_a_call_that_the_store_knows_the_end_of_is_asked_for_and_those_behind_it_go_on(pair):
+    a, b = made(pair, max_restarts=1)
+    called(a, b, "c", "d", max_retries=1)
+    a.get("c")
+    assert a.dies(B) == ["store: attempt c", "store: attempt d"]
+    first, second = (each["token"] for each in a.operations)
+    assert a.entry(ENTRY_ANSWER, token=first, flags=STORE_STALE) == ["store: watch c"]
+    assert a.entry(ENTRY_ANSWER, token=second) == []
+    assert a.stored("c", value=p.envelope(b"done")) == ["1 gets c: done", "store: unwatch c"]
+    assert "to 3: task d again 1" in a.actor_is("X", STORED_ACTOR_ALIVE, C)
+
+
 def test_the_last_handle_ends_it_after_the_calls_that_were_sent(pair):
     a, b = made(pair)
     called(a, b, "c")

@@ -79,6 +79,13 @@ def test_a_generator_hears_that_there_is_no_reader(pair):
     assert b.hears(a) == ["end for 2"]
 
 
+def test_who_submits_a_guests_stream_again_gets_one_of_its_own(pair):
+    """Its parent runs here as well; the items of this one go to its home."""
+    _, b = begun(pair)
+    b.attach(9, p.CLIENT_DRIVER)
+    assert b.submit("s", 9, confirm=True, n_returns=p.STREAMING) == ["ready for 9! []"]
+
+
 def test_after_a_crash_items_that_came_already_do_not_come_again(pair):
     a, b = begun(pair, max_retries=1)
     b.give("s.1", "x")

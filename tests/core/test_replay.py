@@ -331,6 +331,11 @@ def test_a_checkpoint_of_another_or_none_is_harmless(actor):
     assert actor.send(p.EV_CHECKPOINT, 2, object=p.object_id(actor.task("A")), payload=b"short") == ["reject 36 from 2"]
 
 
+@pytest.mark.parametrize("groups", [(2,), (1, 1)])
+def test_an_actor_that_runs_calls_at_once_cannot_replay(wide, groups):
+    assert wide.create("A", actor_flags=p.ACTOR_REPLAYS, max_restarts=-1, groups=groups) == ["reject 3 from 1"]
+
+
 # ---- what its calls submit -------------------------------------------------------------------------------------
 
 

@@ -576,8 +576,8 @@ def test_nothing_is_queued_behind_a_task_that_blocks(quick):
 def capped(make_host):
     """One worker and no more; it runs "a", which submits "b"."""
     host = make_host(worker_cap=1)
-    host.submit("a")
-    host.submit("b", 2, parent="a")
+    host.submit("a", max_retries=0)
+    host.submit("b", 2, parent="a", max_retries=0)
     return host
 
 

@@ -7,7 +7,8 @@ import struct
 import pytest
 
 from tests.core import protocol as p
-from tests.core.neighbours import STORE_STALE, STORE_UNKNOWN, A, B, C, Neighbour
+from tests.core.neighbours import ENTRY_ANSWER, OP_DONE, STORE_STALE, STORE_UNKNOWN, A, B, C, Neighbour
+from tests.core.store_protocol import COMMIT_HEADER
 
 GPU = {"GPU": 1}
 
@@ -165,6 +166,33 @@ def test_who_gets_a_reference_holds_it_before_what_brought_it_is_let_go(pair):
     assert b.release("root!1", client=2) == ["store: release root!1"]
 
 
+def test_what_is_held_again_before_it_was_let_go_of_stays_held(pair):
+    """The store has one hold of a node's: letting go waits, holding does not, so the two would arrive in wrong order."""
+    a, _ = pair
+    a.attach(9, p.CLIENT_DRIVER)
+    assert a.hold("x", 9) == ["store: hold x"]
+    a.acknowledged()
+    assert a.hold("y", 9) == ["store: hold y"]
+    assert a.release("x", client=9) == []
+    assert a.hold("x", 9) == ["store: hold x"]
+    assert a.acknowledged() == []
+    assert a.release("x", client=9) == ["store: release x"]
+
+
+def test_of_two_times_that_a_reference_is_let_go_the_last_counts(pair):
+    a, _ = pair
+    a.attach(9, p.CLIENT_DRIVER)
+    a.hold("x", 9)
+    a.acknowledged()
+    a.hold("y", 9)
+    a.release("x", client=9)
+    a.hold("x", 9)
+    a.hold("z", 9)
+    assert a.release("x", client=9) == []
+    assert a.acknowledged(2) == []  # y, and x, but not z
+    assert a.acknowledged() == ["store: release x"]
+
+
 def test_a_reference_that_came_with_a_task_and_is_not_kept_costs_no_question(pair):
     a, b = pair
     a.put("root!1", "x")
@@ -185,6 +213,21 @@ def test_what_a_result_contains_is_known_before_it(pair):
     assert a.hears(b) == ["store: hold child"]
     assert a.release("t") == []
     assert a.acknowledged() == ["store: release t", "store: release child"]
+
+
+@pytest.mark.parametrize("busy", [False, True], ids=["store has answered", "store has not answered"])
+def test_what_a_guests_result_contains_is_let_go_after_it(pair, busy):
+    """The result waits for the guest's home; that nothing here holds what it contains any more must wait for it."""
+    a, b = given(pair)
+    worker = b.runs["t"].client
+    b.put("t!1", b.in_arena(100, client=worker), client=worker)
+    b.finish("t", p.envelope(b"box", refs=[b.object("t!1")]))
+    assert b.release("t!1", client=worker) == []
+    if not busy:
+        assert b.acknowledged() == []
+    a.acknowledged()
+    assert b.hears(a) + (b.acknowledged() if busy else []) == ["store: done t"]
+    assert b.acknowledged() == ["store: release t!1", "to 1: result of t: box"]
 
 
 def test_a_reference_that_nobody_knows_any_more_resolves_to_an_error(pair):
@@ -255,6 +298,84 @@ def test_a_guest_whose_home_dies_uncommitted_ends_and_leaves_nothing(pair):
     assert {"tasks", "objects"} & set(b.sizes()) == set() or b.sizes().get("tasks", 0) == 0
 
 
+def test_who_waits_where_a_guest_fails_hears_what_its_home_makes_of_it(pair):
+    a, b = given(pair, max_retries=1)
+    a.acknowledged()
+    b.hears(a)
+    b.attach(9, p.CLIENT_DRIVER)
+    b.hold("t", 9)
+    b.acknowledged()
+    assert b.get("t", client=9) == ["store: watch t"]
+    assert b.detach(b.runs["t"].client, started=1) == ["to 1: result of t: crashed!"]
+    assert b.stored("t", value=p.envelope(b"done elsewhere"))[0] == "9 gets t: done elsewhere"
+
+
+def test_who_submits_a_guest_again_holds_what_it_makes_before_it_asks_for_it(pair):
+    """Its parent runs here as well, in another attempt."""
+    _, b = given(pair)
+    b.attach(9, p.CLIENT_DRIVER)
+    assert b.submit("t", 9) == ["store: hold t"]
+    assert b.get("t", client=9) == ["store: watch t"]
+
+
+def test_a_home_of_which_the_master_has_not_told_yet_hears_of_a_failure_alone():
+    """The store would take it for the end, although there are retries."""
+    a = Neighbour(A, {"CPU": 1})
+    b = Neighbour(B, {"CPU": 1, "GPU": 1}, others=(B, C)).named_by(a)
+    given((a, b), max_retries=1)
+    a.acknowledged()
+    b.hears(a)
+    assert b.detach(b.runs["t"].client, started=1) == ["to 1: result of t: crashed!"]
+    assert a.hears(b) == ["store: attempt t"]
+
+
+def test_an_adopted_guest_that_fails_before_the_store_has_answered_is_tried_again_with_the_stores_leave(pair):
+    a, b = given(pair, max_retries=1)
+    a.acknowledged()
+    b.hears(a)
+    assert b.dies(A) == ["store: adopt t"]
+    assert b.detach(b.runs["t"].client, started=1) == ["store: attempt t"]
+    assert "run t on 3 again 1 gpus 0" in b.acknowledged()
+
+
+def test_the_end_of_an_orphan_without_retries_goes_to_the_store_alone(pair):
+    a, b = given(pair, max_retries=0)
+    a.acknowledged()
+    b.hears(a)
+    b.dies(A)
+    b.detach(b.runs["t"].client, started=1)
+    assert "store: done t" in b.acknowledged()
+
+
+def test_a_task_that_the_store_gives_to_who_derives_it_again_ends_under_the_epoch_it_says(pair):
+    """Its home has died, and its parent runs again here."""
+    a, _ = pair
+    a.submit("x")
+    a.attach(2)
+    a.finish("x", a.in_arena(200_000, client=2))
+    a.submit("t", needs=GPU, refs=["x"])
+    assert a.placed("t", B)[:1] == ["store: commit t"]
+    commit = next(each for each in a.operations if each["object"] == a.object("x"))
+    said = a.entry(ENTRY_ANSWER, token=commit["token"], body=struct.pack("<II", 3, 0))
+    a.operations.remove(commit)
+    said += a.acknowledged()
+    assert "store: done x" in said
+    done = next(each for each in a.operations if each["object"] == a.object("x") and each["kind"] == OP_DONE)
+    assert struct.unpack_from("<I", done["body"]) == (3,)
+
+
+def test_retries_are_counted_from_the_first_attempt_wherever_it_was(pair):
+    a, _ = pair
+    a.submit("t", max_retries=3)
+    a.attach(2)
+    a.detach(2, started=1)
+    a.attach(3)
+    a.submit("u", needs=GPU, nested=["t"])
+    assert a.placed("u", B)[:2] == ["store: commit u", "store: commit t"]
+    [commit] = [each for each in a.operations if each["object"] == a.object("t")]
+    assert COMMIT_HEADER.unpack_from(commit["body"])[5] == 3
+
+
 def test_a_task_that_was_given_away_is_cancelled_there(pair):
     a, b = given(pair)
     a.acknowledged()
@@ -296,6 +417,18 @@ def test_a_home_that_another_has_taken_over_from_asks_for_the_result(pair):
     assert a.story_of("t")[-1] == "FINISHED"
 
 
+def test_a_home_of_whose_guest_the_store_knows_another_end_asks_for_that(pair):
+    """The task was derived twice, and ended once before."""
+    a, b = given(pair)
+    a.acknowledged()
+    b.hears(a)
+    assert b.finish("t") == ["store: done t"]
+    assert b.acknowledged(status=STORE_UNKNOWN) == ["to 1: result of t: refused"]
+    a.get("t")
+    assert a.hears(b) == ["store: watch t"]
+    assert a.stored("t", value=p.envelope(b"the first end")) == ["1 gets t: the first end", "store: unwatch t"]
+
+
 def test_who_runs_a_task_for_a_home_that_dies_adopts_it(pair):
     a, b = given(pair, max_retries=3)
     a.acknowledged()
@@ -335,6 +468,23 @@ def test_what_the_store_gives_a_node_to_run_again_is_its_own(pair):
     c.attach(2)
     assert c.finish("t") == ["1 gets t: t", "store: unwatch t", "store: done t"]
     assert b.operations == []
+
+
+def test_a_copy_that_the_store_heard_of_after_its_loss_is_denied(pair):
+    """That the task has ended waits for what went before; that its result is lost does not."""
+    a, b = pair
+    a.submit("x")
+    a.attach(2)
+    a.finish("x", a.in_arena(200_000, client=2))
+    a.submit("t", needs=GPU, refs=["x"])
+    a.placed("t", B)
+    a.lose("x")
+    a.acknowledged()
+    assert a.stored("x", A, size=200_000) == ["store: unlocate x"]
+    a.get("x")
+    assert a.stored("x", A, C, size=200_000) == ["store: unlocate x", "store: unwatch x", "to 3: pull what is of x"]
+    b.hears(a)
+    assert a.hears(b) == ["store: unlocate x", "to 2: not here x"]
 
 
 def test_a_lost_object_that_others_know_of_is_made_again_as_the_store_says(pair):

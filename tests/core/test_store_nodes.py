@@ -108,6 +108,22 @@ def test_an_orphan_that_nobody_adopts_is_made_again_for_who_waits(shard):
     assert [entry.flags for entry in shard.hears(B)] == [sp.STORE_STALE]
 
 
+def test_an_orphan_without_retries_that_nobody_adopts_is_not_made_again(shard):
+    """It may have run."""
+    shard.say(A, sp.commit(T, n_returns=2, max_retries=0))
+    shard.say(B, *(word for i in (0, 1) for word in (sp.hold(p.object_id(T, i), B),
+                                                     sp.Item(sp.OP_WATCH, p.object_id(T, i)))))  # fmt: skip
+    dead(shard, A)
+    shard.hears(B)
+    drop(shard, A)
+    notices = shard.hears(B)
+    assert kinds(notices) == [sp.ENTRY_OBJECT, sp.ENTRY_OBJECT]
+    for notice in notices:
+        assert "no retries left" in p.read_envelope(sp.read_notice(notice.body).value).error[1]
+    shard.say(B, sp.release(p.object_id(T, 0), B), sp.release(p.object_id(T, 1), B))
+    assert shard.is_empty()
+
+
 def test_an_orphan_that_is_held_is_made_again_when_somebody_waits(shard):
     shard.say(A, sp.commit(T))
     shard.say(B, sp.hold(O1, B))

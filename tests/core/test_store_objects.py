@@ -101,7 +101,7 @@ def test_a_lost_object_is_made_again_by_who_watches_first_once(made):
     assert states(made.hears(A)) == [sp.STORED_REBUILT]
     made.say(A, sp.done(T, BIG, epoch=0, token=3))
     assert [entry.flags for entry in made.hears(A)] == [sp.STORE_STALE]
-    made.say(B, sp.done(T, BIG, epoch=1))
+    made.say(B, sp.done(T, BIG, epoch=1, attempt=1))
     assert states(made.hears(A)) == states(made.hears(B)) == [sp.STORED_READY]
 
 

@@ -69,10 +69,10 @@ def test_what_is_missing_is_made_again_recursively(three):
     assert [entry.kind for entry in three.hears(A, 1)] == [sp.ENTRY_OBJECT, sp.ENTRY_RERUN]
     three.say(A, sp.hold(p.object_id(first), A), sp.Item(sp.OP_WATCH, p.object_id(first)))
     assert [entry.kind for entry in three.hears(A, 0)] == [sp.ENTRY_OBJECT, sp.ENTRY_RERUN]
-    three.say(A, sp.done(first, BIG, epoch=1))
+    three.say(A, sp.done(first, BIG, epoch=1, attempt=1))
     three.say(A, sp.release(p.object_id(first), A))
     assert [entry.kind for entry in three.hears(A, 0)] == [sp.ENTRY_OBJECT]  # the second task takes it
-    three.say(A, sp.done(second, BIG, epoch=1))
+    three.say(A, sp.done(second, BIG, epoch=1, attempt=1))
     assert [entry.kind for entry in three.hears(A, 0)] == [sp.ENTRY_FREE]
 
 
@@ -159,6 +159,69 @@ def test_what_was_let_go_of_a_task_that_is_lineage_is_there_again_for_who_commit
     shard.say(B, sp.commit(t, n_returns=2, token=1), sp.Item(sp.OP_WATCH, p.object_id(t, 0)))
     kinds = [entry.kind for entry in shard.hears(B)]
     assert kinds == [sp.ENTRY_ANSWER, sp.ENTRY_OBJECT, sp.ENTRY_RERUN]
+
+
+def test_the_end_of_an_attempt_before_the_last_one_does_not_count(shard):
+    """Who ran it was thought dead by its home before its shard heard of that."""
+    t = p.named_task("t")
+    shard.say(A, sp.commit(t), sp.attempt(sp.OP_ATTEMPT, t, 0, 1, token=1))
+    shard.say(B, sp.done(t, BIG, attempt=0, token=1))
+    assert answers(shard.hears(B)) == [(1, sp.STORE_STALE)]
+    shard.say(C, sp.done(t, BIG, attempt=1, token=1))
+    assert answers(shard.hears(C)) == [(1, sp.STORE_OK)]
+
+
+def test_a_task_that_is_derived_again_is_counted_anew(shard):
+    """It is a new task to the run of its parent that submits it."""
+    t = p.named_task("t")
+    shard.say(A, sp.commit(t, max_retries=1), sp.attempt(sp.OP_ATTEMPT, t, 0, 1))
+    shard.say(sp.MASTER, sp.about_node(sp.OP_NODE_DEAD, A))
+    shard.say(B, sp.commit(t, max_retries=1, token=1))
+    [answer] = shard.hears(B)
+    assert answer.body == sp.ATTEMPT_HEADER.pack(1, 0)
+    shard.say(B, sp.done(t, BIG, epoch=1, token=2), sp.Item(sp.OP_UNLOCATE, p.object_id(t)))
+    shard.say(B, sp.Item(sp.OP_WATCH, p.object_id(t)))
+    assert [entry.kind for entry in shard.hears(B)][-1] == sp.ENTRY_RERUN
+
+
+def test_what_is_made_again_costs_a_retry(shard):
+    t = p.named_task("t")
+    shard.say(A, sp.commit(t, max_retries=1), sp.done(t, BIG), sp.Item(sp.OP_WATCH, p.object_id(t)))
+    shard.say(A, sp.Item(sp.OP_UNLOCATE, p.object_id(t)))
+    assert shard.hears(A)[-1].kind == sp.ENTRY_RERUN
+    shard.say(A, sp.done(t, BIG, epoch=1, attempt=1), sp.Item(sp.OP_UNLOCATE, p.object_id(t)))
+    error = p.read_envelope(sp.read_notice(shard.hears(A)[-1].body).value).error
+    assert error == (p.ERROR_OBJECT_LOST, "its bytes are lost, and the task that made it has no retries left")
+
+
+def test_what_is_lost_while_its_task_runs_its_last_attempt_is_waited_for(shard):
+    t = p.named_task("t")
+    results = [p.object_id(t, i) for i in (0, 1)]
+    shard.say(A, sp.commit(t, n_returns=2, max_retries=1), sp.done(t, sp.value(0), sp.value(1)))
+    shard.say(A, *(sp.Item(sp.OP_WATCH, each) for each in results), sp.Item(sp.OP_UNLOCATE, results[0]))
+    shard.hears(A)
+    shard.say(A, sp.Item(sp.OP_UNLOCATE, results[1]))
+    [notice] = shard.hears(A)
+    assert sp.read_notice(notice.body).state == sp.STORED_REBUILT
+
+
+def test_a_result_that_was_freed_before_the_store_heard_of_its_task_is_missing(shard):
+    t = p.named_task("t")
+    results = [p.object_id(t, i) for i in (0, 1)]
+    shard.say(A, sp.commit(t, n_returns=2), sp.done(t, sp.value(1)))
+    shard.say(B, sp.hold(results[0], B), sp.Item(sp.OP_WATCH, results[0]))
+    assert [entry.kind for entry in shard.hears(B)][-2:] == [sp.ENTRY_OBJECT, sp.ENTRY_RERUN]
+
+
+def test_a_stream_whose_end_is_here_and_items_are_not_may_be_made_again_by_its_home(shard):
+    t = p.named_task("t")
+    shard.say(A, sp.commit(t, n_returns=p.STREAMING, max_retries=1), sp.done(t, SMALL))
+    shard.say(B, sp.attempt(sp.OP_ATTEMPT, t, 0, 1, token=1))
+    shard.say(A, sp.attempt(sp.OP_ATTEMPT, t, 0, 0, token=1), sp.attempt(sp.OP_ATTEMPT, t, 0, 1, token=2))
+    assert answers(shard.hears(B)) == [(1, sp.STORE_STALE)]
+    assert answers(shard.hears(A)) == [(1, sp.STORE_STALE), (2, sp.STORE_OK)]
+    shard.say(A, sp.done(t, SMALL, attempt=1), sp.release(p.object_id(t), A))
+    assert shard.is_empty()
 
 
 def test_a_task_with_many_results_goes_with_the_last_in_any_order(shard):

@@ -186,11 +186,15 @@ def test_an_error_is_noted_with_seed_and_faults():
         ({"seed": -1}, ValueError, "seed is -1"),
         ({"seed": "seven"}, TypeError, "seed is 'seven'"),
         ({"nodes": 0}, ValueError, "at least one node"),
-        ({"nodes": 2}, ValueError, "has one node so far"),
-        ({"nodes": [sim.Node(), sim.Node()]}, ValueError, "has one node so far"),
+        ({"nodes": 1001}, ValueError, "up to 1000 nodes, and not 1001"),
+        ({"nodes": 10**18}, ValueError, "up to 1000 nodes"),
+        ({"nodes": -1}, ValueError, "at least one node"),
+        ({"nodes": []}, ValueError, "at least one node"),
+        ({"nodes": 1, "faults": "message_loss=0.1"}, ValueError, "needs several nodes, and there is one"),
         ({"nodes": ["big"]}, TypeError, "a node is a sim.Node or a dict"),
         ({"nodes": "4"}, TypeError, "neither a number nor a list"),
         ({"nodes": [{"cpus": 3}]}, ValueError, "it has num_cpus, num_gpus, resources"),
+        ({"nodes": [sim.Node(), {"disk": -1}]}, ValueError, "disk of a node is -1"),
         ({"nodes": [sim.Node(num_cpus=3)], "num_cpus": 2}, ValueError, "num_cpus is given for a node"),
         ({"faults_for_s": -1}, ValueError, "from 0 to 1e9 virtual seconds"),
         ({"faults_for_s": "long"}, TypeError, "virtual seconds"),
@@ -212,8 +216,8 @@ def test_nodes_say_what_is_wrong_with_them():
 
 def test_what_needs_several_nodes_is_refused_with_a_sentence():
     with sim.cluster() as c:
-        for call in (lambda: c.kill_node(0), lambda: c.partition({0}, {1}), c.heal):
-            with pytest.raises(NotImplementedError, match="one node so far"):
+        for call in (lambda: c.kill_node(0), lambda: c.restart_node(0), lambda: c.partition({0}, {1}), c.heal):
+            with pytest.raises(ValueError, match="needs several nodes, and this cluster has one"):
                 call()
 
 

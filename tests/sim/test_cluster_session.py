@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -11,16 +13,10 @@ import pytest
 import raylite
 from raylite import sim
 from raylite.sim.errors import DriverLostError
-from raylite.sim.faults import KINDS, Faults
+from raylite.sim.faults import Faults
 from tests.sim.programs import run_random
 
 LARGE_BYTES = 3_000_000
-
-
-@pytest.fixture(autouse=True)
-def several_nodes(monkeypatch):
-    monkeypatch.setattr("raylite.sim.nodes.N_NODES_MOST", 1000)
-    monkeypatch.setattr("raylite.sim.faults.SUPPORTED", tuple(KINDS))
 
 
 def run(program, *args, seed=1, nodes=3, rates=None, faults_for_s=None):
@@ -87,6 +83,33 @@ def test_random_programs_come_out_as_a_serial_run_does(seed):
     assert results == expected
 
 
+@raylite.remote(max_concurrency=3, num_cpus=0, resources={"there": 1})
+class Threads:
+    def wait(self, n):
+        time.sleep(1.0)
+        return n, raylite.get_runtime_context().get_node_id()
+
+
+@raylite.remote(num_cpus=0, resources={"there": 1})
+class Coroutines:
+    async def wait(self, n):
+        await asyncio.sleep(1.0)
+        return n, raylite.get_runtime_context().get_node_id()
+
+
+@pytest.mark.parametrize("kind", [Threads, Coroutines])
+def test_threads_and_coroutines_of_actors_on_another_node(kind):
+    def program():
+        actor = kind.remote()
+        raylite.get(actor.wait.remote(0))
+        begin_s = time.monotonic()
+        return raylite.get([actor.wait.remote(n) for n in range(3)]), time.monotonic() - begin_s
+
+    (answers, took_s), session = run(program, nodes=[sim.Node(), sim.Node(resources={"there": 1})])
+    assert [n for n, _ in answers] == [0, 1, 2] and {node for _, node in answers} != {session.client.node_id().hex()}
+    assert 1.0 <= took_s < 2.0
+
+
 def test_a_node_that_dies_loses_no_result():
     def program():
         spread(1)
@@ -117,8 +140,6 @@ def test_the_end_of_its_node_ends_the_program_with_an_error_that_says_so():
 
 
 PROGRAM = """
-from raylite.sim import faults, nodes
-nodes.N_NODES_MOST, faults.SUPPORTED = 1000, tuple(faults.KINDS)
 from tests.sim.test_cluster_session import run, run_random, RATES
 import pytest
 

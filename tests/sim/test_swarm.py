@@ -31,6 +31,13 @@ def test_workloads_come_out_right(name, faults):
 
 
 @pytest.mark.parametrize("name", workloads.WORKLOADS)
+def test_workloads_come_out_right_on_several_nodes(name):
+    failed, ended = failures(WorkloadTrials(name, 30, 4, "all"), range(100, 105))
+    assert failed == [] and len({trial.trace_hash for trial in ended}) == 5
+    assert len({fault["kind"] for trial in ended for fault in trial.occurred}) > 3
+
+
+@pytest.mark.parametrize("name", workloads.WORKLOADS)
 def test_every_table_is_sound_after_every_event(name):
     trials = WorkloadTrials(name, 20, 1, HARSH)
     trials.check = True
@@ -64,6 +71,10 @@ def test_workloads_of_any_size(n_tasks):
         ("effects", "counted", lambda number: max(workloads.count_run(number) for _ in range(9))),
         ("interrupted", "dawdling", lambda spec, *before: 1),
         ("streams", "consume", lambda numbers, limit: [*numbers[::-1], 1]),
+        ("resources", "using", lambda number, demand, seconds: -number),
+        ("references", "growing", lambda spec: []),
+        ("references", "read_by_task", lambda references: []),
+        ("callers", "conversing", lambda teller, caller, n_calls: [1] * n_calls),
     ],
 )
 def test_a_wrong_result_is_seen(monkeypatch, name, function, wrong):
@@ -107,11 +118,47 @@ def test_calls_out_of_order_are_seen(monkeypatch, counter, words):
     assert trial.came_to == WRONG and words in text
 
 
+class Twice(workloads.TellerState):
+    def tell(self, caller, call):
+        super().tell(caller, call)
+        return super().tell(caller, call)
+
+
+class Swapped(workloads.TellerState):
+    def tell(self, caller, call):
+        super().tell(caller, call ^ 1)
+        return call
+
+
+@pytest.mark.parametrize(
+    ("teller", "words"), [(Twice, "began 2 times"), (Swapped, "one life of the actor began [1, 0")]
+)
+def test_calls_that_begin_too_often_or_out_of_order_are_seen(monkeypatch, teller, words):
+    monkeypatch.setattr(workloads, "Teller", raylite.remote(max_restarts=-1)(teller))
+    [(_, text)], [trial] = failures(WorkloadTrials("callers", 30), [4])
+    assert trial.came_to == WRONG and words in text
+
+
+def test_more_in_use_than_there_is_is_seen(monkeypatch):
+    def use_more(number, demand, seconds):
+        return workloads.use_resources(number, {name: 8 * amount for name, amount in demand.items()}, seconds)
+
+    monkeypatch.setattr(workloads, "using", raylite.remote(use_more))
+    [(_, text)], [trial] = failures(WorkloadTrials("resources", 30), [3])
+    assert trial.came_to == WRONG and "has 4.0 of CPU, and " in text and "are in use" in text
+
+
+def test_what_is_still_in_use_is_seen(monkeypatch):
+    monkeypatch.setattr("raylite.sim.trials.node_resources", lambda node: {"CPU": (40_000, 39_999), "GPU": (0, 0)})
+    [(_, text)], [trial] = failures(WorkloadTrials("chain", 3), [3])
+    assert isinstance(trial.error, NotEmpty) and "of node 0 there is still in use {'CPU': 1}" in text
+
+
 def test_what_is_left_in_the_tables_is_seen(monkeypatch):
     kept = []
     monkeypatch.setitem(workloads.WORKLOADS, "chain", lambda n_tasks, rng: kept.append(raylite.put(1)))
     [(_, text)], [trial] = failures(WorkloadTrials("chain", 30), [3])
-    assert isinstance(trial.error, NotEmpty) and "there is still {'objects': 1}" in text
+    assert isinstance(trial.error, NotEmpty) and "there is still {'objects': 1," in text
     kept.clear()
 
 

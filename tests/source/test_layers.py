@@ -46,7 +46,7 @@ REFUSED = {
 }
 CORE = sources("raylite/_core", suffixes=(".py", *CYTHON, ".h", ".hpp"))
 # The simulator's faces are programs above the API: they use all of it.
-FACES = ("sim/determinism.py", "sim/graph.py", "sim/workloads.py")
+FACES = ("sim/determinism.py", "sim/graph.py", "sim/ledger.py", "sim/workloads.py")
 HOSTS = [
     (path, refused)
     for folder, refused in REFUSED.items()

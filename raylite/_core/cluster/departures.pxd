@@ -11,6 +11,7 @@ cdef uint64_t ask_store(NodeState* n, uint16_t kind, ObjectId object, Blob* body
 cdef Message* depart(NodeState* n, uint32_t target, uint8_t kind, Blob* payload, const TaskRow* guest) noexcept nogil
 cdef Departure* depart_to_store(NodeState* n, uint16_t kind, ObjectId object, Blob* body,
                                 const TaskRow* guest) noexcept nogil
+cdef void depart_release(NodeState* n, ObjectId object, Blob* holder) noexcept nogil
 cdef Message* then_tell(NodeState* n, Departure* d, uint32_t target, uint8_t kind, Blob* payload) noexcept nogil
 cdef bint go_on(NodeState* n, uint64_t token, bint done, PartyMessage* refused) noexcept nogil
 cdef void guest_committed(NodeState* n, TaskId task) noexcept nogil

@@ -6,17 +6,21 @@ is held here before what brought it is let go; what a value contains is known be
 before its lineage is committed (DESIGN rule 4). A reference is let go last of all, when everything before it was
 answered: what passes it on, in a value, is then held for that. What a guest, a task of another home, leads to waits
 besides until its home has said that the guest is committed; those wait apart, as homes may wait for each other in a
-circle otherwise.
+circle otherwise, and only what is let go after them waits for them.
 """
 from cython.operator cimport dereference as deref, preincrement
 from libc.string cimport memset
+from libcpp.deque cimport deque
 from libcpp.vector cimport vector
 from raylite._core.cluster.table cimport Departure, PartyMessage, StoreRequest
-from raylite._core.envelope cimport blob_drop
-from raylite._core.message cimport MESSAGE_VERSION
+from raylite._core.envelope cimport blob_data, blob_drop
 from raylite._core.links.packet cimport MASTER_SETTLED
-from raylite._core.store.message cimport OP_ACTOR, OP_ACTOR_UNWATCH, OP_ACTOR_WATCH, OP_ADOPT, OP_ATTEMPT, OP_COMMIT, \
-    OP_HOLD, OP_PUT, OP_RELEASE, OP_UNWATCH, OP_WATCH
+from raylite._core.message cimport MESSAGE_VERSION
+from raylite._core.node.objects cimport ObjectRow, objects_find, REACH_HELD
+from raylite._core.node.task_table cimport tasks_find
+from raylite._core.planted cimport DEPARTS_AT_ONCE, planted, RELEASED_AT_ONCE
+from raylite._core.store.message cimport DoneHeader, OP_ACTOR, OP_ACTOR_UNWATCH, OP_ACTOR_WATCH, OP_ADOPT, OP_ATTEMPT, \
+    OP_COMMIT, OP_DONE, OP_HOLD, OP_PUT, OP_RELEASE, OP_UNWATCH, OP_WATCH
 
 
 cdef PartyMessage peer_message(NodeState* n, uint32_t target, uint8_t kind, Blob* payload) noexcept nogil:
@@ -101,10 +105,13 @@ cdef Departure* add_departure(NodeState* n, const TaskRow* guest) noexcept nogil
     cdef Departure d
     cdef vector[Departure]* apart
     memset(&d, 0, sizeof(Departure))
+    n.cluster.last_departure += 1
+    d.number = n.cluster.last_departure
     d.fence = n.cluster.last_token
     if guest != NULL and guest.home and not guest.acknowledged:
         apart = &n.cluster.uncommitted[guest.id]
         apart.push_back(d)
+        n.cluster.apart.insert(d.number)
         return &apart.back()
     n.cluster.departures.push_back(d)
     return &n.cluster.departures.back()
@@ -133,6 +140,30 @@ cdef Message* then_tell(NodeState* n, Departure* d, uint32_t target, uint8_t kin
     return &d.message.message
 
 
+cdef void depart_release(NodeState* n, ObjectId object, Blob* holder) noexcept nogil:
+    """Let go of an object in the store as soon as that may be. Takes over the body's hold."""
+    n.cluster.releasing[object] += 1
+    depart_to_store(n, OP_RELEASE, object, holder, NULL)
+
+
+cdef bint is_last_release(NodeState* n, ObjectId object) noexcept nogil:
+    """One of those that wait may go: whether no later one waits, and the object is not held again meanwhile."""
+    cdef const ObjectRow* row = objects_find(&n.objects, object)
+    n.cluster.releasing[object] -= 1
+    if n.cluster.releasing[object]:
+        return False
+    n.cluster.releasing.erase(object)
+    return row == NULL or not row.reach & REACH_HELD
+
+
+cdef void queue_in_order(NodeState* n, const Departure* d) noexcept nogil:
+    """Queue where it would be had it not waited apart: what came up after it may let go of what it shows to others."""
+    cdef deque[Departure].iterator at = n.cluster.departures.begin()
+    while at != n.cluster.departures.end() and deref(at).number < d.number:
+        preincrement(at)
+    n.cluster.departures.insert(at, d[0])
+
+
 cdef void guest_committed(NodeState* n, TaskId task) noexcept nogil:
     """The guest's home has committed it: what it led to queues with the rest. Its fence has long been set."""
     cdef vector[Departure] waiting
@@ -142,7 +173,21 @@ cdef void guest_committed(NodeState* n, TaskId task) noexcept nogil:
     waiting.swap(n.cluster.uncommitted[task])
     n.cluster.uncommitted.erase(task)
     for i in range(waiting.size()):
-        n.cluster.departures.push_back(waiting[i])
+        n.cluster.apart.erase(waiting[i].number)
+        queue_in_order(n, &waiting[i])
+    free_releases(n)
+
+
+cdef bint comes_after_guests(NodeState* n, const Departure* d) noexcept nogil:
+    """Whether what guests led to before waits yet for their homes: values of theirs may contain what is let go."""
+    return not n.cluster.apart.empty() and deref(n.cluster.apart.begin()) < d.number
+
+
+cdef void free_releases(NodeState* n) noexcept nogil:
+    """Guests were committed, or forgotten: what came after them queues behind it."""
+    while not n.cluster.releases.empty() and not comes_after_guests(n, &n.cluster.releases.front()):
+        queue_in_order(n, &n.cluster.releases.front())
+        n.cluster.releases.pop_front()
 
 
 cdef void drop_departure(Departure* d) noexcept nogil:
@@ -156,8 +201,10 @@ cdef void forget_guest(NodeState* n, TaskId task) noexcept nogil:
     if n.cluster.uncommitted.count(task) == 0:
         return
     for i in range(n.cluster.uncommitted[task].size()):
+        n.cluster.apart.erase(n.cluster.uncommitted[task][i].number)
         drop_departure(&n.cluster.uncommitted[task][i])
     n.cluster.uncommitted.erase(task)
+    free_releases(n)
 
 
 cdef void send_departures(NodeState* n) noexcept nogil:
@@ -174,12 +221,23 @@ cdef void send_settled(NodeState* n) noexcept nogil:
     waiting.swap(n.cluster.settling)
     for i in range(waiting.size()):
         d = &waiting[i]
-        if not n.cluster.expected.empty() and deref(n.cluster.expected.begin()).first <= d.fence:
+        if not n.cluster.expected.empty() and deref(n.cluster.expected.begin()).first <= d.fence \
+                and not planted(RELEASED_AT_ONCE):
             n.cluster.settling.push_back(d[0])
+        elif d.operation.kind and not is_last_release(n, d.operation.object):
+            drop_departure(d)
         elif d.operation.kind:
             ask_store(n, d.operation.kind, d.operation.object, d.operation.body)
         else:
             n.cluster.outgoing.push_back(d.message)
+
+
+cdef void renew_epoch(NodeState* n, const Departure* d) noexcept nogil:
+    """The task's end may have been written down before its node heard under which epoch it is at it."""
+    cdef DoneHeader* head = <DoneHeader*> blob_data(d.operation.body)
+    cdef const TaskRow* row = tasks_find(&n.tasks, d.operation.object.task)
+    if row != NULL and row.attempt == head.attempt:
+        head.epoch = row.epoch
 
 
 cdef void send_queue(NodeState* n) noexcept nogil:
@@ -187,12 +245,17 @@ cdef void send_queue(NodeState* n) noexcept nogil:
     cdef uint64_t token
     while not n.cluster.departures.empty():
         d = &n.cluster.departures.front()
-        if not n.cluster.holding.empty() and deref(n.cluster.holding.begin()) <= d.fence:
+        if not n.cluster.holding.empty() and deref(n.cluster.holding.begin()) <= d.fence \
+                and not planted(DEPARTS_AT_ONCE):
             return
-        if d.operation.kind == OP_RELEASE or d.message.message.kind == MASTER_SETTLED:
+        if d.operation.kind == OP_RELEASE and comes_after_guests(n, d):
+            n.cluster.releases.push_back(d[0])
+        elif d.operation.kind == OP_RELEASE or d.message.message.kind == MASTER_SETTLED:
             d.fence = n.cluster.last_token
             n.cluster.settling.push_back(d[0])
         elif d.operation.kind:
+            if d.operation.kind == OP_DONE:
+                renew_epoch(n, d)
             token = ask_store(n, d.operation.kind, d.operation.object, d.operation.body)
             if d.message.target:
                 n.cluster.following[token] = d.message
@@ -218,6 +281,9 @@ cdef void drop_cluster(NodeState* n) noexcept nogil:
     for i in range(n.cluster.settling.size()):
         drop_departure(&n.cluster.settling[i])
     n.cluster.settling.clear()
+    for i in range(n.cluster.releases.size()):
+        drop_departure(&n.cluster.releases[i])
+    n.cluster.releases.clear()
     for claim in n.cluster.claims:
         blob_drop(claim.second.payload)
     n.cluster.claims.clear()

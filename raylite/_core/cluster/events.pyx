@@ -1,11 +1,12 @@
 """What other parties tell a node, handed to who knows of it; and what the node has to say at the end of each event."""
 from cython.operator cimport dereference as deref
-from raylite._core.cluster.departures cimport go_on, send_departures, take_answer
+from raylite._core.cluster.departures cimport go_on, send_departures, take_answer, tell
 from raylite._core.cluster.exposure cimport task_committed
 from raylite._core.cluster.guests cimport home_lost, on_function_gone, on_home_cancels, on_home_committed, on_task
-from raylite._core.cluster.homes cimport adoption_answered, attempt_answered, done_refused, on_rerun
+from raylite._core.cluster.homes cimport adoption_answered, attempt_answered, done_refused, new_epoch, on_rerun
 from raylite._core.cluster.message cimport NODE_CANCEL, NODE_CHUNK, NODE_COMMITTED, NODE_FUNCTION_GONE, NODE_ITEM, \
-    NODE_ITEM_HELD, NODE_NOT_HERE, NODE_PULL, NODE_READ, NODE_RESULT, NODE_RETURN, NODE_TASK, NODE_VALUE
+    NODE_ITEM_HELD, NODE_NOT_HERE, NODE_PULL, NODE_READ, NODE_RESULT, NODE_RETURN, NODE_TASK, NODE_VALUE, \
+    RESULT_REFUSED
 from raylite._core.cluster.remote_actors cimport actors_lost_node, actors_of_node, name_claimed, name_found, \
     on_actor_end_entry, on_actor_entry
 from raylite._core.cluster.remote_objects cimport forget_locations, hold_refused, hold_touched, on_free_entry, \
@@ -18,9 +19,9 @@ from raylite._core.cluster.transfers cimport on_chunk, on_not_here, on_pull, on_
 from raylite._core.envelope cimport blob_data, blob_drop
 from raylite._core.links.packet cimport SCHEDULER_ANSWER
 from raylite._core.node.references cimport client_gone
-from raylite._core.store.message cimport END_KILLED, ENTRY_ACTOR, ENTRY_ACTOR_END, ENTRY_ANSWER, ENTRY_FREE, \
-    ENTRY_OBJECT, ENTRY_RERUN, OP_ACTOR_ALIVE, OP_ADOPT, OP_ATTEMPT, OP_COMMIT, OP_HOLD, OP_NAME_CLAIM, OP_NAME_FIND, \
-    OP_WATCH, STORE_OK, STORE_UNKNOWN
+from raylite._core.store.message cimport AttemptHeader, END_KILLED, ENTRY_ACTOR, ENTRY_ACTOR_END, ENTRY_ANSWER, \
+    ENTRY_FREE, ENTRY_OBJECT, ENTRY_RERUN, OP_ACTOR_ALIVE, OP_ADOPT, OP_ATTEMPT, OP_COMMIT, OP_HOLD, OP_NAME_CLAIM, \
+    OP_NAME_FIND, OP_WATCH, STORE_OK, STORE_UNKNOWN
 
 
 cdef bint hear(NodeState* n, uint32_t source, const Message* m, const char* payload) noexcept nogil:
@@ -58,6 +59,15 @@ cdef bint hear(NodeState* n, uint32_t source, const Message* m, const char* payl
     return True
 
 
+cdef void tell_refused(NodeState* n, const PartyMessage* unsaid) noexcept nogil:
+    """The store knows another end of the guest's: its home is to ask for that one."""
+    cdef Message* m = tell(n, unsaid.target, NODE_RESULT, NULL)
+    m.object = unsaid.message.object
+    m.attempt = unsaid.message.attempt
+    m.flags = RESULT_REFUSED
+    blob_drop(unsaid.payload)
+
+
 cdef void on_answer(NodeState* n, uint16_t status, uint64_t token, const char* body, uint64_t size) noexcept nogil:
     """The store has done what it was asked, or says why not."""
     cdef Expected what
@@ -66,8 +76,10 @@ cdef void on_answer(NodeState* n, uint16_t status, uint64_t token, const char* b
         return
     if go_on(n, token, status == STORE_OK, &unsaid):
         done_refused(n, what.object.task, blob_data(unsaid.payload), unsaid.payload.size)
-        blob_drop(unsaid.payload)
+        tell_refused(n, &unsaid)
     if what.kind == OP_COMMIT:
+        if status == STORE_OK and size >= sizeof(AttemptHeader):
+            new_epoch(n, what.object.task, (<const AttemptHeader*> body).epoch)
         task_committed(n, what.object.task)   # also if it was there: its parent has run before
     elif what.kind == OP_NAME_CLAIM:
         name_claimed(n, token, status)

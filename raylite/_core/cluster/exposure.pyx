@@ -11,7 +11,7 @@ from libcpp.string cimport string
 from libcpp.vector cimport vector
 from raylite._core.cluster.departures cimport ask_store, depart, depart_to_store
 from raylite._core.cluster.message cimport NODE_COMMITTED
-from raylite._core.cluster.specs cimport all_arguments, write_spec
+from raylite._core.cluster.specs cimport all_arguments, retries_in_all, write_spec
 from raylite._core.envelope cimport align8, blob_copy, blob_data, blob_drop, blob_new
 from raylite._core.ids cimport object_id
 from raylite._core.message cimport STREAMING, write_padded
@@ -111,7 +111,7 @@ cdef void commit_task(NodeState* n, Walk* walk, TaskRow* row) noexcept nogil:
     head.digest = row.digest
     head.n_returns = row.n_returns
     head.n_args = <uint32_t> arguments.size()
-    head.max_retries = row.retries_left
+    head.max_retries = retries_in_all(row)
     head.flags = row.flags
     head.spec_size = <uint32_t> spec.size
     memcpy(<char*> (head + 1), arguments.data(), arguments.size() * sizeof(ObjectId))

@@ -16,15 +16,14 @@ from raylite._core.cluster.homes cimport adopt
 from raylite._core.cluster.message cimport ArgumentHint, NODE_RESULT, NODE_RETURN, TaskHeader
 from raylite._core.cluster.remote_actors cimport host_creation
 from raylite._core.cluster.remote_objects cimport foreign_object, is_at, remote_of
-from raylite._core.cluster.specs cimport add_task, Submission, take_submission
+from raylite._core.cluster.specs cimport add_task, retries_after, Submission, take_submission
 from raylite._core.cluster.table cimport Departure, PEER_CLIENT
 from raylite._core.envelope cimport Blob, blob_copy, blob_data, blob_keep, envelope_refs, envelope_valid, \
     EnvelopeHeader, KIND_CHECKPOINT, KIND_FUNCTION
 from raylite._core.ids cimport object_id, ObjectId, TaskId
 from raylite._core.message cimport CallHeader, Cursor, SUBMIT_ACTOR, take, take_padded
-from raylite._core.node.actor_calls cimport call_leaves
 from raylite._core.node.actor_table cimport ACTOR_ALIVE, ActorRow, actors_find
-from raylite._core.node.execution cimport add_call, resolve
+from raylite._core.node.execution cimport add_call, call_ends, resolve
 from raylite._core.node.objects cimport object_hold, OBJECT_PENDING, object_ready, object_unhold, ObjectRow, \
     objects_find
 from raylite._core.node.recovery cimport cancel_task
@@ -105,7 +104,7 @@ cdef bint on_task(NodeState* n, uint32_t source, const Message* m, const char* p
     if head.function_size and not (envelope_valid(function, head.function_size)
                                    and (<const EnvelopeHeader*> function).kind == KIND_FUNCTION):
         return False
-    if tasks_find(&n.tasks, m.object.task) != NULL or s.call != NULL and not runs_actor(n, s.call):
+    if tasks_find(&n.tasks, m.object.task) != NULL or s.call != NULL and not runs_actor(n, s.call, head.actor_epoch):
         give_back(n, source, m)
         return True
     if head.function_size:
@@ -118,7 +117,7 @@ cdef bint on_task(NodeState* n, uint32_t source, const Message* m, const char* p
     row.home = source
     row.epoch = head.epoch
     row.attempt = m.attempt
-    row.retries_at_home = row.retries_left
+    row.retries_at_home = retries_after(s.header.max_retries, m.attempt)
     row.retries_left = 0
     if s.call == NULL and resources_lacking(&n.scheduler.resources, row.shape) >= 0:
         tasks_erase(&n.tasks, row)
@@ -138,17 +137,18 @@ cdef bint on_task(NodeState* n, uint32_t source, const Message* m, const char* p
     return True
 
 
-cdef bint runs_actor(NodeState* n, const CallHeader* call) noexcept nogil:
-    """Whether the actor that is called runs here."""
+cdef bint runs_actor(NodeState* n, const CallHeader* call, uint32_t epoch) noexcept nogil:
+    """Whether the actor that is called runs here, in the life that its caller knows of: not so, what the caller has
+    sent to the one before goes first."""
     cdef ActorRow* actor = actors_find(&n.actors, call.actor)
-    return actor != NULL and actor.state == ACTOR_ALIVE and actor.worker != 0 and call.group < actor.groups.size()
+    return actor != NULL and actor.state == ACTOR_ALIVE and actor.worker != 0 and actor.epoch == epoch \
+        and call.group < actor.groups.size()
 
 
 cdef void drop_guest(NodeState* n, TaskRow* row) noexcept nogil:
     """A call that its home has back."""
     cdef int i
-    call_leaves(n, row)
-    actors_find(&n.actors, row.actor).n_unfinished -= 1
+    call_ends(n, row)
     set_state(n, row, TASK_CANCELLED, 0)
     for i in range(1 if row.n_returns < 0 else row.n_returns):
         n.unsettled.push_back(object_id(row.id, i))
@@ -185,7 +185,9 @@ cdef void count_guest_holds(NodeState* n, const TaskRow* row, int change) noexce
 # ---- going -----------------------------------------------------------------------------------------------------
 
 cdef void ended_beyond(NodeState* n, TaskRow* row, uint8_t state) noexcept nogil:
-    """A task that others know of has ended: its home is told, and the store."""
+    """A task that others know of has ended: its home is told, and the store.
+
+    What a home hears, the store knows; but a failure it hears alone, as it may decide on another attempt."""
     cdef Departure* done
     cdef Message* m
     cdef Blob* values
@@ -194,12 +196,15 @@ cdef void ended_beyond(NodeState* n, TaskRow* row, uint8_t state) noexcept nogil
             expose_contained(n, row)
             depart_to_store(n, OP_DONE, object_id(row.id, 0), write_values(n, row), row)
         return
+    if row.orphan and not row.acknowledged:       # nobody has heard of it, nor will
+        hide_failure(n, row)
+        return
     expose_contained(n, row)
     values = write_values(n, row)
-    if state == TASK_FINISHED or n.cluster.peers.count(row.home) == 0:    # what a home hears, the store knows
+    if state == TASK_FINISHED or row.orphan:
         done = depart_to_store(n, OP_DONE, object_id(row.id, 0), blob_keep(values), row)
         m = then_tell(n, done, row.home, NODE_RESULT, values)
-    else:                         # it may decide on another attempt
+    else:
         m = depart(n, row.home, NODE_RESULT, values, row)
     m.object = object_id(row.id, 0)
     m.attempt = row.attempt
@@ -263,6 +268,7 @@ cdef void home_lost(NodeState* n, uint32_t address) noexcept nogil:
         row = tasks_find(&n.tasks, ids[i])
         if row == NULL:
             continue
+        row.orphan = True
         if row.acknowledged:
             row.retries_left = row.retries_at_home    # it may crash before the store has answered
             adopt(n, row)

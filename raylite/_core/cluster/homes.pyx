@@ -10,16 +10,16 @@ from raylite._core.cluster.departures cimport ask_store
 from raylite._core.cluster.guests cimport count_guest_holds, expel
 from raylite._core.cluster.remote_actors cimport host_creation
 from raylite._core.cluster.remote_objects cimport foreign_object, touch
-from raylite._core.cluster.specs cimport add_task, all_arguments, Submission, take_submission
+from raylite._core.cluster.specs cimport add_task, all_arguments, retries_after, Submission, take_submission
 from raylite._core.envelope cimport Blob, blob_data, blob_new
 from raylite._core.ids cimport object_id
 from raylite._core.message cimport Cursor, SUBMIT_ACTOR, SUBMIT_CALL, take
-from raylite._core.node.execution cimport resolve, run_again
+from raylite._core.node.execution cimport call_ends, resolve, run_again
 from raylite._core.node.objects cimport OBJECT_PENDING, object_ready, OBJECT_REMOTE, ObjectRow, objects_find, \
     REACH_COPY, REACH_EXPOSED, REACH_FOREIGN
 from raylite._core.node.references cimport hold_arguments, retire_task
 from raylite._core.node.state cimport set_state
-from raylite._core.node.task_table cimport is_creation, TASK_FINISHED, TASK_SPILLED, TASK_WAITING, tasks_find
+from raylite._core.node.task_table cimport is_call, is_creation, TASK_FINISHED, TASK_SPILLED, TASK_WAITING, tasks_find
 from raylite._core.store.message cimport AttemptHeader, DoneHeader, OP_ADOPT, OP_ATTEMPT, STORE_OK
 
 
@@ -54,10 +54,19 @@ cdef void attempt_answered(NodeState* n, TaskId id, uint16_t status) noexcept no
         see_elsewhere(n, row)
 
 
+cdef void new_epoch(NodeState* n, TaskId id, uint32_t epoch) noexcept nogil:
+    """The store knew the task, from another run of its parent, and has given it to this node."""
+    cdef TaskRow* row = tasks_find(&n.tasks, id)
+    if row != NULL and row.home == 0 and epoch > row.epoch:
+        row.epoch = epoch
+
+
 cdef void see_elsewhere(NodeState* n, TaskRow* row) noexcept nogil:
     """Another home sees to the task, or it has ended: what it makes is asked for like anything from elsewhere."""
     cdef ObjectRow* result
     cdef int i
+    if is_call(row):
+        call_ends(n, row)
     set_state(n, row, TASK_FINISHED, 0)
     for i in range(1 if row.n_returns < 0 else row.n_returns):
         result = objects_find(&n.objects, object_id(row.id, i))
@@ -92,6 +101,7 @@ cdef void take_home(NodeState* n, TaskRow* row, uint32_t epoch) noexcept nogil:
         for i in range(arguments.size()):
             touch(n, objects_find(&n.objects, arguments[i]))
     row.home = 0
+    row.orphan = False
     row.epoch = epoch
     row.committed = row.committed if row.committed else 1
     row.acknowledged = True
@@ -110,6 +120,8 @@ cdef bint on_rerun(NodeState* n, TaskId id, const char* body, uint64_t size) noe
             row.retries_left = row.retries_at_home
         take_home(n, row, now.epoch)
         if row.state == TASK_FINISHED:
+            if row.retries_left > 0:
+                row.retries_left = max(row.retries_left - <int> (now.attempt - row.attempt), 0)
             run_again(n, row)
             row.attempt = now.attempt
         elif row.state == TASK_SPILLED and is_creation(row):
@@ -125,8 +137,7 @@ cdef bint on_rerun(NodeState* n, TaskId id, const char* body, uint64_t size) noe
         return False
     take_home(n, row, now.epoch)
     row.attempt = now.attempt
-    if row.retries_left > 0:
-        row.retries_left = max(row.retries_left - <int> now.attempt, 0)
+    row.retries_left = retries_after(s.header.max_retries, now.attempt)
     expect_results(n, row)
     hold_arguments(n, row)
     set_state(n, row, TASK_WAITING, 0)

@@ -3,23 +3,23 @@ out at the end of each event.
 """
 from libc.string cimport memset
 from libcpp.string cimport string
-from raylite._core.cluster.events cimport hear_store, peer_came, peer_died, scheduler_came, scheduler_died
-from raylite._core.cluster.table cimport PartyMessage, StoreRequest
 from raylite._core.cluster.departures cimport depart
+from raylite._core.cluster.events cimport hear_store, peer_came, peer_died, scheduler_came, scheduler_died
+from raylite._core.cluster.message cimport NODE_CHUNK
+from raylite._core.cluster.spill cimport questions_lost
+from raylite._core.cluster.table cimport PartyMessage, StoreRequest
 from raylite._core.envelope cimport Blob, blob_data, blob_drop
 from raylite._core.ids cimport object_bytes, object_from_bytes, task_bytes
-from raylite._core.scheduler.loads cimport load_write, LoadHeader, means_report, NodeLoad, ResourceLoad
-from raylite._core.store.master_message cimport NodeNotice
-from raylite._core.message cimport MESSAGE_VERSION
-from raylite._core.node.node cimport finish_event, node_handle, node_hear
-from raylite._core.cluster.message cimport NODE_CHUNK
 from raylite._core.links.packet cimport MASTER_CHAIN, MASTER_LAST, MASTER_NODE, MASTER_NODE_DEAD, MASTER_REGISTER, \
     MASTER_SETTLE, MASTER_SETTLED, party_kind, PARTY_NODE, PARTY_SCHEDULER, STORE_ENTRIES
+from raylite._core.message cimport MESSAGE_VERSION
+from raylite._core.node.node cimport finish_event, node_handle, node_hear
 from raylite._core.node.resources cimport Resources
-from raylite._core.cluster.spill cimport questions_lost
 from raylite._core.node.state cimport NodeState
+from raylite._core.scheduler.loads cimport load_write, LoadHeader, means_report, NodeLoad, ResourceLoad
 from raylite._core.store.client cimport store_clear, store_deadline_ns, store_flush, store_next_entry, store_on_chain, \
     store_on_entries, store_op, store_setup
+from raylite._core.store.master_message cimport NodeNotice
 from raylite._core.store.message cimport NodeRecord, Outgoing, StoreEntry
 
 cdef enum:

@@ -17,9 +17,12 @@ cdef enum NodeMessage:
     NODE_ITEM_HELD = NODE_FIRST + 11  # object: the stream's home holds the item: its maker need not any more
     NODE_READ = NODE_FIRST + 12   # object: the reader has taken this item; flags: READY_END: there is no reader
 
+cdef enum:
+    RESULT_REFUSED = 1            # flag of NODE_RESULT, which then says no more: the store knows another end
+
 cdef struct TaskHeader:
     uint32_t epoch
-    uint32_t unused
+    uint32_t actor_epoch          # of a call: which of the actor's lives it was sent to
     uint32_t n_hints              # ArgumentHint ... for each top-level argument, after the rest
     uint32_t spec_size            # a submission, follows
     uint32_t function_size        # envelope, follows, padded to 8; 0: it was sent before

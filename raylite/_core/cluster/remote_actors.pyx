@@ -9,28 +9,28 @@ from cython.operator cimport dereference as deref
 from libc.string cimport memchr, memcpy
 from libcpp.string cimport string
 from libcpp.vector cimport vector
+from raylite._core.cluster.departures cimport ask_store, tell
+from raylite._core.cluster.exposure cimport expose_task
+from raylite._core.cluster.guests cimport drop_guest
+from raylite._core.cluster.message cimport NODE_RETURN
+from raylite._core.cluster.remote_objects cimport foreign_object, touch
+from raylite._core.cluster.spill cimport send_task
+from raylite._core.envelope cimport align8, blob_copy, blob_data, blob_drop, blob_new, envelope_pickle, \
+    envelope_valid, EnvelopeHeader, KIND_SYSTEM_ERROR
+from raylite._core.ids cimport ACTOR_INDEX, hash_bytes, object_id
+from raylite._core.message cimport CMD_READY, Cursor, STOP_KILL, SUBMIT_NAME_TAKEN, take, take_padded, write_padded
 from raylite._core.node.actor_calls cimport call_comes_back, want_service
 from raylite._core.node.actor_table cimport ACTOR_ALIVE, ACTOR_DEAD, ACTOR_PENDING, ACTOR_RESTARTING, actors_add, \
     actors_erase, actors_find, add_all, CallGroup, list_append, list_remove
 from raylite._core.node.actors cimport actor_dies, actor_object, died, fill_actor, stop_worker
-from raylite._core.cluster.departures cimport ask_store, tell
-from raylite._core.envelope cimport align8, blob_copy, blob_data, blob_drop, blob_new, envelope_pickle, \
-    envelope_valid, EnvelopeHeader, KIND_SYSTEM_ERROR
 from raylite._core.node.execution cimport confirm, on_submit_claimed
-from raylite._core.cluster.exposure cimport expose_task
-from raylite._core.cluster.guests cimport drop_guest
-from raylite._core.ids cimport ACTOR_INDEX, hash_bytes, object_id
-from raylite._core.message cimport CMD_READY, Cursor, STOP_KILL, SUBMIT_NAME_TAKEN, take, take_padded, write_padded
-from raylite._core.cluster.message cimport NODE_RETURN
 from raylite._core.node.objects cimport object_hold, ObjectRow, objects_find, REACH_EXPOSED, REACH_HELD
 from raylite._core.node.references cimport retire_task
-from raylite._core.cluster.remote_objects cimport foreign_object, touch
-from raylite._core.cluster.spill cimport send_task
 from raylite._core.node.state cimport emit, set_state
+from raylite._core.node.task_table cimport LISTED_SENT, TASK_FINISHED, TASK_SPILLED, tasks_find
 from raylite._core.store.message cimport ActorNotice, ActorRecord, AttemptHeader, END_KILLED, END_UNREFERENCED, \
     NAME_OF_ACTOR, OP_ACTOR, OP_ACTOR_ALIVE, OP_ACTOR_CRASHED, OP_ACTOR_ENDED, OP_ACTOR_UNWATCH, OP_ACTOR_WATCH, \
     OP_NAME_CLAIM, OP_NAME_FIND, STORE_OK, STORED_ACTOR_ALIVE, STORED_ACTOR_DEAD, STORED_ACTOR_RESTARTING
-from raylite._core.node.task_table cimport LISTED_SENT, TASK_FINISHED, TASK_SPILLED, tasks_find
 
 cdef enum:
     CALLS_AWAY = 1024             # sent to another node and not ended
@@ -150,11 +150,22 @@ cdef void give_calls_back(NodeState* n, ActorRow* actor) noexcept nogil:
 
 # ---- calling it ------------------------------------------------------------------------------------------------
 
+cdef bint has_calls_away(const ActorRow* actor) noexcept nogil:
+    cdef size_t i
+    for i in range(actor.groups.size()):
+        if actor.groups[i].sent.size:
+            return True
+    return False
+
+
 cdef void send_calls_away(NodeState* n, ActorRow* actor) noexcept nogil:
-    """Send calls to the node that runs the actor."""
+    """Send calls to the node that runs the actor; what came back waits for what was sent before it."""
     cdef CallGroup* group
     cdef TaskRow* row
     cdef size_t i
+    if actor.draining and has_calls_away(actor):
+        return
+    actor.draining = False
     if actor.state != ACTOR_ALIVE or n.cluster.peers.count(actor.node) == 0:
         return
     for i in range(actor.groups.size()):
@@ -174,6 +185,7 @@ cdef void call_came_back(NodeState* n, TaskRow* row) noexcept nogil:
     cdef ActorRow* actor = actors_find(&n.actors, row.actor)
     cdef uint32_t source = row.runs_at
     row.runs_at = 0
+    actor.draining = True
     call_comes_back(n, actor, row)
     if actor.node == source:      # what the store has said may be older than that
         actor.node = 0
@@ -200,9 +212,10 @@ cdef void actors_of_node(NodeState* n, uint32_t address) noexcept nogil:
 
 # ---- what the store says ---------------------------------------------------------------------------------------
 
-cdef void runs_elsewhere(NodeState* n, ActorRow* actor, uint32_t address) noexcept nogil:
+cdef void runs_elsewhere(NodeState* n, ActorRow* actor, uint32_t address, uint32_t epoch) noexcept nogil:
     cdef TaskRow* creation = tasks_find(&n.tasks, actor.id)
     actor.node = address
+    actor.epoch = epoch
     actor.state = ACTOR_ALIVE
     if creation != NULL and creation.state == TASK_SPILLED:
         set_state(n, creation, TASK_FINISHED, 0)
@@ -247,7 +260,7 @@ cdef bint on_actor_entry(NodeState* n, TaskId id, const char* body, uint64_t siz
     elif actor.worker or notice.address == n.cluster.address:
         pass                      # this node knows best
     elif notice.state == STORED_ACTOR_ALIVE:
-        runs_elsewhere(n, actor, notice.address)
+        runs_elsewhere(n, actor, notice.address, notice.epoch)
     elif tasks_find(&n.tasks, id) == NULL:
         actor.node = 0
         actor.state = ACTOR_RESTARTING if notice.state == STORED_ACTOR_RESTARTING else ACTOR_PENDING

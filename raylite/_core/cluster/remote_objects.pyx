@@ -9,8 +9,9 @@ from libc.string cimport memset, strlen
 from libcpp.algorithm cimport sort
 from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
+from raylite._core.cluster.departures cimport ask_store, depart_release
 from raylite._core.cluster.table cimport PEER_CLIENT
-from raylite._core.cluster.departures cimport ask_store, depart_to_store
+from raylite._core.cluster.transfers cimport start_transfer, stop_transfer
 from raylite._core.envelope cimport Blob, blob_copy, blob_data, blob_new, envelope_valid, KIND_CHECKPOINT, \
     system_error
 from raylite._core.message cimport Cursor, take, take_padded
@@ -18,9 +19,9 @@ from raylite._core.node.objects cimport object_in_scope, OBJECT_PENDING, object_
     objects_find, REACH_COPY, REACH_EXPOSED, REACH_FOREIGN, REACH_HELD, REACH_WATCHED
 from raylite._core.node.references cimport comes_from_elsewhere, store_blob
 from raylite._core.node.state cimport ERROR_OBJECT_LOST
-from raylite._core.store.message cimport Holder, HOLDER_NODE, ObjectNotice, OP_HOLD, OP_RELEASE, OP_UNLOCATE, \
-    OP_UNWATCH, OP_WATCH, STORED_LOST, STORED_READY
-from raylite._core.cluster.transfers cimport start_transfer, stop_transfer
+from raylite._core.planted cimport FREED_EARLY, planted
+from raylite._core.store.message cimport Holder, HOLDER_NODE, ObjectNotice, OP_HOLD, OP_UNLOCATE, OP_UNWATCH, \
+    OP_WATCH, STORED_LOST, STORED_READY
 
 
 # ---- holding ---------------------------------------------------------------------------------------------------
@@ -47,7 +48,7 @@ cdef bint needed_here(NodeState* n, const ObjectRow* row) noexcept nogil:
     """Whether this node has to hold the object: apart from guests, and from those that were sent it to keep."""
     cdef uint32_t of_guests = 0
     cdef size_t i
-    if row.kept or row.n_container_holds:
+    if row.kept or row.n_container_holds and not planted(FREED_EARLY):
         return True
     for i in range(row.holders.size()):
         if not row.holders[i] & PEER_CLIENT:
@@ -108,7 +109,7 @@ cdef bint settle_beyond(NodeState* n, ObjectRow* row) noexcept nogil:
     """What was needed here may be no more: the store is told. True if the row has to stay for others."""
     if row.reach & REACH_HELD and not needed_here(n, row):
         row.reach &= ~REACH_HELD
-        depart_to_store(n, OP_RELEASE, row.id, this_holder(n), NULL)
+        depart_release(n, row.id, this_holder(n))
     if object_in_scope(row):
         return True
     unwatch(n, row)
@@ -195,8 +196,10 @@ cdef bint on_object_entry(NodeState* n, ObjectId id, const char* body, uint64_t 
     cdef Cursor c = Cursor(body, size, False)
     cdef const ObjectNotice* notice = <const ObjectNotice*> take(&c, sizeof(ObjectNotice))
     cdef const uint32_t* locations
+    cdef vector[uint32_t] elsewhere
     cdef const char* value = NULL
     cdef ObjectRow* row = objects_find(&n.objects, id)
+    cdef uint32_t i
     if notice == NULL:
         return False
     locations = <const uint32_t*> take_padded(&c, 4 * <uint64_t> notice.n_locations)
@@ -206,13 +209,20 @@ cdef bint on_object_entry(NodeState* n, ObjectId id, const char* body, uint64_t 
         return False
     if row == NULL or (notice.state != STORED_READY and notice.state != STORED_LOST):
         return True
+    for i in range(notice.n_locations):
+        if locations[i] != n.cluster.address:
+            elsewhere.push_back(locations[i])
+    if elsewhere.size() < notice.n_locations and not object_ready(row):
+        ask_store(n, OP_UNLOCATE, id, NULL)   # it was lost here, and what said that it is came after that
+        if elsewhere.empty():
+            return True
     unwatch(n, row)
     if object_ready(row):
         return True
-    if notice.is_inline or notice.n_locations:
+    if notice.is_inline or not elsewhere.empty():
         comes_from_elsewhere(n, row)
     if notice.is_inline:
         store_blob(n, row, blob_copy(value, notice.size))
-    elif notice.n_locations:
-        is_at(n, row, notice.size, locations, notice.n_locations)
+    elif not elsewhere.empty():
+        is_at(n, row, notice.size, elsewhere.data(), <uint32_t> elsewhere.size())
     return True

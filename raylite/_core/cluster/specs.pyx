@@ -1,13 +1,13 @@
 """A task as bytes: as it is submitted, handed to another node, or kept in the control store. One form for all three."""
 from libc.string cimport memcpy, memset
 from libcpp.algorithm cimport sort
-from raylite._core.node.actor_table cimport ActorRow, actors_find
-from raylite._core.node.actors cimport take_actor
 from raylite._core.envelope cimport align8, blob_copy, blob_data, blob_new, envelope_refs, envelope_valid, \
     EnvelopeHeader, KIND_FUNCTION, KIND_SYSTEM_ERROR
 from raylite._core.ids cimport same_task
 from raylite._core.message cimport ActorHeader, STREAMING, SUBMIT_ACTOR, SUBMIT_ARGS_OBJECT, SUBMIT_CALL, take, \
     take_padded, write_padded
+from raylite._core.node.actor_table cimport ActorRow, actors_find
+from raylite._core.node.actors cimport take_actor
 from raylite._core.node.objects cimport OBJECT_INLINE, OBJECT_PENDING, ObjectRow, objects_find
 from raylite._core.node.resources cimport resources_intern
 from raylite._core.node.task_table cimport is_call, is_creation, tasks_add
@@ -70,6 +70,16 @@ cdef TaskRow* add_task(NodeState* n, TaskId id, const Submission* s, uint32_t cl
     return row
 
 
+cdef int retries_in_all(const TaskRow* row) noexcept nogil:
+    """Those that are left and those that were used; -1: no limit. Also the number of the last attempt."""
+    return row.retries_left + <int> row.attempt if row.retries_left >= 0 else -1
+
+
+cdef int retries_after(int in_all, uint32_t attempt) noexcept nogil:
+    """How many of the retries are left in this attempt; -1: no limit."""
+    return max(in_all - <int> attempt, 0) if in_all >= 0 else -1
+
+
 # ---- writing ---------------------------------------------------------------------------------------------------
 
 cdef size_t actor_size(const ActorRow* actor) noexcept nogil:
@@ -95,7 +105,7 @@ cdef char* write_actor(char* at, ActorRow* actor) noexcept nogil:
 
 
 cdef Blob* write_spec(NodeState* n, const TaskRow* row) noexcept nogil:
-    """The task as it would be submitted now: with the retries that are left."""
+    """The task as it was submitted; its retries are counted from its first attempt."""
     cdef const string* demand = &n.scheduler.resources.shapes[row.shape].key
     cdef ActorRow* actor = actors_find(&n.actors, row.id) if is_creation(row) else NULL
     cdef size_t name_size = row.name.size if row.name != NULL else 0
@@ -115,7 +125,7 @@ cdef Blob* write_spec(NodeState* n, const TaskRow* row) noexcept nogil:
     h.parent = row.parent
     h.digest = row.digest
     h.n_returns = row.n_returns
-    h.max_retries = row.retries_left
+    h.max_retries = retries_in_all(row)
     h.flags = row.flags
     h.n_refs = <uint32_t> row.refs.size()
     h.demand_size = <uint32_t> demand.size()

@@ -14,8 +14,9 @@ from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
 from raylite._core.cluster.departures cimport depart, tell
 from raylite._core.cluster.exposure cimport expose_task, task_committed
-from raylite._core.cluster.homes cimport register_attempt
-from raylite._core.cluster.message cimport ArgumentHint, NODE_CANCEL, NODE_FUNCTION_GONE, NODE_TASK, TaskHeader
+from raylite._core.cluster.homes cimport register_attempt, see_elsewhere
+from raylite._core.cluster.message cimport ArgumentHint, NODE_CANCEL, NODE_FUNCTION_GONE, NODE_TASK, RESULT_REFUSED, \
+    TaskHeader
 from raylite._core.cluster.remote_actors cimport call_came_back
 from raylite._core.cluster.remote_objects cimport is_at
 from raylite._core.cluster.remote_streams cimport tell_reading
@@ -27,6 +28,7 @@ from raylite._core.envelope cimport align8, Blob, blob_copy, blob_data, blob_dro
 from raylite._core.ids cimport object_id, ObjectId, same_object, TaskId
 from raylite._core.links.packet cimport SCHEDULER_ASK
 from raylite._core.message cimport Cursor, take, take_padded
+from raylite._core.node.actor_table cimport actors_find
 from raylite._core.node.execution cimport arguments_exist, end_task, fail_task, retry, warn_if_infeasible
 from raylite._core.node.objects cimport OBJECT_INLINE, OBJECT_PENDING, OBJECT_REMOTE, ObjectRow, objects_find
 from raylite._core.node.recovery cimport task_lost
@@ -35,6 +37,7 @@ from raylite._core.node.resources cimport CPU, DOOM_NOT, resources_lacking, UNIT
 from raylite._core.node.state cimport ERROR_ACTOR_UNAVAILABLE, ERROR_TASK_CANCELLED, ERROR_WORKER_CRASHED, set_state
 from raylite._core.node.task_table cimport is_call, is_creation, TASK_CANCELLED, TASK_FAILED, TASK_FINISHED, \
     TASK_SPILLED, TASK_WAITING, tasks_find
+from raylite._core.planted cimport LOST_WITH_NODE, planted
 from raylite._core.scheduler.message cimport PLACE_DEFAULT, PlaceAnswer, PlaceArgument, PlaceQuestion
 from raylite._core.store.message cimport DoneHeader, StoreValue
 
@@ -272,6 +275,7 @@ cdef Blob* write_task(NodeState* n, TaskRow* row, Peer* peer) noexcept nogil:
     cdef size_t i
     memset(&head, 0, sizeof(TaskHeader))
     head.epoch = row.epoch
+    head.actor_epoch = actors_find(&n.actors, row.actor).epoch if is_call(row) else 0
     head.n_hints = <uint32_t> row.refs.size()
     head.spec_size = <uint32_t> spec.size
     out.append(<const char*> &head, sizeof(TaskHeader))
@@ -377,9 +381,14 @@ cdef bint on_result(NodeState* n, uint32_t source, const Message* m, const char*
     cdef const StoreValue* v
     cdef const char* body = NULL
     cdef bint failed = False
+    cdef bint counts = row != NULL and row.state == TASK_SPILLED and row.runs_at == source and row.attempt == m.attempt
+    if m.flags & RESULT_REFUSED:
+        if counts:
+            see_elsewhere(n, row)
+        return True
     if head == NULL or not values_valid(c, head.n_values):
         return False
-    if row == NULL or row.state != TASK_SPILLED or row.runs_at != source or row.attempt != m.attempt:
+    if not counts:
         return True
     if head.n_values:
         v = take_stored(&again, &body)
@@ -427,6 +436,8 @@ cdef void spilled_lost(NodeState* n, uint32_t address) noexcept nogil:
     sort(ids.begin(), ids.end())
     for i in range(ids.size()):
         row = tasks_find(&n.tasks, ids[i])
+        if planted(LOST_WITH_NODE):
+            continue
         if is_creation(row):
             creation_lost(n, row)
         else:

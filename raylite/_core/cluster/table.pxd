@@ -24,6 +24,7 @@ cdef struct StoreRequest:         # an operation of the control store's
     Blob* body
 
 cdef struct Departure:            # waits for what went to the store before it
+    uint64_t number               # the order in which they came up
     uint64_t fence                # the last token then
     StoreRequest operation        # if it has a kind
     PartyMessage message           # if it has a target; after the operation, if there is one, has been acknowledged
@@ -89,9 +90,13 @@ cdef struct Cluster:
     vector[Departure] settling                        # wait for all answers up to their fences
     ordered_map[uint64_t, PartyMessage] following      # once the operation of this token is done
     unordered_map[TaskId, vector[Departure]] uncommitted      # by the guest that has to be committed first
+    ordered_set[uint64_t] apart   # the numbers of those
+    deque[Departure] releases     # OP_RELEASE that come after some of those
+    uint64_t last_departure
     unordered_map[ObjectId, RemoteObject] remote
     ordered_map[uint64_t, Transfer] transfers
     ordered_map[uint64_t, Reading] readings
+    unordered_map[ObjectId, uint32_t] releasing       # how many OP_RELEASE of an object wait
     vector[ObjectId] touched      # whose holds in the store may have to change
     vector[TaskId] homeless       # tasks for which a global scheduler is to be asked
     ordered_map[uint64_t, TaskId] questions   # that were asked

@@ -7,21 +7,22 @@ chunk is being read. Neither side opens the bytes: the host reads and writes the
 from cython.operator cimport dereference as deref
 from libc.string cimport memcpy
 from libcpp.vector cimport vector
-from raylite._core.node.arena cimport arena_free, arena_seal
+from raylite._core.cluster.departures cimport ask_store, depart, depart_to_store, tell
+from raylite._core.cluster.message cimport NODE_CHUNK, NODE_NOT_HERE, NODE_PULL, NODE_VALUE
+from raylite._core.cluster.remote_objects cimport not_at, remote_of
 from raylite._core.cluster.table cimport Reading, RemoteObject, Transfer
-from raylite._core.cluster.departures cimport depart, depart_to_store, tell
 from raylite._core.envelope cimport Blob, blob_copy, blob_data, blob_new, KIND_CHECKPOINT, system_error
 from raylite._core.ids cimport object_id, ObjectId
-from raylite._core.node.leases cimport lease_room
-from raylite._core.scheduler.loads cimport means_transfer
 from raylite._core.message cimport CMD_READ, CMD_WRITE
-from raylite._core.cluster.message cimport NODE_CHUNK, NODE_NOT_HERE, NODE_PULL, NODE_VALUE
+from raylite._core.node.arena cimport arena_free, arena_seal
+from raylite._core.node.leases cimport lease_room
 from raylite._core.node.objects cimport OBJECT_IN_ARENA, OBJECT_INLINE, object_pin, OBJECT_REMOTE, object_unpin, \
     objects_find, REACH_COPY
 from raylite._core.node.references cimport contain, store_blob
-from raylite._core.cluster.remote_objects cimport not_at, remote_of
 from raylite._core.node.state cimport emit, ERROR_STORE_FULL
-from raylite._core.store.message cimport OP_LOCATE
+from raylite._core.planted cimport MISPLACED_CHUNK, planted
+from raylite._core.scheduler.loads cimport means_transfer
+from raylite._core.store.message cimport OP_LOCATE, OP_UNLOCATE
 
 cdef enum:
     CHUNK_BYTES = 1 << 20
@@ -157,7 +158,7 @@ cdef bint on_chunk(NodeState* n, uint32_t source, const Message* m, const char* 
         return False
     write = emit(n, CMD_WRITE, NODE_CLIENT, blob_copy(payload, m.size))
     write.object = object_id(write.object.task, t.segment)
-    write.aux = t.offset + m.aux
+    write.aux = t.offset + (0 if planted(MISPLACED_CHUNK) else m.aux)
     t.arrived += m.size
     if t.arrived == t.size:
         arrive(n, t)
@@ -196,10 +197,12 @@ cdef void on_not_here(NodeState* n, uint32_t source, const Message* m) noexcept 
 
 # ---- serving ---------------------------------------------------------------------------------------------------
 
-cdef void refuse_pull(NodeState* n, uint32_t source, const Message* m) noexcept nogil:
+cdef void refuse_pull(NodeState* n, uint32_t source, uint64_t transfer, ObjectId object) noexcept nogil:
+    """There is no copy here. Who asks has heard of one: so has the store, perhaps, and is told better."""
     cdef Message* answer = tell(n, source, NODE_NOT_HERE, NULL)
-    answer.request = m.request
-    answer.object = m.object
+    answer.request = transfer
+    answer.object = object
+    ask_store(n, OP_UNLOCATE, object, NULL)
 
 
 cdef bint on_pull(NodeState* n, uint32_t source, const Message* m, const char* payload) noexcept nogil:
@@ -210,7 +213,7 @@ cdef bint on_pull(NodeState* n, uint32_t source, const Message* m, const char* p
         return False
     memcpy(&size, payload, 8)
     if row == NULL or not (row.state == OBJECT_IN_ARENA or row.state == OBJECT_INLINE):
-        refuse_pull(n, source, m)
+        refuse_pull(n, source, m.request, m.object)
         return True
     if size == 0:
         describe(n, source, m, row)
@@ -261,7 +264,6 @@ cdef void on_bytes(NodeState* n, const Message* m, const char* payload) noexcept
     """The host has read what was to be sent."""
     cdef Reading reading
     cdef ObjectRow* row
-    cdef Message* answer
     it = n.cluster.readings.find(m.request)
     if it == n.cluster.readings.end():
         return
@@ -273,6 +275,4 @@ cdef void on_bytes(NodeState* n, const Message* m, const char* payload) noexcept
     if m.size:
         send_chunk(n, reading.target, reading.transfer, reading.offset, blob_copy(payload, m.size))
     else:
-        answer = tell(n, reading.target, NODE_NOT_HERE, NULL)
-        answer.request = reading.transfer
-        answer.object = reading.object
+        refuse_pull(n, reading.target, reading.transfer, reading.object)

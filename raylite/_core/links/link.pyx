@@ -19,6 +19,7 @@ from libc.string cimport memset
 from raylite._core.envelope cimport blob_drop, blob_keep
 from raylite._core.message cimport MESSAGE_VERSION
 from raylite._core.links.packet cimport PacketHeader, PEER_ACK, PEER_FENCED
+from raylite._core.planted cimport planted, REPEATED_PACKET, STALE_INCARNATION
 
 cdef extern from *:
     """
@@ -397,6 +398,9 @@ cdef void on_data(Links* l, Link* link, const Packet* p, uint64_t now_ns) noexce
     cdef uint64_t sequence = p.head.sequence
     if sequence <= link.received or sequence > link.received + WINDOW:
         link.ack_now = True       # known, or more than a window allows
+        if planted(REPEATED_PACKET):
+            blob_keep(p.payload)
+            l.arrived.push_back(p[0])
     elif sequence > link.received + 1:
         link.ack_now = True
         if link.early.count(sequence) == 0:
@@ -426,7 +430,7 @@ cdef void links_receive(Links* l, uint64_t now_ns, const Packet* p, vector[Packe
     if l.fenced or p.head.target != l.address or p.head.source == 0 or source == 0:
         return
     link = links_row(l, p.head.source)
-    if source <= link.dead:
+    if source <= link.dead and not planted(STALE_INCARNATION):
         if p.message.kind != PEER_FENCED:
             answer_fenced(l, p, out)
         return

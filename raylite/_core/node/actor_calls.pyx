@@ -18,6 +18,7 @@ from raylite._core.node.placement cimport send_run
 from raylite._core.node.state cimport set_state
 from raylite._core.node.task_table cimport LISTED_AGAIN, LISTED_CALLER, LISTED_NOT, LISTED_READY, LISTED_SENT, \
     LISTED_WAITING, REPLAY_NOT, TASK_PLACED, TASK_READY, TASK_RUNNING, TASK_WAITING
+from raylite._core.planted cimport CALLS_OVERTAKE, planted
 
 
 cdef void want_service(NodeState* n, ActorRow* actor) noexcept nogil:
@@ -213,6 +214,8 @@ cdef void send_group(NodeState* n, ActorRow* actor, Worker* w, CallGroup* group)
     cdef TaskRow* row
     while group.ready.head != NULL and has_room(group):
         row = group.ready.head
+        if planted(CALLS_OVERTAKE) and row.next != NULL:
+            row = row.next
         list_remove(&group.ready, row)
         row.listed = LISTED_NOT
         if has_arguments(n, row):

@@ -43,7 +43,8 @@ cdef struct ActorRow:
     bint wanted                   # it is on `to_serve`
     bint watched                  # in a cluster: the store tells this node what becomes of it
     uint32_t node                 # in a cluster: the other node that runs it; 0: none, or this one
-    uint32_t epoch                # of its creation, where that runs here
+    bint draining                 # of calls sent to a life of it elsewhere that is over, some have not been heard of
+    uint32_t epoch                # of its creation: which of its lives this is
     uint32_t attempt              # likewise
     uint32_t worker               # while it is alive
     uint32_t process              # the worker's process id, once known

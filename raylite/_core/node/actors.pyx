@@ -21,7 +21,7 @@ from raylite._core.cluster.remote_actors cimport forget_afar, give_calls_back, m
 from raylite._core.envelope cimport Blob, blob_copy, blob_data, blob_drop, blob_keep, envelope_pickle, envelope_valid, \
     EnvelopeHeader, KIND_SYSTEM_ERROR, KIND_VALUE, system_error
 from raylite._core.ids cimport ACTOR_INDEX, object_id, ObjectId, TaskId
-from raylite._core.message cimport ACTOR_DETACHED, ACTOR_PLACED_ON_CPU, ActorHeader, CMD_STOP, Cursor, \
+from raylite._core.message cimport ACTOR_DETACHED, ACTOR_PLACED_ON_CPU, ACTOR_REPLAYS, ActorHeader, CMD_STOP, Cursor, \
     KILL_NO_RESTART, STOP_KILL, SUBMIT_RESTORES, take, take_padded
 from raylite._core.node.actor_calls cimport call_comes_back, send_calls, want_service
 from raylite._core.node.actor_table cimport ACTOR_ALIVE, ACTOR_DEAD, ACTOR_RESTARTING, ActorRow, actors_add, \
@@ -29,8 +29,8 @@ from raylite._core.node.actor_table cimport ACTOR_ALIVE, ACTOR_DEAD, ACTOR_RESTA
 from raylite._core.node.execution cimport fail_task, resolve, retry
 from raylite._core.node.history cimport history_add_actor
 from raylite._core.node.local_scheduler cimport ready_remove, Worker, worker_find, worker_run
-from raylite._core.node.objects cimport object_hold, ObjectRow, objects_add, objects_find, REACH_EXPOSED
-from raylite._core.node.references cimport drop_value, retire_task, store_blob
+from raylite._core.node.objects cimport ObjectRow, objects_add, objects_find, REACH_EXPOSED
+from raylite._core.node.references cimport client_holds, drop_value, retire_task, store_blob
 from raylite._core.node.replay cimport end_repetition, forget_calls, is_logged, replays, resume, rewind
 from raylite._core.node.resources cimport resources_lend
 from raylite._core.node.state cimport emit, ERROR_ACTOR_DIED, ERROR_ACTOR_INIT, ERROR_ACTOR_UNAVAILABLE, \
@@ -58,7 +58,7 @@ cdef bint take_actor(Cursor* c, ActorRequest* out) noexcept nogil:
     for i in range(out.header.n_groups):
         if out.groups[i] == 0:
             return False
-    return True
+    return out.header.flags & ACTOR_REPLAYS == 0 or out.header.n_groups == 1 and out.groups[0] == 1
 
 
 cdef bint actor_is_known(NodeState* n, TaskId id) noexcept nogil:
@@ -100,7 +100,7 @@ cdef void add_actor(NodeState* n, TaskRow* row, const ActorRequest* request, uin
     fill_actor(n, row, actor, request)
     if not actor.name.empty() and not n.cluster.joined:
         n.actors.names[actor.name] = actor.id
-    object_hold(object, client)
+    client_holds(n, object, client)
     object.kept = actor.flags & ACTOR_DETACHED != 0 and not n.cluster.joined
     drop_value(n, object)         # asked for before it was known, it was an error
     store_blob(n, object, blob_keep(actor.handle))
@@ -136,7 +136,7 @@ cdef ObjectId actor_by_name(NodeState* n, uint32_t client, const char* name, uin
     if n.actors.names.count(full_name) == 0:
         return object_id(TaskId(0, 0), 0)
     object = actor_object(n, n.actors.names[full_name])
-    object_hold(object, client)
+    client_holds(n, object, client)
     return object.id
 
 

@@ -28,11 +28,11 @@ from raylite._core.node.actor_table cimport ACTOR_DEAD, ActorRow, actors_find, C
 from raylite._core.node.actors cimport actor_exits, actor_is_known, actor_object, add_actor, creation_ended, \
     creation_failed, death_of, GROUPS_MOST, name_is_taken
 from raylite._core.node.local_scheduler cimport Queued, ready_push, Worker, worker_begin, worker_end, worker_find
-from raylite._core.node.objects cimport is_wanted_now, object_exists, object_hold, OBJECT_IN_ARENA, object_in_scope, \
+from raylite._core.node.objects cimport is_wanted_now, object_exists, OBJECT_IN_ARENA, object_in_scope, \
     OBJECT_PENDING, object_ready, OBJECT_RELEASED, OBJECT_REMOTE, ObjectRow, objects_add, objects_find, WAIT_EXISTS, \
     WAIT_HERE, Waiter
-from raylite._core.node.references cimport hold_arguments, keep_as_lineage, lineage_to_arguments, refuse_value, \
-    retire_task, store_blob, store_value
+from raylite._core.node.references cimport client_holds, hold_arguments, keep_as_lineage, lineage_to_arguments, \
+    refuse_value, retire_task, store_blob, store_value
 from raylite._core.node.replay cimport call_repeated, cannot_repeat, is_logged, log_call, made_before, note_made, \
     refuses_replay
 from raylite._core.node.requests cimport request_arrived
@@ -41,6 +41,7 @@ from raylite._core.node.state cimport call_back_queue, emit, ERROR_TASK_CANCELLE
 from raylite._core.node.task_table cimport CANCEL_KILLS, CANCEL_NOT, is_call, is_creation, LISTED_LOGGED, \
     REPLAY_STATE, TASK_BLOCKED, TASK_CANCELLED, TASK_FAILED, TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_RUNNING, \
     TASK_WAITING, tasks_find
+from raylite._core.planted cimport planted, RETRY_FREE
 from raylite._core.scheduler.loads cimport means_task
 
 
@@ -68,7 +69,7 @@ cdef bint results_exist(NodeState* n, TaskId task, uint32_t count) noexcept nogi
 cdef void hold_results(NodeState* n, TaskId task, uint32_t count, uint32_t client) noexcept nogil:
     cdef uint32_t i
     for i in range(count):
-        object_hold(objects_add(&n.objects, object_id(task, i)), client)
+        client_holds(n, objects_add(&n.objects, object_id(task, i)), client)
 
 
 cdef void confirm(NodeState* n, const Message* m, uint64_t taken) noexcept nogil:
@@ -81,8 +82,9 @@ cdef void confirm(NodeState* n, const Message* m, uint64_t taken) noexcept nogil
 
 
 cdef bint stream_begun(NodeState* n, TaskId task, const TaskRow* row) noexcept nogil:
-    """Whether the generator has made items: whoever reads it from the start would miss those that were read before."""
-    return row.n_yielded != 0 if row != NULL else objects_find(&n.objects, object_id(task, 0)) != NULL
+    """Whether the generator has made items: whoever reads it from the start would miss those that were read before. Of
+    a guest another node has the items."""
+    return row.n_yielded != 0 or row.home != 0 if row != NULL else objects_find(&n.objects, object_id(task, 0)) != NULL
 
 
 cdef bint accept_again(NodeState* n, const Message* m, const SubmitHeader* h) noexcept nogil:
@@ -96,7 +98,7 @@ cdef bint accept_again(NodeState* n, const Message* m, const SubmitHeader* h) no
         return True
     if actor_is_known(n, m.object.task):      # and it is made once only
         if h.flags & SUBMIT_ACTOR and not m.flags & SUBMIT_CONFIRM:
-            object_hold(actor_object(n, m.object.task), m.client)
+            client_holds(n, actor_object(n, m.object.task), m.client)
         confirm(n, m, SUBMIT_TAKEN)
         return True
     if row == NULL:
@@ -638,12 +640,12 @@ cdef void retry(NodeState* n, TaskRow* row) noexcept nogil:
     row.read_request = 0
     row.runs_at = 0
     row.placed = False
-    if row.retries_left > 0:
+    if row.retries_left > 0 and not planted(RETRY_FREE):
         row.retries_left -= 1
     row.attempt += 1
     row.worker = 0
     set_state(n, row, TASK_WAITING, 0)
-    if row.committed and n.cluster.joined:
+    if (row.committed or row.home) and n.cluster.joined:
         register_attempt(n, row)
         if is_call(row):          # those that the same caller made later wait for it
             call_waits(n, row)

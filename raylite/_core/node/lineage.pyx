@@ -17,10 +17,15 @@ from raylite._core.message cimport CMD_COMMIT, CMD_EXPOSED, STREAMING
 from raylite._core.node.execution cimport run_again
 from raylite._core.node.objects cimport OBJECT_IN_ARENA, object_in_scope, OBJECT_PENDING, OBJECT_RELEASED, \
     OBJECT_REMOTE, ObjectRow, objects_find, REACH_COPY, REACH_EXPOSED, REACH_FOREIGN
-from raylite._core.node.references cimport drop_value, store_blob
+from raylite._core.node.references cimport drop_value, lineage_serves_less, store_blob
 from raylite._core.node.state cimport Commit, emit, ERROR_OBJECT_LOST
 from raylite._core.node.task_table cimport is_call, TASK_FINISHED, TaskRow, tasks_find
 from raylite._core.store.message cimport OP_UNLOCATE
+
+
+cdef bint is_result(const ObjectRow* row, const TaskRow* creator) noexcept nogil:
+    """Whether running the task again makes the object again, which it does not of a stream's items."""
+    return creator.n_returns != STREAMING or row.id.index == 0
 
 
 cdef void give_up(NodeState* n, ObjectRow* row, const TaskRow* creator) noexcept nogil:
@@ -30,6 +35,8 @@ cdef void give_up(NodeState* n, ObjectRow* row, const TaskRow* creator) noexcept
         why = b"its bytes are lost, and it was made by put, which cannot be repeated"
     elif creator != NULL and is_call(creator):
         why = b"its bytes are lost, and it was made by a method of an actor, which cannot be repeated"
+    elif creator != NULL and creator.retries_left == 0 and is_result(row, creator):
+        why = b"its bytes are lost, and the task that made it has no retries left"
     elif creator != NULL:
         why = b"its bytes are lost, and it was an item of a stream, which cannot be repeated"
     store_blob(n, row, system_error(ERROR_OBJECT_LOST, why, strlen(why)))
@@ -53,13 +60,18 @@ cdef void rebuild_wanted(NodeState* n) noexcept nogil:
             watch(n, row)
             continue
         creator = tasks_find(&n.tasks, row.id.task)
-        if creator == NULL or row.id.index & PUT_INDEX or (creator.n_returns == STREAMING and row.id.index) \
+        if creator == NULL or row.id.index & PUT_INDEX or not is_result(row, creator) \
                 or is_call(creator) and creator.state >= TASK_FINISHED:
             give_up(n, row, creator)
-        elif creator.state == TASK_FINISHED:
+        elif creator.state != TASK_FINISHED:
+            row.state = OBJECT_PENDING
+        elif creator.retries_left:
+            if creator.retries_left > 0:
+                creator.retries_left -= 1
             run_again(n, creator)
         else:
-            row.state = OBJECT_PENDING
+            give_up(n, row, creator)
+            lineage_serves_less(n, creator)
 
 
 cdef void on_lost(NodeState* n, const Message* m) noexcept nogil:

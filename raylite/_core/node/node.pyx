@@ -27,12 +27,12 @@ from raylite._core.node.invariants cimport invariant_violation
 from raylite._core.node.leases cimport forget_client_leases, lease_room, on_return, on_segment
 from raylite._core.node.lineage cimport on_committed, on_expose, on_lost, rebuild_wanted
 from raylite._core.node.local_scheduler cimport IDLE_NS, n_shared, STALL_NS, Worker, worker_find
-from raylite._core.node.objects cimport object_hold, object_ready, OBJECT_RELEASED, object_unhold, object_unpin, \
-    ObjectRow, objects_add, objects_find
+from raylite._core.node.objects cimport object_ready, OBJECT_RELEASED, object_unhold, object_unpin, ObjectRow, \
+    objects_add, objects_find
 from raylite._core.node.placement cimport dispatch, start_worker, stop_idle_worker
 from raylite._core.node.recovery cimport on_cancel, on_declined, on_recalled, on_worker_gone
-from raylite._core.node.references cimport client_gone, drop_value, give_back_segments, refuse_value, require_object, \
-    settle, store_blob, store_value
+from raylite._core.node.references cimport client_gone, client_holds, drop_value, give_back_segments, refuse_value, \
+    require_object, settle, store_blob, store_value
 from raylite._core.node.replay cimport on_checkpoint
 from raylite._core.node.reports cimport on_query
 from raylite._core.node.requests cimport forget_client_requests, on_await_read, on_forget, on_get, on_next, on_wait
@@ -102,7 +102,7 @@ cdef bint on_put(NodeState* n, const Message* m, const char* payload) noexcept n
     if value == NULL:
         return False
     row = objects_add(&n.objects, m.object)
-    object_hold(row, m.client)
+    client_holds(n, row, m.client)
     if object_ready(row):
         refuse_value(n, m.client, value)
     else:
@@ -120,7 +120,7 @@ cdef bint on_function(NodeState* n, const Message* m, const char* payload) noexc
     if c.failed or not envelope_valid(c.data, c.left) or (<const EnvelopeHeader*> c.data).kind != KIND_FUNCTION:
         return False
     row = objects_add(&n.objects, m.object)
-    object_hold(row, m.client)
+    client_holds(n, row, m.client)
     if object_ready(row) and row.kind != KIND_SYSTEM_ERROR:
         return True
     drop_value(n, row)            # asked for before it was known, it was an error
@@ -135,8 +135,7 @@ cdef void on_hold(NodeState* n, const Message* m) noexcept nogil:
     cdef ObjectRow* row = actor_object(n, m.object.task) if m.object.index == ACTOR_INDEX else NULL
     if row == NULL:
         row = require_object(n, m.object)
-    object_hold(row, m.client)
-    touch(n, row)
+    client_holds(n, row, m.client)
     if row.state == OBJECT_RELEASED:
         n.wanted.push_back(row.id)
 

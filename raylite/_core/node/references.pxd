@@ -12,6 +12,7 @@ cdef void store_value(NodeState* n, uint32_t client, ObjectRow* row, const Value
                       const char* body) noexcept nogil
 cdef void store_blob(NodeState* n, ObjectRow* row, Blob* envelope) noexcept nogil
 cdef void refuse_value(NodeState* n, uint32_t client, const ValueRecord* value) noexcept nogil
+cdef void client_holds(NodeState* n, ObjectRow* row, uint32_t client) noexcept nogil
 cdef void hold_arguments(NodeState* n, TaskRow* row) noexcept nogil
 cdef void retire_task(NodeState* n, TaskRow* row) noexcept nogil
 cdef void take_instead(NodeState* n, TaskRow* row, ObjectId id) noexcept nogil
@@ -22,4 +23,5 @@ cdef void settle(NodeState* n) noexcept nogil
 cdef void drop_value(NodeState* n, ObjectRow* row) noexcept nogil
 cdef void give_back_segments(NodeState* n) noexcept nogil
 cdef void contain(NodeState* n, ObjectRow* row, const ObjectId* refs, uint32_t n_refs) noexcept nogil
+cdef void lineage_serves_less(NodeState* n, TaskRow* creator) noexcept nogil
 cdef void comes_from_elsewhere(NodeState* n, const ObjectRow* row) noexcept nogil

@@ -24,12 +24,13 @@ from raylite._core.node.arena cimport arena_client_gone, arena_drop_segment, are
     arena_surplus_segment
 from raylite._core.node.history cimport history_add_name, history_add_task
 from raylite._core.node.local_scheduler cimport Worker
-from raylite._core.node.objects cimport OBJECT_IN_ARENA, object_in_scope, OBJECT_INLINE, OBJECT_PENDING, \
+from raylite._core.node.objects cimport object_hold, OBJECT_IN_ARENA, object_in_scope, OBJECT_INLINE, OBJECT_PENDING, \
     OBJECT_RELEASED, OBJECT_REMOTE, object_unhold, object_unpin, objects_add, objects_find, REACH_FOREIGN
 from raylite._core.node.replay cimport forget_made
 from raylite._core.node.requests cimport release_generator
 from raylite._core.node.state cimport emit, ERROR_OBJECT_LOST, ERROR_RAISED, ERROR_TASK_CANCELLED, Function
 from raylite._core.node.task_table cimport TASK_CANCELLED, TASK_FAILED, TASK_FINISHED, tasks_erase, tasks_find
+from raylite._core.planted cimport LINEAGE_UNHELD, planted
 
 
 cdef Blob* unknown_object() noexcept nogil:
@@ -148,6 +149,12 @@ cdef void change_holds(NodeState* n, TaskRow* row, int as_task, int as_lineage) 
     change_argument_holds(n, &row.function, 1, as_task, as_lineage)
 
 
+cdef void client_holds(NodeState* n, ObjectRow* row, uint32_t client) noexcept nogil:
+    """A client holds the object from now on, and with it the node does."""
+    object_hold(row, client)
+    touch(n, row)
+
+
 cdef void hold_arguments(NodeState* n, TaskRow* row) noexcept nogil:
     if row.home:
         count_guest_holds(n, row, 1)
@@ -167,7 +174,7 @@ cdef void take_instead(NodeState* n, TaskRow* row, ObjectId id) noexcept nogil:
 
 cdef void keep_as_lineage(NodeState* n, TaskRow* row, uint32_t n_kept) noexcept nogil:
     """The task ended with `n_kept` results in the arena: its row stays; the oldest such row goes if they are many."""
-    change_holds(n, row, -1, 1)
+    change_holds(n, row, -1, 0 if planted(LINEAGE_UNHELD) else 1)
     row.holds_arguments = False
     row.holds_lineage = True
     row.n_kept = n_kept

@@ -27,8 +27,9 @@ from raylite._core.node.actor_calls cimport call_leaves
 from raylite._core.node.actor_table cimport actors_find, CallList, list_append, list_remove
 from raylite._core.node.actors cimport actor_dies, actor_object, died
 from raylite._core.node.execution cimport confirm, function_name, resolve
-from raylite._core.node.objects cimport object_hold, OBJECT_PENDING, ObjectRow, objects_add, objects_find
-from raylite._core.node.references cimport refuse_value, retire_task, store_blob, store_value, take_instead
+from raylite._core.node.objects cimport OBJECT_PENDING, ObjectRow, objects_add, objects_find
+from raylite._core.node.references cimport client_holds, refuse_value, retire_task, store_blob, store_value, \
+    take_instead
 from raylite._core.node.state cimport Made, set_state, warn
 from raylite._core.node.task_table cimport is_call, is_creation, LISTED_AGAIN, LISTED_LOGGED, LISTED_NOT, \
     REPLAY_RESULT, REPLAY_STATE, TASK_FAILED, TASK_FINISHED, TASK_WAITING, tasks_find
@@ -37,7 +38,7 @@ from raylite._core.node.task_table cimport is_call, is_creation, LISTED_AGAIN, L
 # ---- several nodes ---------------------------------------------------------------------------------------------
 
 cdef bint refuses_replay(NodeState* n, TaskRow* creation) noexcept nogil:
-    """Whether an actor cannot be made because it replays and there are several nodes: its log would be lost with one."""
+    """Whether an actor cannot be made, as it replays, and there are several nodes: its log would be lost with one."""
     cdef ActorRow* actor = actors_find(&n.actors, creation.id)
     if not n.cluster.joined or not replays(actor):
         return False
@@ -249,7 +250,7 @@ cdef bint made_before(NodeState* n, const Message* m, const SubmitHeader* h) noe
         row = actor_object(n, m.object.task) if made.is_actor else objects_find(&n.objects,
                                                                                 object_id(m.object.task, i))
         if row != NULL:
-            object_hold(row, m.client)
+            client_holds(n, row, m.client)
     confirm(n, m, 0)
     return True
 

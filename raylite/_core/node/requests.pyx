@@ -9,16 +9,16 @@ from libc.string cimport memcpy, memset
 from libcpp.algorithm cimport sort
 from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
-from raylite._core.envelope cimport Blob, blob_data, blob_keep, blob_new, KIND_VALUE
-from raylite._core.ids cimport object_id, ObjectId, PUT_INDEX, same_object, TaskId
-from raylite._core.node.local_scheduler cimport Run, run_block, run_unblock, Worker, worker_find, worker_run
-from raylite._core.message cimport CMD_READY, CMD_VALUE, EV_GET, EV_NEXT, EV_WAIT, GET_IN_PLACE, GET_LENDS, Location, \
-    READY_END, STREAMING, VALUE_IN_ARENA
-from raylite._core.node.objects cimport is_wanted_now, object_hold, object_in_scope, OBJECT_INLINE, OBJECT_PENDING, \
-    object_pin, object_ready, OBJECT_REMOTE, objects_add, objects_find, REACH_FOREIGN
-from raylite._core.node.references cimport store_blob, unknown_object
 from raylite._core.cluster.remote_objects cimport foreign_object
 from raylite._core.cluster.remote_streams cimport tell_reading
+from raylite._core.envelope cimport Blob, blob_data, blob_keep, blob_new, KIND_VALUE
+from raylite._core.ids cimport object_id, ObjectId, PUT_INDEX, same_object, TaskId
+from raylite._core.message cimport CMD_READY, CMD_VALUE, EV_GET, EV_NEXT, EV_WAIT, GET_IN_PLACE, GET_LENDS, Location, \
+    READY_END, STREAMING, VALUE_IN_ARENA
+from raylite._core.node.local_scheduler cimport Run, run_block, run_unblock, Worker, worker_find, worker_run
+from raylite._core.node.objects cimport is_wanted_now, object_in_scope, OBJECT_INLINE, OBJECT_PENDING, object_pin, \
+    object_ready, OBJECT_REMOTE, objects_add, objects_find, REACH_FOREIGN
+from raylite._core.node.references cimport client_holds, store_blob, unknown_object
 from raylite._core.node.state cimport call_back_queue, emit, Request, request_key, set_state
 from raylite._core.node.task_table cimport TASK_BLOCKED, TASK_RUNNING, TaskRow, tasks_find
 
@@ -227,7 +227,7 @@ cdef void answer_next(NodeState* n, uint32_t client, uint64_t request, ObjectRow
     """The reader gets the item: it holds it from now on, the stream no more."""
     cdef ObjectRow* stream = objects_find(&n.objects, object_id(item.id.task, 0))
     cdef TaskRow* task = tasks_find(&n.tasks, item.id.task)
-    object_hold(item, client)
+    client_holds(n, item, client)
     emit(n, CMD_READY, client, NULL).request = request
     if task != NULL and item.id.index > task.n_consumed:
         task.n_consumed = item.id.index
@@ -292,7 +292,7 @@ cdef void fail_next(NodeState* n, const Message* m, Blob* error) noexcept nogil:
     cdef ObjectRow* item = objects_add(&n.objects, m.object)
     cdef Message* answer
     store_blob(n, item, error)
-    object_hold(item, m.client)
+    client_holds(n, item, m.client)
     answer = emit(n, CMD_READY, m.client, NULL)
     answer.request = m.request
     answer.aux = 1

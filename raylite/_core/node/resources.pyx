@@ -13,6 +13,7 @@ from libc.string cimport memcmp
 from libcpp.set cimport set as ordered_set
 from raylite._core.envelope cimport align8
 from raylite._core.message cimport take, take_padded
+from raylite._core.planted cimport OFF_BY_ONE, planted, RESOURCE_LEAK
 
 cdef enum:
     DEMAND_MOST = 65536           # bytes
@@ -277,7 +278,7 @@ cdef bint amounts_fit(const Resources* r, const vector[Amount]* amounts, int64_t
     """Whether these amounts, `gpus` of them GPUs, are available."""
     cdef size_t i
     for i in range(amounts.size()):
-        if amounts[0][i].amount > r.available[amounts[0][i].resource]:
+        if amounts[0][i].amount > r.available[amounts[0][i].resource] + (UNIT if planted(OFF_BY_ONE) else 0):
             return False
     return gpus == 0 or gpus_fit(r, amounts, gpus)
 
@@ -310,7 +311,7 @@ cdef void amounts_release(Resources* r, const vector[Amount]* amounts, int64_t g
                           const vector[uint32_t]* numbers) noexcept nogil:
     cdef size_t i
     for i in range(amounts.size()):
-        add_available(r, amounts[0][i].resource, amounts[0][i].amount)
+        add_available(r, amounts[0][i].resource, amounts[0][i].amount - (1 if planted(RESOURCE_LEAK) else 0))
     for i in range(numbers.size()):
         gpu_change(r, amounts, numbers[0][i], UNIT if gpus >= UNIT else gpus)
 

@@ -99,8 +99,8 @@ cdef void read_sizes(NodeState* n, Sizes* out) noexcept nogil:
     out.actors = n.actors.rows.size()
     out.beyond = n.cluster.remote.size() + n.cluster.transfers.size() + n.cluster.readings.size() \
         + n.cluster.departures.size() + n.cluster.settling.size() + n.cluster.uncommitted.size() \
-        + n.cluster.following.size() \
-        + n.cluster.expected.size() + n.cluster.claims.size() + n.cluster.questions.size()
+        + n.cluster.releases.size() + n.cluster.following.size() + n.cluster.expected.size() \
+        + n.cluster.claims.size() + n.cluster.questions.size()
 
 
 cdef void read_workers(NodeState* n, vector[WorkerReport]* out) noexcept nogil:

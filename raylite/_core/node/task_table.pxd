@@ -72,6 +72,7 @@ cdef struct TaskRow:
     uint32_t runs_at              # the node that runs it, if it was given away; 0: that is being asked
     uint32_t epoch                # how often it got another home
     int32_t retries_at_home       # of a guest: those that its home has left
+    bint orphan                   # a guest whose home has died; until this node or another is its home
     bint registering              # the store is being told of this attempt
     uint8_t replay                # of a call: Replay
 

@@ -17,6 +17,7 @@ from raylite._core.envelope cimport blob_copy, blob_data, blob_drop, blob_keep
 from raylite._core.ids cimport ObjectId
 from raylite._core.links.packet cimport CHAIN_ACK, CHAIN_RESYNC, CHAIN_SNAPSHOT, CHAIN_TAKEN, CHAIN_UPDATE, \
     MASTER_JOINED, party, PARTY_MASTER, STORE_ENTRIES, STORE_REQUEST
+from raylite._core.planted cimport ACK_LOST, planted, UPDATES_LOST
 from raylite._core.store.message cimport append_item, ENTRY_ANSWER, party_key, seal_letter, STORE_FENCED, \
     store_letter_message, StreamHeader
 from raylite._core.store.shard cimport apply_letter, judge_letter, LETTER_FENCED, LETTER_NEW
@@ -240,6 +241,8 @@ cdef void expose_letter(Chain* c, const Exposure* x) noexcept nogil:
     cdef Endpoint* e = find_endpoint(c.state, x.endpoint)
     if e == NULL:
         return
+    if x.letter == 0 and planted(ACK_LOST):
+        return
     if x.letter == 0:
         send_acknowledgement(c, e)
     elif x.letter > e.acknowledged:
@@ -402,7 +405,7 @@ cdef void on_resync(Chain* c, uint32_t source, uint64_t number) noexcept nogil:
         chain_fault(c, b"a replica has updates that its predecessor does not know")
         return
     c.successor_ready = True
-    c.passed = number
+    c.passed = c.applied if planted(UPDATES_LOST) else number
 
 
 cdef void keep_early(Chain* c, uint32_t source, const Message* m, Blob* payload) noexcept nogil:

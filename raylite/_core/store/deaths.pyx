@@ -12,6 +12,7 @@ A node that dies in between may have told others, so the stages then start anew,
 from libc.stdint cimport uint16_t
 from libc.string cimport memset
 from raylite._core.ids cimport ObjectId
+from raylite._core.planted cimport DROPPED_TOO_SOON, planted
 from raylite._core.store.master_state cimport MASTER_RECORD_DEATH, MASTER_RECORD_DROPPED, record, say, say_all, \
     STAGE_DROP, STAGE_NODES, STAGE_NODES_AGAIN, STAGE_NONE, STAGE_SHARDS
 from raylite._core.links.packet cimport MASTER_NODE_DEAD, MASTER_SETTLE, party_kind, PARTY_NODE
@@ -85,7 +86,7 @@ cdef void node_died(MasterState* m, NodeRecord node) noexcept nogil:
     m.fenced.push_back(node)
     say_all(m, MASTER_NODE_DEAD, <const char*> &node, sizeof(NodeRecord), True)
     tell_shards(m, OP_NODE_DEAD, 0, &node)
-    enter_stage(m, STAGE_NODES)
+    enter_stage(m, STAGE_DROP if planted(DROPPED_TOO_SOON) else STAGE_NODES)
 
 
 cdef void resume_deaths(MasterState* m) noexcept nogil:

@@ -5,11 +5,10 @@ from libcpp.unordered_map cimport unordered_map
 from raylite._core.ids cimport ACTOR_INDEX, object_id, ObjectId, same_object, TaskId
 from raylite._core.message cimport SUBMIT_ACTOR
 from raylite._core.store.message cimport *
-from raylite._core.store.objects cimport lacks_nothing
 from raylite._core.store.state cimport container_holder, Endpoint, find_actor, find_object, find_task, HolderKey, \
     is_fenced, is_shard, StoredActor, StoredObject, StoredTask, STORED_TASK_ENDED, STORED_TASK_FORSAKEN, \
     STORED_TASK_ORPHAN, STORED_TASK_PENDING, STORED_TASK_RETIRED, task_holder
-from raylite._core.store.tasks cimport n_results
+from raylite._core.store.tasks cimport may_be_missed, n_results
 
 
 cdef bint holds_here(StoreState* s, ObjectId id, HolderKey key) noexcept nogil:
@@ -92,7 +91,7 @@ cdef const char* check_task(StoreState* s, StoredTask* t) noexcept nogil:
         row = find_object(s, object_id(t.id, i))
         if row == NULL:
             continue
-        needed = needed or not lacks_nothing(row)
+        needed = needed or may_be_missed(t, row)
         if (row.state == STORED_PENDING or row.state == STORED_REBUILT) \
                 and (t.state == STORED_TASK_ENDED or t.state == STORED_TASK_RETIRED):
             return b"an object is awaited of a task that has ended"

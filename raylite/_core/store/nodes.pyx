@@ -13,6 +13,7 @@ from libcpp.vector cimport vector
 from raylite._core.ids cimport ACTOR_INDEX, ObjectId, TaskId
 from raylite._core.message cimport take
 from raylite._core.links.packet cimport PARTY_MASTER
+from raylite._core.planted cimport DEAD_COPIES, planted
 from raylite._core.store.actors cimport actor_condemned, actor_lost_node, make_waiting_actors
 from raylite._core.store.directory cimport claimant_gone
 from raylite._core.store.message cimport NodeRecord, OP_NODE_ALIVE, OP_NODE_DEAD, OP_NODE_DROP, OP_SETTLE, party_key, \
@@ -81,7 +82,8 @@ cdef void on_dead(StoreState* s, uint64_t key) noexcept nogil:
     for i in range(objects.size()):
         row = find_object(s, objects[i])
         discard(&row.watchers, key)
-        drop_location(s, row, key)
+        if not planted(DEAD_COPIES):
+            drop_location(s, row, key)
     for entry in s.actors:
         discard(&s.actors[entry.first].watchers, key)
         if entry.second.node == key:

@@ -15,6 +15,7 @@ from raylite._core.envelope cimport align8, Blob, blob_copy, blob_data, blob_dro
 from raylite._core.ids cimport ACTOR_INDEX
 from raylite._core.message cimport take, take_padded
 from raylite._core.node.state cimport ERROR_OBJECT_LOST
+from raylite._core.planted cimport planted, WAITER_FORGOTTEN
 from raylite._core.store.actors cimport actor_unreferenced
 from raylite._core.store.message cimport *
 from raylite._core.store.state cimport container_holder, discard, find_object, find_task, includes, is_node, is_shard, \
@@ -153,7 +154,8 @@ cdef void tell(StoreState* s, uint64_t watcher, const StoredObject* row) noexcep
 cdef void notify(StoreState* s, const StoredObject* row) noexcept nogil:
     cdef size_t i
     for i in range(row.watchers.size()):
-        tell(s, row.watchers[i], row)
+        if i == 0 or not planted(WAITER_FORGOTTEN):
+            tell(s, row.watchers[i], row)
 
 
 cdef void tell_unknown(StoreState* s, uint64_t watcher, ObjectId id) noexcept nogil:

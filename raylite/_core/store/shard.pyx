@@ -11,6 +11,7 @@ from raylite._core.envelope cimport blob_data, blob_drop
 from raylite._core.ids cimport ObjectId, TaskId
 from raylite._core.message cimport Cursor
 from raylite._core.links.packet cimport PARTY_MASTER, PARTY_NODE, PARTY_SHARD
+from raylite._core.planted cimport planted, REPEATED_LETTER
 from raylite._core.store.actors cimport on_actor, on_actor_kill, on_actor_named, on_actor_report, on_actor_unwatch, \
     on_actor_watch
 from raylite._core.store.directory cimport on_name, on_value
@@ -176,7 +177,7 @@ cdef int judge_letter(StoreState* s, const char* data, uint64_t size) noexcept n
         return LETTER_EARLY
     if h.sequence == (e.applied if e != NULL else 0) + 1 or e != NULL and h.acknowledged > e.acknowledged:
         return LETTER_NEW
-    return LETTER_KNOWN
+    return LETTER_NEW if planted(REPEATED_LETTER) and h.sequence else LETTER_KNOWN
 
 
 cdef void drop_older_starts(StoreState* s, uint64_t key) noexcept nogil:
@@ -219,6 +220,9 @@ cdef void apply_letter(StoreState* s, const char* data, uint64_t size) noexcept 
     acknowledge(s, e, h.acknowledged)
     if h.sequence == e.applied + 1:
         e.applied += 1
+        apply_operations(s, h, data, size)
+        follow_up(s)
+    elif planted(REPEATED_LETTER) and h.sequence:
         apply_operations(s, h, data, size)
         follow_up(s)
     s.awaited.clear()

@@ -8,6 +8,7 @@ from libc.stdint cimport uint32_t
 from libcpp.map cimport map as ordered_map
 from raylite._core.envelope cimport blob_drop
 from raylite._core.links.packet cimport party, PARTY_SHARD
+from raylite._core.planted cimport ANSWER_TOO_SOON, planted
 from raylite._core.store.message cimport append_item, begin_item, ENTRY_ANSWER, ENTRY_FIRST_FORWARD, \
     ENTRY_SETTLED, party_key, seal_letter, shard_of, STORE_OK, StreamHeader
 from raylite._core.store.state cimport AnswerWait, is_alive, is_shard, LetterWait
@@ -103,7 +104,7 @@ cdef void answer(StoreState* s, const StoreOp* op, uint16_t status, const char* 
     if status == STORE_OK and op.token == 0 or is_shard(s.asking):
         s.awaited.clear()
         return
-    if s.awaited.empty() or status != STORE_OK:
+    if s.awaited.empty() or status != STORE_OK or planted(ANSWER_TOO_SOON):
         s.awaited.clear()
         put_out(s, s.asking, ENTRY_ANSWER, status, op.token, op.object, body, size)
         return

@@ -4,6 +4,7 @@ from raylite._core.message cimport Cursor
 from raylite._core.store.message cimport StoreOp
 from raylite._core.store.state cimport StoredObject, StoredTask, StoreState
 
+cdef bint may_be_missed(const StoredTask* t, const StoredObject* row) noexcept nogil
 cdef bint rebuild(StoreState* s, StoredObject* row) noexcept nogil
 cdef void run_again(StoreState* s, StoredTask* t, uint64_t home) noexcept nogil
 cdef void end_task(StoreState* s, StoredTask* t) noexcept nogil

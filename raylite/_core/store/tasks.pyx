@@ -4,18 +4,20 @@ A task holds its arguments: while it has not ended as one who takes them (HOLDER
 results could have to be made again, as lineage. Each time it is given to a new home its epoch grows; who works under an
 older one is refused. A task and what it makes are in one shard, so that all of this is local but for the holds.
 """
+from libc.stdint cimport uint16_t, uint32_t
 from libcpp.algorithm cimport sort
 from libcpp.string cimport string
 from raylite._core.envelope cimport blob_copy, blob_data, blob_drop, envelope_valid
 from raylite._core.ids cimport ACTOR_INDEX, object_id, ObjectId, PUT_INDEX
 from raylite._core.message cimport STREAMING, SUBMIT_ACTOR, SUBMIT_CALL, take, take_padded
+from raylite._core.planted cimport OLD_EPOCH, planted
 from raylite._core.store.actors cimport actor_needs_creation, creation_forsaken
 from raylite._core.store.message cimport *
-from raylite._core.store.objects cimport give, GivenValue, give_error, give_up, hold, hold_here, known_object, \
+from raylite._core.store.objects cimport give, give_error, give_up, GivenValue, hold, hold_here, known_object, \
     lacks_nothing, notify, release, take_given
 from raylite._core.store.snapshot cimport task_record
-from raylite._core.store.state cimport find_object, find_task, node_holder, STORED_TASK_ENDED, \
-    STORED_TASK_FORSAKEN, STORED_TASK_ORPHAN, STORED_TASK_PENDING, STORED_TASK_RETIRED, task_holder
+from raylite._core.store.state cimport find_object, find_task, node_holder, STORED_TASK_ENDED, STORED_TASK_FORSAKEN, \
+    STORED_TASK_ORPHAN, STORED_TASK_PENDING, STORED_TASK_RETIRED, task_holder
 from raylite._core.store.streams cimport answer, begin_out
 
 cdef enum:
@@ -53,7 +55,7 @@ cdef void hold_results(StoreState* s, StoredTask* t) noexcept nogil:
     t.n_settled = 0
 
 
-cdef uint16_t commit_again(StoreState* s, StoredTask* t, uint64_t digest) noexcept nogil:
+cdef uint16_t commit_again(StoreState* s, StoredTask* t, uint64_t digest, int max_retries) noexcept nogil:
     """The task is there: it was derived a second time, by another run of its parent."""
     if t.digest != digest:
         return STORE_TAKEN
@@ -61,6 +63,8 @@ cdef uint16_t commit_again(StoreState* s, StoredTask* t, uint64_t digest) noexce
     if t.state == STORED_TASK_ORPHAN or t.state == STORED_TASK_FORSAKEN:
         t.home = s.asking
         t.epoch += 1
+        t.attempt = 0             # as it is counted there
+        t.max_retries = max_retries
         t.state = STORED_TASK_PENDING
     return STORE_OK if t.state == STORED_TASK_PENDING and t.home == s.asking else STORE_EXISTS
 
@@ -113,7 +117,7 @@ cdef bint on_commit(StoreState* s, const StoreOp* op, Cursor* body) noexcept nog
         add_task(s, op.object.task, h, arguments, spec)
         t = find_task(s, op.object.task)
     else:
-        status = commit_again(s, t, h.digest)
+        status = commit_again(s, t, h.digest, h.max_retries)
     now.epoch = t.epoch
     now.attempt = t.attempt
     answer(s, op, status, <const char*> &now, sizeof(AttemptHeader))
@@ -126,7 +130,13 @@ cdef uint16_t standing(StoreState* s, const StoredTask* t, uint32_t epoch) noexc
     """How an endpoint's word about a task is taken that it works on under this epoch."""
     if t == NULL or t.state == STORED_TASK_RETIRED:
         return STORE_UNKNOWN
-    return STORE_OK if t.epoch == epoch else STORE_STALE
+    return STORE_OK if t.epoch == epoch or planted(OLD_EPOCH) else STORE_STALE
+
+
+cdef uint16_t standing_of_end(StoreState* s, const StoredTask* t, uint32_t epoch, uint32_t attempt) noexcept nogil:
+    """Likewise of its end: an attempt after which the home has begun another does not count any more."""
+    cdef uint16_t status = standing(s, t, epoch)
+    return STORE_STALE if status == STORE_OK and attempt < t.attempt else status
 
 
 cdef bint on_attempt(StoreState* s, const StoreOp* op, Cursor* body) noexcept nogil:
@@ -141,6 +151,10 @@ cdef bint on_attempt(StoreState* s, const StoreOp* op, Cursor* body) noexcept no
             and (t.state == STORED_TASK_ORPHAN or t.state == STORED_TASK_FORSAKEN):
         t.home = s.asking
         t.state = STORED_TASK_PENDING
+    if status == STORE_OK and op.kind == OP_ATTEMPT and t.home == s.asking and t.state == STORED_TASK_ENDED \
+            and t.n_returns == STREAMING and h.attempt > t.attempt:
+        t.state = STORED_TASK_PENDING     # its end is here, but items of it were lost on their way to its home
+        hold_arguments(s, t, HOLDER_TASK)
     if status == STORE_OK and (t.state != STORED_TASK_PENDING or t.home != s.asking):
         status = STORE_STALE
     if status == STORE_OK and op.kind == OP_ATTEMPT:
@@ -152,6 +166,17 @@ cdef bint on_attempt(StoreState* s, const StoreOp* op, Cursor* body) noexcept no
 cdef void end_task(StoreState* s, StoredTask* t) noexcept nogil:
     t.state = STORED_TASK_ENDED
     s.ended.push_back(t.id)
+
+
+cdef void miss_results(StoreState* s, StoredTask* t) noexcept nogil:
+    """What the task has made and its end does not bring was freed where it was made, before anybody else knew."""
+    cdef StoredObject* row
+    cdef uint32_t i
+    for i in range(<uint32_t> n_results(t)):
+        row = find_object(s, object_id(t.id, i))
+        if row != NULL and (row.state == STORED_PENDING or row.state == STORED_REBUILT):
+            row.state = STORED_MISSING
+            s.unsettled.push_back(row.id)
 
 
 cdef bint on_done(StoreState* s, const StoreOp* op, Cursor* body) noexcept nogil:
@@ -169,7 +194,7 @@ cdef bint on_done(StoreState* s, const StoreOp* op, Cursor* body) noexcept nogil
             return False
     if checked.left:
         return False
-    status = standing(s, t, h.epoch)
+    status = standing_of_end(s, t, h.epoch, h.attempt)
     if status == STORE_OK:
         for _i in range(h.n_values):
             take_given(body, &value)
@@ -177,6 +202,7 @@ cdef bint on_done(StoreState* s, const StoreOp* op, Cursor* body) noexcept nogil
                 give(s, object_id(t.id, value.head.index), &value)
         t.attempt = h.attempt
         if not t.flags & SUBMIT_ACTOR:
+            miss_results(s, t)
             end_task(s, t)
     answer(s, op, status, NULL, 0)
     return True
@@ -191,7 +217,7 @@ cdef bint on_failed(StoreState* s, const StoreOp* op, Cursor* body) noexcept nog
     cdef uint32_t i
     if h == NULL or not envelope_valid(body.data, body.left):
         return False
-    status = standing(s, t, h.epoch)
+    status = standing_of_end(s, t, h.epoch, h.attempt)
     if status == STORE_OK:
         for i in range(<uint32_t> n_results(t)):
             row = find_object(s, object_id(t.id, i))
@@ -243,30 +269,31 @@ cdef const char* why_not(const StoredTask* t, uint32_t index) noexcept nogil:
         return b"its bytes are lost, and it was an item of a stream, which cannot be repeated"
     if t.flags & SUBMIT_CALL:
         return b"its bytes are lost, and it was made by a method of an actor, which cannot be repeated"
+    if (t.state == STORED_TASK_ENDED or t.state == STORED_TASK_FORSAKEN) and t.max_retries >= 0 \
+            and t.attempt >= <uint32_t> t.max_retries:
+        return b"its bytes are lost, and the task that made it has no retries left"
     return NULL
 
 
 cdef bint rebuild(StoreState* s, StoredObject* row) noexcept nogil:
     """See to it that an object with a watcher is made, if nobody does. Whether the watchers were told."""
     cdef StoredTask* t = find_task(s, row.id.task)
+    cdef bint missing = row.state == STORED_MISSING
+    cdef bint forsaken = t != NULL and t.state == STORED_TASK_FORSAKEN and row.id.index < n_results(t) \
+        and (row.state == STORED_PENDING or row.state == STORED_REBUILT)
     cdef const char* why
-    if row.id.index == ACTOR_INDEX or row.watchers.empty():
-        return False
-    if row.state == STORED_PENDING or row.state == STORED_REBUILT:
-        if t != NULL and t.state == STORED_TASK_FORSAKEN and row.id.index < n_results(t):
-            run_again(s, t, row.watchers[0])
-        return False
-    if row.state != STORED_MISSING:
+    if row.id.index == ACTOR_INDEX or row.watchers.empty() or not (missing or forsaken):
         return False
     why = why_not(t, row.id.index)
     if why != NULL:
         give_up(s, row, why)
-    elif t.state == STORED_TASK_ENDED or t.state == STORED_TASK_FORSAKEN:
+        return True
+    if t.state == STORED_TASK_ENDED or t.state == STORED_TASK_FORSAKEN:
         run_again(s, t, row.watchers[0])
     else:
         row.state = STORED_REBUILT
         notify(s, row)
-    return True
+    return missing
 
 
 cdef void forsake(StoreState* s, StoredTask* t) noexcept nogil:
@@ -279,13 +306,17 @@ cdef void forsake(StoreState* s, StoredTask* t) noexcept nogil:
         return
     for i in range(<uint32_t> n_results(t)):
         row = find_object(s, object_id(t.id, i))
-        if row != NULL and not row.watchers.empty() and row.state != STORED_LOST and row.state != STORED_READY:
-            run_again(s, t, row.watchers[0])
-            return
+        if row != NULL:
+            rebuild(s, row)
     s.ended.push_back(t.id)
 
 
 # ---- forgotten -------------------------------------------------------------------------------------------------
+
+cdef bint may_be_missed(const StoredTask* t, const StoredObject* row) noexcept nogil:
+    """Whether the task may have to run again for this result. Of a stream its home may miss items yet."""
+    return row.state != STORED_LOST if t.n_returns == STREAMING else not lacks_nothing(row)
+
 
 cdef bint is_needed(StoreState* s, StoredTask* t) noexcept nogil:
     """Whether the task may have to run again."""
@@ -294,7 +325,7 @@ cdef bint is_needed(StoreState* s, StoredTask* t) noexcept nogil:
         return actor_needs_creation(s, t.id)
     while t.n_settled < n_results(t):
         row = find_object(s, object_id(t.id, t.n_settled))
-        if row != NULL and not lacks_nothing(row):
+        if row != NULL and may_be_missed(t, row):
             return True
         t.n_settled += 1
     return False

@@ -9,6 +9,7 @@ from __future__ import annotations
 from itertools import islice
 
 from raylite import lifecycle
+from raylite.ids import client_number
 from raylite.util.state.common import (
     ActorState,
     JobState,
@@ -215,9 +216,10 @@ def get_worker(
     id: str, address: str | None = None, timeout: float = DEFAULT_TIMEOUT_S, _explain: bool = False
 ) -> WorkerState | None:
     """A process by its id; None if it is not known, or no more. As get_task."""
-    number = int.from_bytes(checked_id(id, 16, "a worker"), "big")
+    worker = checked_id(id, 16, "a worker")
     question = ask(address, timeout)
-    if not 0 < number < 1 << 32:
+    number = client_number(worker, question.client.node_id())
+    if not number:
         return None
     report = next(question.clients(id=bytes(16) + number.to_bytes(4, "little")), None)
     return None if report is None else Rows(question, detail=True).worker(report)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import monotonic_ns, time_ns
 
 from raylite import lifecycle
-from raylite.ids import JobID
+from raylite.ids import JobID, worker_of
 from raylite.util.state.common import ActorState, ObjectState, TaskState, WorkerState
 from raylite.util.state.errors import error_message, error_type
 
@@ -66,7 +66,7 @@ class Rows:
             func_or_class_name=function,
             parent_task_id=report.parent.hex(),
             node_id=self.node if report.worker else None,
-            worker_id=worker_id(report.worker),
+            worker_id=self.worker_id(report.worker),
             worker_pid=report.process or None,
             error_type=error_type(report.error_code, is_creation(report)),
         )
@@ -162,7 +162,7 @@ class Rows:
 
     def worker(self, report: ClientReport) -> WorkerState:
         row = WorkerState(
-            worker_id=worker_id(report.id),
+            worker_id=self.worker_id(report.id),
             is_alive=not report.is_past,
             worker_type=worker_type(report),
             exit_type=exit_type(report) if report.is_past else None,
@@ -182,6 +182,10 @@ class Rows:
         """A time of the node's as Unix time; None for 0."""
         return (time_ns + self.epoch_ns) // 1_000_000 if time_ns else None
 
+    def worker_id(self, number: int) -> str | None:
+        """The id of a process, as RuntimeContext.get_worker_id() has it."""
+        return worker_of(bytes.fromhex(self.node), number).hex() if number else None
+
     def job(self, number: int) -> str:
         return JobID.from_int(number or self.question.client.job_number()).hex()
 
@@ -192,11 +196,6 @@ class Rows:
             _, text = self.question.client.question(EV_FIND_ENVIRONMENT, aux=number)
             self.environments[number] = text.decode()
         return self.environments[number]
-
-
-def worker_id(number: int) -> str | None:
-    """The id of a process, as RuntimeContext.get_worker_id() has it."""
-    return number.to_bytes(16, "big").hex() if number else None
 
 
 def worker_type(client: ClientReport) -> str:
