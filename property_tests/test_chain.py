@@ -1,6 +1,6 @@
 """Chains of replicas in a virtual network that loses, repeats and delays, under crashes, restarts and partitions.
 
-Clients write keys, each once, and read them. Whatever happened, as long as one replica of each shard's chain was there:
+Clients write keys, each once, and read them. Whatever happened, as long as one replica of each shard's chain was there, alive or on its disk:
 an answered write is read afterwards, each request was applied once, each was answered once and in order, and all replicas
 have equal tables in the end.
 """
@@ -96,12 +96,38 @@ class ChainMachine(RuleBasedStateMachine):
                 return False
         return True
 
+    def has_everything_without(self, replica):
+        """Whether a member that lives has, of each chain, whatever was exposed."""
+        world = self.world
+        if sp.MASTER not in world.parties:
+            return False
+        for shard, plan in enumerate(world.master().chains()):
+            states = {each: world.parties[each].shards().get(shard) for each in world.replicas if each in world.parties}
+            applied = [state["applied"] for state in states.values() if state and state["has_state"]]
+            kept = [states[address]["applied"] for address, incarnation in plan["members"]
+                    if address != replica and address not in self.isolated and states.get(address)
+                    and states[address]["has_state"] and world.parties[address].incarnation == incarnation
+                    and states[address]["epoch"] == plan["epoch"]]  # fmt: skip
+            if not kept or max(kept) < max(applied):
+                return False
+        return True
+
     @rule(number=pick)
     def crash_replica(self, number):
         replica = self.world.replicas[number % len(self.world.replicas)]
         self.look()
         if self.world.journals_first or self.is_safe_without(replica):
             self.world.crash(replica)
+
+    @precondition(lambda self: self.world.journals_first)
+    @rule(number=pick)
+    def lose_disk(self, number):
+        """A replica is gone for good. What comes back in its place knows nothing, and must not be taken for it."""
+        replica = self.world.replicas[number % len(self.world.replicas)]
+        self.look()
+        if self.is_safe_without(replica) and self.has_everything_without(replica):
+            self.world.crash(replica)
+            self.world.lose_disk(replica)
 
     @rule(number=pick)
     def start_replica(self, number):

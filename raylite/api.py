@@ -196,8 +196,23 @@ def cancel(ref: clients.ObjectRef[Any] | ObjectRefGenerator, *, force: bool = Fa
 
 
 def resource_amounts() -> dict[str, tuple[int, int]]:
-    """Name to (total, available) of the node, in 1/10000."""
-    return read_amounts(connected_client().query(1))
+    """Name to (total, available) of all nodes together, in 1/10000."""
+    several = reports_of_nodes()
+    if several is None:
+        return read_amounts(connected_client().query(1))
+    out: dict[str, tuple[int, int]] = {}
+    for node in several:
+        for name, (total, free) in node["resources"].items():
+            before = out.get(name, (0, 0))
+            out[name] = before[0] + total, before[1] + free
+    return out
+
+
+def reports_of_nodes() -> list[dict[str, Any]] | None:
+    """What is known of each of several nodes; None if there is one."""
+    connected_client()
+    report: Any = getattr(lifecycle.runtime(), "reports_of_nodes", None)
+    return None if report is None else report()
 
 
 def read_amounts(data: bytes) -> dict[str, tuple[int, int]]:
@@ -241,20 +256,31 @@ def available_resources() -> dict[str, float]:
 
 def nodes() -> list[dict[str, Any]]:
     """The nodes: dicts with "NodeID", "Alive", "Resources" and more, as in Ray."""
-    amounts = {name: quantity(total) for name, (total, _) in node_amounts().items() if total}
+    several = reports_of_nodes()
+    if several is not None:
+        return [
+            node_row(node["id"], f"node-{node['number']}", node["resources"], node["labels"], is_alive=node["alive"])
+            for node in several
+        ]
     import socket
 
-    return [
-        {
-            "NodeID": connected_client().node_id().hex(),
-            "Alive": True,
-            "NodeManagerAddress": "127.0.0.1",
-            "NodeManagerHostname": socket.gethostname(),
-            "alive": True,
-            "Resources": amounts,
-            "Labels": dict(lifecycle.setting("labels") or {}),
-        }
-    ]
+    labels = lifecycle.setting("labels") or {}
+    return [node_row(connected_client().node_id().hex(), socket.gethostname(), resource_amounts(), labels)]
+
+
+def node_row(
+    id: str, host: str, amounts: dict[str, tuple[int, int]], labels: dict[str, str], *, is_alive: bool = True
+) -> dict[str, Any]:
+    """What nodes() says of a node."""
+    return {
+        "NodeID": id,
+        "Alive": is_alive,
+        "NodeManagerAddress": "127.0.0.1",
+        "NodeManagerHostname": host,
+        "alive": is_alive,
+        "Resources": {name: quantity(total) for name, (total, _) in amounts.items() if total and not is_of_group(name)},
+        "Labels": dict(labels),
+    }
 
 
 def get_gpu_ids() -> list[int | str]:

@@ -84,6 +84,7 @@ class Config:
         seed: of the simulator, or None.
         nodes: of the simulator: a tuple of sim.Node, the first of which this is the configuration of; or ().
         faults: of the simulator: a sim.Faults, or None.
+        network: of the simulator: a sim.Network, or None.
         spill_dir: folder for objects that do not fit, or None for the runtime's choice.
         worker_cap: how many worker processes there may be.
     """
@@ -98,6 +99,7 @@ class Config:
         "memory",
         "mode",
         "namespace",
+        "network",
         "nodes",
         "num_cpus",
         "num_gpus",
@@ -125,6 +127,7 @@ class Config:
     seed: int | None
     nodes: tuple[Any, ...]
     faults: Any
+    network: Any
     spill_dir: str | None
     worker_cap: int
 
@@ -143,7 +146,7 @@ class Config:
         self = cls()
         self.mode = given["mode"] or "embedded"
         self.seed = given["seed"]
-        self.nodes, self.faults = (), None
+        self.nodes, self.faults, self.network = (), None, None
         if self.mode == "sim":
             self._simulate(given)
         else:
@@ -190,12 +193,15 @@ class Config:
         return config
 
     def _simulate(self, given: dict[str, Any]) -> None:
-        """The nodes and faults of a simulation; what is said of a node takes the place of what is said of all."""
+        """Nodes, network and faults of a simulation; what is said of a node takes the place of what is said of all."""
         from raylite.sim.faults import Faults
         from raylite.sim.nodes import Node
 
         self.nodes = given["nodes"] or (Node(),)
         self.faults = Faults.of(given["faults"], self.sim_seed, len(self.nodes))
+        self.network = given["network"]
+        if self.network is not None:
+            self.network.check(len(self.nodes))
         for name, value in self.nodes[0].settings().items():
             if name not in SETTINGS:
                 continue
@@ -301,7 +307,7 @@ def _refuse_address(address: str | None) -> None:
 
 
 def _refuse_simulated(arguments: dict[str, Any]) -> None:
-    for name in ("nodes", "faults"):
+    for name in ("nodes", "network", "faults"):
         if arguments.get(name) is not None:
             raise ValueError(f"The argument {name} is the simulator's: it goes with mode='sim'.")
 
@@ -517,6 +523,12 @@ def _nodes(value: Any) -> tuple[Any, ...]:
     return check_nodes(value)
 
 
+def _network(value: Any) -> Any:
+    from raylite.sim.nodes import check_network
+
+    return check_network(value)
+
+
 def _faults(value: Any) -> Any:
     from raylite.sim.faults import Faults
 
@@ -558,6 +570,7 @@ SETTINGS = {
     "attachable": Setting("RAYLITE_ATTACHABLE", _flag_from_text, _FLAG, of_type(bool)),
     "seed": Setting("RAYLITE_SIM_SEED", _whole_from_text, _COUNT, count(0, (1 << 64) - 1)),
     "nodes": Setting("RAYLITE_SIM_NODES", _from_json, "a list of sim.Node, or how many there are", _nodes),
+    "network": Setting("RAYLITE_SIM_NETWORK", _from_json, "a sim.Network, or a dict of its arguments", _network),
     "faults": Setting(
         "RAYLITE_SIM_FAULTS", str, "a sim.Faults, 'all', 'none' or a text such as 'worker_crash=0.01'", _faults
     ),

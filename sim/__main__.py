@@ -1,6 +1,7 @@
 """`python -m raylite.sim`: workloads, or a program of yours, under many seeds; the one that fails, made small.
 
-Exit codes: 0 all went well; 1 a wrong result; 2 wrong arguments; 3 no progress; 4 a crash; 5 not the same run twice.
+Exit codes: 0 all went well; 1 a wrong result; 2 wrong arguments, or nothing drawn; 3 no progress; 4 a crash; 5
+not the same run twice.
 """
 
 from __future__ import annotations
@@ -36,7 +37,14 @@ if TYPE_CHECKING:
 
 EXIT_CODES = {RIGHT: 0, WRONG: 1, STUCK: 3, CRASHED: 4}
 NOT_REPEATED = 5
-SEEDS = click.IntRange(0, (1 << 64) - 1)
+SEED_MOST = (1 << 64) - 1
+SEEDS = click.IntRange(0, SEED_MOST)
+
+
+class NotDrawn(click.ClickException):
+    """What is to be looked at could not be written."""
+
+    exit_code = click.UsageError.exit_code
 
 
 def valid_faults(ctx: click.Context, param: click.Parameter, text: str) -> str:
@@ -46,6 +54,19 @@ def valid_faults(ctx: click.Context, param: click.Parameter, text: str) -> str:
     except ValueError as error:
         raise click.BadParameter(str(error), ctx, param)
     return text
+
+
+def valid_drawing(ctx: click.Context, param: click.Parameter, path: str | None) -> str | None:
+    """What --graph and --timeline take: refused before anything runs."""
+    if path is not None:
+        from raylite.sim.graph import ENDINGS
+
+        endings = ENDINGS if param.name == "graph" else (".json",)
+        if Path(path).suffix.lower() not in endings:
+            raise click.BadParameter(f"it ends in {' or '.join(endings)}, not as {path!r} does", ctx, param)
+        if not Path(path).absolute().parent.is_dir():
+            raise click.BadParameter(f"there is no folder {str(Path(path).parent)!r}", ctx, param)
+    return path
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]}, epilog=(__doc__ or "").partition("\n\n")[2])
@@ -69,8 +90,18 @@ def valid_faults(ctx: click.Context, param: click.Parameter, text: str) -> str:
 @click.option("--keep-going", is_flag=True, help="Go on after a seed that fails.")
 @click.option("--no-shrink", is_flag=True, help="Leave the faults of a seed that fails as they are.")
 @click.option("--story", is_flag=True, help="Tell the story of a seed that does not fail, too.")
-@click.option("--graph", type=click.Path(dir_okay=False), help="Draw the last seed's task graph: .dot, .png or .svg.")
-@click.option("--timeline", type=click.Path(dir_okay=False), help="Write the last seed as a trace for Perfetto: .json.")
+@click.option(
+    "--graph",
+    type=click.Path(dir_okay=False),
+    callback=valid_drawing,
+    help="Draw the last seed's task graph: .dot, .png or .svg.",
+)
+@click.option(
+    "--timeline",
+    type=click.Path(dir_okay=False),
+    callback=valid_drawing,
+    help="Write the last seed as a trace for Perfetto: .json.",
+)
 @click.option("--record-to", type=click.Path(dir_okay=False), hidden=True)
 def main(
     seed: int,
@@ -94,6 +125,8 @@ def main(
         sys.exit(record(trials, seed, record_to))
     if check_determinism and (graph or timeline):
         raise click.UsageError("--check-determinism keeps nothing to draw: leave out --graph and --timeline.")
+    if seed + n_seeds - 1 > SEED_MOST:
+        raise click.UsageError(f"the last of {n_seeds} seeds from {seed} on is larger than {SEED_MOST}.")
     trials.with_graph = graph is not None
     keep = story or graph is not None or timeline is not None
     came_to = RIGHT
@@ -146,7 +179,7 @@ def draw(trial: Trial, graph: str | None, timeline: str | None) -> None:
         if graph is not None:
             sim.write_graph(trial, graph)
     except (OSError, RuntimeError, ValueError) as error:
-        raise click.ClickException(str(error)) from None
+        raise NotDrawn(str(error)) from None
 
 
 def record(trials: Trials, seed: int, path: str) -> int:
@@ -236,6 +269,11 @@ class Report:
             self.write(f"seed {seed} is not the same run in two processes: {different}")
             self.replay(trials, trial, "--check-determinism")
             sys.exit(NOT_REPEATED)
+        except RuntimeError as error:  # a process of the two that did not come to its end
+            self.stop()
+            self.write(f"seed {seed}: {CRASHED}\n{error}")
+            self.replay(trials, trial, "--check-determinism")
+            sys.exit(EXIT_CODES[CRASHED])
         self.write(f"seed {seed} is the same run in two processes: {trace_hash}")
 
     def failure(self, trials: Trials, trial: Trial, shrink: bool) -> None:

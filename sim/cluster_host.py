@@ -14,11 +14,19 @@ from raylite.sim.machine import Machine
 RESTART_LEAST_S = 0.005
 RESTART_DOUBLINGS = 10
 FENCED_RESTART_S = 0.001
+KINDS_OF_PARTIES = ("party", "node", "replica", "head", "scheduler")
+DISKS_KEPT = 7  # by machines that die, for each that is lost
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
+
+
+def name_of(address: int) -> str:
+    """What a party is called where people read it."""
+    kind, number = address >> 24, address & 0xFFFFFF
+    return "the head" if kind == 3 else f"{KINDS_OF_PARTIES[kind]} {number}"
 
 
 class Place:
@@ -40,8 +48,8 @@ class ClusterHost:
     record: keep the stream of events, and not only its hash; network: arguments of ClusterNetwork.
 
     Attributes: machines, disks: by number; network; may_crash: called with the addresses that a fault is about to
-    crash; the fault is left out if it returns False; on_killed: called with a machine's number, or a Place, when it is
-    gone.
+    crash; the fault is left out if it returns False; may_wipe: likewise, for those whose disk is lost too; on_killed:
+    called with a machine's number, or a Place, when it is gone.
     """
 
     def __init__(
@@ -57,6 +65,7 @@ class ClusterHost:
         self.down: set[int] = set()
         self.retired: list[Any] = []  # events that are planned still name them
         self.may_crash: Callable[[list[int]], bool] = lambda addresses: True
+        self.may_wipe: Callable[[list[int]], bool] = lambda addresses: True
         self.on_killed: Callable[[Any], None] = lambda what: None
         for number in range(n_machines):
             self.network.draw_machine(number)
@@ -101,29 +110,52 @@ class ClusterHost:
         if place.host is None and place.machine not in self.down:
             self.start(address)
 
+    def kill_one(self, address: int) -> None:
+        """End a party, as kill(), by command. Raises ValueError if it is down."""
+        if self.places[address].host is None:
+            raise ValueError(f"{name_of(address)} is down already")
+        self.soon(lambda: self.kill(address))
+
+    def restart_one(self, address: int) -> None:
+        """Start a party by command. Raises ValueError if it is not down, or its machine is."""
+        place = self.places[address]
+        if place.host is not None:
+            raise ValueError(f"{name_of(address)} is not down")
+        if place.machine in self.down:
+            raise ValueError(f"{name_of(address)} is on node {place.machine}, which is down")
+        self.soon(lambda: self.restart(address))
+
+    def soon(self, call: Callable[[], None]) -> None:
+        """Do it now; from within a task, which it may end, right after that has given way."""
+        if self.kernel.in_task:
+            self.alarms.after(0.0, call)
+        else:
+            call()
+
     def on(self, machine: int) -> list[int]:
         """The addresses of the parties on a machine."""
         return [address for address, place in self.places.items() if place.machine == machine]
 
     # ---- machines ----
 
-    def kill_machine(self, number: int) -> None:
-        """A machine dies, with all that runs on it. Raises ValueError if there is none of this number or it is down."""
+    def kill_machine(self, number: int, disk: bool = False) -> None:
+        """A machine dies, with all that runs on it. Args: disk: whether its disk is lost too.
+
+        Raises ValueError if there is none of this number or it is down."""
         self.network.checked(number)
         if number in self.down:
             raise ValueError(f"machine {number} is down already")
-        if self.kernel.in_task:  # whose own machine it may be
-            self.alarms.after(0.0, lambda: self.go_down(number))
-        else:
-            self.go_down(number)
+        self.soon(lambda: self.go_down(number, disk))
 
-    def go_down(self, number: int) -> None:
+    def go_down(self, number: int, disk: bool) -> None:
         if number in self.down:
             return
         self.down.add(number)
         self.disks[number].crash()
         for address in self.on(number):
             self.kill(address)
+        if disk:
+            self.disks[number].wipe()
         self.on_killed(number)
 
     def restart_machine(self, number: int) -> None:
@@ -131,10 +163,7 @@ class ClusterHost:
         self.network.checked(number)
         if number not in self.down:
             raise ValueError(f"machine {number} is not down")
-        if self.kernel.in_task:
-            self.alarms.after(0.0, lambda: self.come_back(number))
-        else:
-            self.come_back(number)
+        self.soon(lambda: self.come_back(number))
 
     def come_back(self, number: int) -> None:
         if number in self.down:
@@ -149,9 +178,11 @@ class ClusterHost:
         place = self.places[host.address]
         delay_s = self.network.drawn_s(kind, number, RESTART_LEAST_S, RESTART_DOUBLINGS)
         if kind == "node_crash":
-            if not self.may_crash(self.on(place.machine)):
+            addresses = self.on(place.machine)
+            if not self.may_crash(addresses):
                 return False
-            self.kill_machine(place.machine)
+            disk = self.network.drawn_below(kind, number, DISKS_KEPT + 1) == 0 and self.may_wipe(addresses)
+            self.kill_machine(place.machine, disk)
             self.alarms.after(delay_s, lambda: self.come_back(place.machine))
         else:
             if not self.may_crash([place.address]):

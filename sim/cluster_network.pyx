@@ -117,6 +117,12 @@ cdef class ClusterNetwork:
         if bytes_per_s is not None:
             way.bytes_per_s = bytes_per_s
 
+    def set_usual(self, *, uint64_t latency_ns, uint64_t jitter_ns, uint64_t bytes_per_s):
+        """Say what every way is like that set_way() says nothing of. Before any packet."""
+        self.usual.latency_ns, self.usual.jitter_ns, self.usual.bytes_per_s = latency_ns, jitter_ns, bytes_per_s
+        self.ways.clear()
+        self.ways.resize(len(self.machines))
+
     def checked(self, machine):
         """The number of a machine. Raises ValueError if there is none of this number."""
         if isinstance(machine, bool) or not isinstance(machine, int) or not 0 <= machine < len(self.machines):
@@ -338,6 +344,11 @@ cdef class ClusterNetwork:
         cdef Rng extent = self.extent(FAULT_NAMES.index(kind), number)
         rng_next(&extent)             # which said whether what was sent has left
         return doubling(&extent, <uint64_t> (least_s * 1e9), doublings) / 1e9
+
+    def drawn_below(self, kind not None, int64_t number, uint64_t limit):
+        """What else is to be drawn of this fault: a number from 0 up to this."""
+        cdef Rng extent = self.extent(FAULT_NAMES.index(kind), number)
+        return (rng_next(&extent) >> 1) % limit       # its lowest bit said whether what was sent has left
 
     # ---- reports -----------------------------------------------------------------------------------------------
 

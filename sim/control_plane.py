@@ -1,8 +1,9 @@
 """The control plane of a virtual cluster beside its nodes: the master, the replicas of the store, global schedulers.
 
 The master is on a machine of its own, the last one, with its journal; replicas and schedulers are on the machines of
-the nodes, one on each from the first on, and die with them. The store keeps what is acknowledged as long as one replica
-of each chain lives that has it all, so no fault takes the last one.
+the nodes, one on each from the first on, and die with them. A replica keeps a journal on its machine's disk, and comes
+back with what it had. The store keeps what is acknowledged as long as there is one replica of each chain that has it
+all, alive or on a disk, so no fault takes the last one.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from raylite._core.scheduler.global_scheduler import GlobalScheduler
 from raylite._core.store.master import Master
 from raylite._core.store.replica import Replica
-from raylite.sim.journal_host import JournalHost
+from raylite.sim.journal_host import JournalHost, ReplicaHost
 from raylite.sim.party_host import PartyHost
 
 TYPE_CHECKING = False
@@ -33,7 +34,8 @@ MASTER = address_of(PARTY_MASTER, 0)
 
 class ControlPlane:
     """Args: cluster: its last machine is the master's; n_replicas: of each chain; n_shards: of the store; n_schedulers;
-    check: check every table of the store after every update; master: times, as Master takes them."""
+    journals: whether replicas keep any; check: check every table of the store after every update; master: times, as
+    Master takes them."""
 
     def __init__(
         self,
@@ -42,33 +44,45 @@ class ControlPlane:
         n_replicas: int = 2,
         n_shards: int = 4,
         n_schedulers: int = 1,
+        journals: bool = True,
         check: bool | None = None,
         **master: int,
     ) -> None:
         self.cluster = cluster
         self.n_shards = n_shards
+        self.journals = journals
         self.check = check
         self.master_options = {"n_shards": n_shards, "n_replicas": n_replicas, **master}
         n_nodes = len(cluster.machines) - 1
         self.replicas = [address_of(PARTY_REPLICA, number) for number in range(n_replicas)]
         self.schedulers = [address_of(PARTY_SCHEDULER, number) for number in range(n_schedulers)]
         cluster.may_crash = self.may_crash
+        cluster.may_wipe = self.may_lose
         cluster.network.may_last = self.may_last
         cluster.place(MASTER, n_nodes, self.make_master, "head_crash")
         for number, address in enumerate(self.replicas):
-            cluster.place(address, number % n_nodes, self.maker(address, self.replica), "replica_crash")
+            cluster.place(address, number % n_nodes, self.replica_maker(address), "replica_crash")
         for number, address in enumerate(self.schedulers):
             cluster.place(address, number % n_nodes, self.maker(address, self.scheduler))
 
     def make_master(self, incarnation: int) -> Any:
         machine = len(self.cluster.machines) - 1
-        party = Master(incarnation, **self.master_options)
-        return JournalHost(
-            self.cluster.network, self.cluster.machines[machine], party, self.cluster.disks[machine], JOURNAL
-        )
+        party, disk = Master(incarnation, **self.master_options), self.cluster.disks[machine]
+        party.replay(disk.read(JOURNAL))
+        return JournalHost(self.cluster.network, self.cluster.machines[machine], party, disk, JOURNAL)
 
-    def replica(self, address: int, incarnation: int) -> Replica:
-        return Replica(address, incarnation, debug=self.check)
+    def replica_maker(self, address: int) -> Any:
+        def make(incarnation: int) -> Any:
+            number = self.cluster.places[address].machine
+            machine, disk = self.cluster.machines[number], self.cluster.disks[number]
+            party = Replica(address, incarnation, journals=self.journals, debug=self.check)
+            if not self.journals:
+                return PartyHost(self.cluster.network, machine, party)
+            file = f"replica {address & 0xFFFFFF}"
+            party.replay(self.n_shards, disk.read(file))
+            return ReplicaHost(self.cluster.network, machine, party, disk, file)
+
+        return make
 
     def scheduler(self, address: int, incarnation: int) -> GlobalScheduler:
         return GlobalScheduler(address, incarnation, master=MASTER)
@@ -88,7 +102,11 @@ class ControlPlane:
     # ---- what the store survives ----
 
     def may_crash(self, addresses: list[int]) -> bool:
-        """Whether these may die at once: what any replica has applied, one that stays in the chain has too."""
+        """Whether these may die at once, and come back with what their disks have."""
+        return self.journals or self.may_lose(addresses)
+
+    def may_lose(self, addresses: list[int]) -> bool:
+        """Whether all that these have may be lost: what any replica has applied, one that stays in the chain has."""
         victims = set(addresses).intersection(self.replicas)
         if not victims:
             return True

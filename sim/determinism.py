@@ -64,13 +64,21 @@ def first_difference(first: dict[str, Any], second: dict[str, Any]) -> str:
 
 def event_text(event: dict[str, Any], other: dict[str, Any] | None = None) -> str:
     """An event in a line; fields that are as in another one are left out, but for time and kind."""
-    always = ("time_ns", "kind")
+    from raylite.sim.trace_file import PACKETS
+    from raylite.sim.victims import party_name
+
+    always = ("time_ns", "kind", "source", "target", "sent_ns")
     fields = [
         f"{name}={value}"
         for name, value in event.items()
         if name not in always and value and (other is None or other[name] != value)
     ]
-    return f"at {event['time_ns']} ns: {EVENT_NAMES.get(event['kind'], event['kind'])} {' '.join(fields)}"
+    names = PACKETS if event["source"] else EVENT_NAMES
+    what = names.get(event["kind"], event["kind"])
+    if event["source"]:
+        what = f"{what} from {party_name(event['source'])} (sent at {event['sent_ns']} ns)"
+    who = f"{party_name(event['target'])}: " if event["target"] else ""
+    return f"at {event['time_ns']} ns: {who}{what} {' '.join(fields)}"
 
 
 # As in message.pxd, whose kinds are numbers.

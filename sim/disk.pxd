@@ -7,7 +7,8 @@ cdef class Disk:
     cdef readonly Machine machine
     cdef readonly uint64_t latency_ns
     cdef readonly uint64_t bytes_per_s
-    cdef readonly uint64_t capacity_bytes
+    cdef public uint64_t capacity_bytes
+    cdef public bint is_full      # by command: no write ends well
     cdef readonly uint64_t used_bytes
     cdef uint64_t free_ns         # when all that was written before is durable
     cdef uint64_t last_write

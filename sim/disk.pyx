@@ -67,7 +67,7 @@ cdef class Disk:
         fault = self.kernel.faults.strikes(FAULT_FULL_DISK)
         if fault >= 0:
             self.kernel.faults.note(FAULT_FULL_DISK, fault, self.kernel.timeline.now_ns, self.machine.number)
-        fits = fault < 0 and <int64_t> self.used_bytes + size <= <int64_t> self.capacity_bytes
+        fits = fault < 0 and not self.is_full and <int64_t> self.used_bytes + size <= <int64_t> self.capacity_bytes
         if fits:
             self.used_bytes += size
             if replaces:
@@ -81,9 +81,24 @@ cdef class Disk:
         """The records of a file that are durable; none if there is no such file."""
         return list(self.files.get(name, ()))
 
+    def size_bytes(self, str name not None):
+        """The size of what is durable of a file."""
+        return size_of(self.files.get(name, ()))
+
     def remove(self, str name not None):
         """Remove a file, at once."""
         self.used_bytes -= size_of(self.files.pop(name, ()))
+
+    def abandon(self, str name not None):
+        """Who writes to a file is gone, and with it what is not durable."""
+        for number in [number for number, write in self.writing.items() if write[0] == name]:
+            del self.writing[number]
+
+    def wipe(self):
+        """Another disk takes its place, which is empty."""
+        self.crash()
+        self.files.clear()
+        self.used_bytes = 0
 
     def crash(self):
         """Who writes is gone, and with it what is not durable."""

@@ -2,13 +2,15 @@
 
 A kind's draws depend on the seed and on its own occasions only, so to leave one kind out shifts no other's. The faults
 of a kind are numbered from 0 as the draws say them; one that is left out keeps its number, so that a failing run can be
-run again with fewer and fewer of them.
+run again with fewer and fewer of them. Those that the program commands are beside these, numbered from BY_COMMAND on.
 """
 from raylite._core.ids cimport derive_task, TaskId
 from raylite._core.rng cimport rng_next
 
 from raylite.sim.faults import KINDS
 
+FAULT_NAMES = tuple(KINDS)
+BY_COMMAND = FIRST_COMMANDED
 cdef enum:
     STREAM_CRASHES = 5            # of kernel.Stream
     STREAM_FAULTS = 16            # and those that follow, one for each other kind
@@ -37,9 +39,28 @@ cdef class FaultDraws:
         for kind in range(N_FAULTS):
             self.below[kind] = 0
 
+    def order(self, kind not None, uint64_t times):
+        """Have the next so many occasions of a kind, by its name, be faults, whatever the draws say."""
+        self.n_ordered[FAULT_NAMES.index(kind)] += times
+
+    def command(self, kind not None, uint64_t now_ns, whom):
+        """Note a fault that the program has brought about itself."""
+        self.note(FAULT_NAMES.index(kind), self.next_commanded(), now_ns, whom)
+
+    cdef int64_t next_commanded(self) noexcept:
+        self.n_commanded += 1
+        return FIRST_COMMANDED + <int64_t> self.n_commanded - 1
+
     cdef int64_t strikes(self, int kind, int rarely=0) except -2:
         """The number of the fault that this occasion is, or -1: it is none; rarely: as many times halved is the
         likelihood."""
+        cdef int64_t number = self.drawn(kind, rarely)
+        if number < 0 and self.n_ordered[kind]:
+            self.n_ordered[kind] -= 1
+            return self.next_commanded()
+        return number
+
+    cdef int64_t drawn(self, int kind, int rarely) except -2:
         cdef int64_t number
         if self.below[kind] == 0 or rng_next(&self.draws[kind]) >> (64 - DRAW_BITS) >= self.below[kind] >> rarely:
             return -1

@@ -45,7 +45,10 @@ KINDS = {
         alone=True,
     ),
     "node_crash": Kind(
-        "a node dies with its workers and store, and comes back empty", "each event of a node", True, (1e-5, 1e-3)
+        "a node dies with its workers and store, at times with its disk, and comes back empty",
+        "each event of a node",
+        True,
+        (1e-5, 1e-3),
     ),
     "message_delay": Kind("a message takes up to 100 times as long", "each message between nodes", True, (1e-3, 0.1)),
     "message_loss": Kind("a message never arrives", "each message between nodes", True, (1e-3, 0.05)),
@@ -76,8 +79,7 @@ KINDS = {
     "head_crash": Kind("the head dies, and comes back", "each event of the head", True, (1e-5, 1e-3)),
 }
 
-NOT_YET = ("replica_crash", "head_crash")  # what the simulator cannot do so far, and refuses
-SUPPORTED = tuple(name for name in KINDS if name not in NOT_YET)
+AT_START = {"slow_node": "slow_node()", "clock_skew": "skew_clock()"}  # with what does the same at any time
 
 _ITEM = re.compile(r"(\w+)=([^@\s]+)(?:@([\d+]*))?")
 
@@ -88,8 +90,7 @@ class Faults:
     Args: for each kind of fault its rate, from 0 (never, the default) to 1: how likely each occasion is one. `KINDS`
     says what each kind is and what its occasions are. kept: dict of kind to numbers: only these of the faults of that
     kind happen, by their order in the run, from 0.
-    Raises TypeError for an unknown kind or a rate that is no number; ValueError for a rate out of range, and for a kind
-    that the simulator cannot do yet.
+    Raises TypeError for an unknown kind or a rate that is no number; ValueError for a rate out of range.
     """
 
     __slots__ = ("_rates", "kept")
@@ -108,7 +109,7 @@ class Faults:
         itself, so a kind that is new to the simulator changes nothing of how often the others happen.
         """
         check_seed(seed)
-        names = [name for name in SUPPORTED if KINDS[name].hidden and (n_nodes != 1 or KINDS[name].alone)]
+        names = [name for name, kind in KINDS.items() if kind.hidden and (n_nodes != 1 or kind.alone)]
         draws = {name: random.Random(f"{name} {seed}") for name in names}
         ranked = sorted(draws, key=lambda name: draws[name].random())
         n_kinds = sum(draws[name].random() < 0.5 for name in ranked)
@@ -227,6 +228,18 @@ class Faults:
         )
 
 
+def check_occasions(name: Any, n_nodes: int) -> None:
+    """Raise ValueError unless this kind of fault has occasions while a program runs on so many nodes."""
+    possible = [each for each, kind in KINDS.items() if (n_nodes > 1 or kind.alone) and each not in AT_START]
+    if name in possible:
+        return
+    if name in AT_START:
+        raise ValueError(f"{name} is drawn when a cluster starts; {AT_START[name]} does it at any time")
+    if name in KINDS:
+        raise ValueError(f"{name} needs several nodes, and there is one; what can befall it is {', '.join(possible)}")
+    raise ValueError(f"there is no fault {name!r} to strike; there are {', '.join(possible)}")
+
+
 def check_seed(seed: Any) -> int:
     """The seed, if it is one. Raises TypeError or ValueError."""
     if isinstance(seed, bool) or not isinstance(seed, int):
@@ -242,8 +255,6 @@ def _rate(name: str, rate: Any) -> float:
         raise TypeError(f"{name} is a number from 0 to 1, not {rate!r}")
     if not 0 <= rate <= 1:
         raise ValueError(f"{name} is from 0 to 1, not {rate!r}: how likely is a fault at {KINDS[name].occasion}")
-    if rate and name not in SUPPORTED:
-        raise ValueError(f"{name} cannot be simulated yet. What can is {', '.join(SUPPORTED)}")
     return float(rate)
 
 

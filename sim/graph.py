@@ -1,15 +1,23 @@
 """A simulation's task graph as a drawing: what raylite.util.state.task_graph() draws, with what was lost and run again.
 
-Orange: ran more than once. Red frame: an attempt died with its process. Red and dashed: an object that got lost.
+Orange: ran more than once. Red frame: an attempt died with its process. Red and dashed: an object that got lost, with
+its bytes or with its node: its maker had finished, and ran again.
 """
 
+from raylite.sim.host import report
 from raylite.sim.recording import recording_of
+from raylite.sim.session import current
 from raylite.util.state import task_graph
-from raylite.util.state.drawing import LEGEND, draw_text, quoted, to_dot
+from raylite.util.state.drawing import LEGEND, PICTURE_SUFFIXES, TEXT_SUFFIXES, draw_text, quoted, to_dot
+from raylite.util.state.graph import Builder, GraphNode, TaskGraph
+from raylite.util.state.reports import Question
 
+ENDINGS = TEXT_SUFFIXES + PICTURE_SUFFIXES  # of files that a graph is drawn to
 RAN_AGAIN = 'fillcolor="#ffc078"'
 DIED = 'color="#e03131", penwidth=2.5'
 LOST = 'color="#e03131", fillcolor="#ffe3e3", style="filled,dashed"'
+TIME_S = 60.0
+TASK_DIGITS = 32  # with which the id of an object begins: those of who made it
 COLOURS = "orange: ran again   red frame: an attempt died   red, dashed: lost"
 
 
@@ -21,8 +29,64 @@ def write_graph(what, path):
     Raises TypeError or ValueError for a wrong argument or if nothing was recorded, RuntimeError without Graphviz.
     """
     recording = recording_of(what)
-    graph = recording.graph if recording.graph is not None else task_graph()
+    graph = recording.graph if recording.graph is not None else graph_of(current())
     return draw_text(dot_of(graph, recording), path)
+
+
+def graph_of(session):
+    """The task graph of a simulation that runs: of several nodes what they know together, also those that are down."""
+    if len(session.config.nodes) == 1:
+        return task_graph()
+    graphs = [
+        [Builder(Question(NodeAsked(session, node), TIME_S)).graph() for node in nodes]
+        for nodes in session.remembering()
+    ]
+    return merged(*graphs)
+
+
+class NodeAsked:
+    """A VirtualNode in place of a client of it: what a Question asks goes to its tables at once."""
+
+    def __init__(self, session, node):
+        self.node = node
+        self.driver = session.client
+
+    @property
+    def root(self):
+        return self.driver.root
+
+    def query(self, what, query):
+        return report(self.node.node, what, query)
+
+    def node_id(self):
+        return self.node.id_bytes
+
+    def job_number(self):
+        return self.driver.job_number()
+
+
+def merged(of_dead, of_alive):
+    """One graph of what several nodes know: of each task and object what the one says that knows most.
+
+    Args: the graphs of nodes that are down, and of those that are up.
+    """
+    nodes, edges = {}, {}
+    graphs = [*of_dead, *of_alive]
+    for graph in graphs:
+        for id, node in graph.nodes.items():
+            if graph in of_dead and node.kind == "object":
+                node = node._replace(state="FREED", size_bytes=None)
+            nodes[id] = node if id not in nodes else max(nodes[id], node, key=knowledge)
+        edges.update(dict.fromkeys(graph.edges))
+    return TaskGraph(nodes, list(edges), all(graph.is_whole for graph in graphs))
+
+
+def knowledge(node: GraphNode):
+    """More than what was forgotten is what is known, than what is not over what is, than what is gone what is here."""
+    if node.kind == "object":
+        return (2, ("FREED", "PENDING", "ERROR", "READY").index(node.state), 0, 0)
+    is_over = node.state in ("FINISHED", "FAILED")
+    return (node.kind != "forgotten", is_over, node.attempt, node.run_ms is not None)
 
 
 def dot_of(graph, recording):
@@ -34,15 +98,20 @@ def dot_of(graph, recording):
 
 def marks(graph, recording):
     """(id of a node, its attributes) for what was lost or ran again."""
-    begun, died = {}, set()
+    begun, died, lost = {}, set(), set(recording.lost)
+    finished = set()
     for each in recording.slices:
         begun[each.task] = begun.get(each.task, 0) + 1
         if each.outcome == "crashed":
             died.add(each.task)
+        if each.task in finished:
+            lost.add(each.task)
+        if each.outcome == "finished":
+            finished.add(each.task)
     for id, node in graph.nodes.items():
         found = []
         if node.kind == "object":
-            if id in recording.lost:
+            if id in lost or id[:TASK_DIGITS] in lost:
                 found.append(LOST)
         else:
             if node.attempt or begun.get(id, 0) > 1:

@@ -20,6 +20,7 @@ cdef class SimulatedHost(PartyHost):
     cdef Rng starts
     cdef uint64_t read_ns         # when the last reading of the arena is done
     cdef object make_worker
+    cdef public bint is_full      # by command: there is no memory for another segment
     cdef Process process(self, uint32_t number)
     cdef int node_event(self, Event* e) except -1
     cdef int hear(self, Event* e) except -1

@@ -5,6 +5,7 @@ that its queue was taken back, that a segment is there. Between a process and th
 """
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy, memset
+from libcpp.string cimport string
 from libcpp.vector cimport vector
 from raylite._core.envelope cimport blob_copy, blob_data, blob_drop, blob_keep
 from raylite._core.ids cimport object_bytes, object_from_bytes, ObjectId, task_bytes
@@ -12,6 +13,7 @@ from raylite._core.cluster.member cimport Member
 from raylite._core.message cimport *
 from raylite._core.node.node cimport node_deadline_ns, node_handle
 from raylite._core.node.objects cimport ObjectRow, objects_find
+from raylite._core.node.reports cimport report_rows, ReportQuery
 from raylite._core.rng cimport rng_below, rng_next
 from raylite._core.node.state cimport Command
 from raylite.runtime.inbox cimport inbox_close, inbox_deliver, inbox_flush
@@ -48,6 +50,15 @@ cdef int at_flush(void* target, void* event) except -1:
 
 cdef int at_start(void* target, void* event) except -1:
     return (<SimulatedHost> target).start_event((<Event*> event).message.client)
+
+
+def report(Node node not None, uint32_t what, bytes query not None):
+    """What a node answers to a question about rows of its tables (see reports.pxd), also when it is down."""
+    cdef string out
+    if len(query) != sizeof(ReportQuery) \
+            or not report_rows(node.state, what, <const ReportQuery*> <const char*> query, &out):
+        raise ValueError(f"no question: {what}")
+    return <bytes> out
 
 
 cdef class SimulatedHost(PartyHost):
@@ -163,7 +174,7 @@ cdef class SimulatedHost(PartyHost):
 
     cdef int hear(self, Event* e) except -1:
         cdef const char* payload = blob_data(e.payload) if e.payload != NULL else NULL
-        trace_deliver(self.trace, &e.message, self.kernel.timeline.now_ns, False)
+        trace_deliver(self.trace, &e.message, self.kernel.timeline.now_ns, self.address, False)
         e.message.time_ns = self.now_ns()
         trace_add(self.trace, self.kernel.timeline.now_ns, self.address, &e.message)
         if self.party is None:
@@ -199,7 +210,8 @@ cdef class SimulatedHost(PartyHost):
         cdef int64_t number = self.kernel.faults.strikes(FAULT_EVICTION)
         if number < 0 or not find_evictable(self.node.state, number, &id):
             return 0
-        self.kernel.faults.note(FAULT_EVICTION, number, self.kernel.timeline.now_ns, object_bytes(id).hex())
+        self.kernel.faults.note(FAULT_EVICTION, number, self.kernel.timeline.now_ns,
+                                (self.machine.number, object_bytes(id).hex()))
         return self.lose_object(id)
 
     cdef int lose_object(self, ObjectId id) except -1:
@@ -222,8 +234,8 @@ cdef class SimulatedHost(PartyHost):
         """Whether the store has room for a segment that the node orders."""
         cdef int64_t number = self.kernel.faults.strikes(FAULT_FULL_STORE)
         if number < 0:
-            return self.memory.make(m.object.index, m.request)
-        self.kernel.faults.note(FAULT_FULL_STORE, number, self.kernel.timeline.now_ns, m.client)
+            return not self.is_full and self.memory.make(m.object.index, m.request)
+        self.kernel.faults.note(FAULT_FULL_STORE, number, self.kernel.timeline.now_ns, self.machine.number)
         return False
 
     cdef int forget(self, uint32_t number) except -1:
@@ -237,7 +249,7 @@ cdef class SimulatedHost(PartyHost):
     cdef int client_event(self, Event* e) except -1:
         """A message has come to a process."""
         cdef Process p = self.process(e.message.client)
-        trace_deliver(self.trace, &e.message, self.kernel.timeline.now_ns, True)
+        trace_deliver(self.trace, &e.message, self.kernel.timeline.now_ns, self.address, True)
         if p is None or p.ended:
             blob_drop(e.payload)
             return 0

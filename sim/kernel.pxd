@@ -68,6 +68,7 @@ cdef class Process:
     cdef readonly Client client
     cdef Inbox* inbox
     cdef readonly uint32_t number
+    cdef public uint32_t node     # the number of the node that it is on
     cdef readonly bint is_driver
     cdef public object worker     # VirtualWorker
     cdef Script script            # None: it has not had one

@@ -42,6 +42,7 @@ class Process:
     kernel: Any
     lost: Any
     main: Any
+    node: Any
     number: Any
     on_message: Any
     pid: Any

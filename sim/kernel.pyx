@@ -442,7 +442,7 @@ cdef class Process:
         cdef int64_t number = self.kernel.faults.strikes(FAULT_WORKER_CRASH, rarely)
         if number < 0:
             return False
-        self.kernel.faults.note(FAULT_WORKER_CRASH, number, self.kernel.timeline.now_ns, self.number)
+        self.kernel.faults.note(FAULT_WORKER_CRASH, number, self.kernel.timeline.now_ns, (self.node, self.number))
         self.end("signal 9")
         return True
 

@@ -8,3 +8,4 @@ class Machine:
     number: Any
     rate_ppm: Any
     slowness: Any
+    def true_ns(self, *args: Any, **kwargs: Any) -> Any: ...

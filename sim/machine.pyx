@@ -26,6 +26,7 @@ cdef class Machine:
         self.slowness = FULL_SPEED
         self.rate_ppm = TRUE_RATE_PPM
         self.since_ns = self.showed_ns = START_NS
+        self.before = []
 
     cdef uint64_t local_ns(self, uint64_t kernel_ns) noexcept nogil:
         """What its clock shows at a time of the kernel's. It never goes back."""
@@ -51,6 +52,7 @@ cdef class Machine:
         if not RATE_LEAST_PPM <= rate_ppm <= RATE_MOST_PPM:
             raise ValueError(f"a clock's rate is from {RATE_LEAST_PPM} to {RATE_MOST_PPM} parts per million, "
                              f"not {rate_ppm}")
+        self.before.append((self.since_ns, self.showed_ns, self.rate_ppm))
         self.showed_ns = self.local_ns(now_ns) + ahead_ns
         self.since_ns = now_ns
         self.rate_ppm = rate_ppm
@@ -67,3 +69,12 @@ cdef class Machine:
     def clock_ns(self, uint64_t kernel_ns):
         """What its clock shows at a time of the kernel's."""
         return self.local_ns(kernel_ns)
+
+    def true_ns(self, uint64_t local_ns):
+        """The time of the kernel's at which its clock showed this."""
+        since_ns, showed_ns, rate_ppm = self.since_ns, self.showed_ns, self.rate_ppm
+        i = len(self.before)
+        while i and local_ns < showed_ns:
+            i -= 1
+            since_ns, showed_ns, rate_ppm = self.before[i]
+        return since_ns + max(local_ns - showed_ns, 0) * TRUE_RATE_PPM // rate_ppm

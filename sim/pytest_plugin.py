@@ -167,7 +167,7 @@ class Run:
         self.options = options
         self.reports: list[pytest.TestReport] = []
         self.failure: tuple[str, str] | None = None
-        self.occurred: list[tuple[str, int]] = []
+        self.occurred: list[dict[str, Any]] = []
         self.story = self.trace_hash = self.came_to = ""
         self.seconds: dict[str, float] = {}
         self.began_s = 0.0
@@ -185,7 +185,7 @@ class Run:
         session = current_session()
         if session is not None and (call.when == "call" or not self.trace_hash):
             self.trace_hash = session.trace_hash()
-            self.occurred = [(fault["kind"], fault["number"]) for fault in session.occurred()]
+            self.occurred = session.occurred()
         if report.failed and self.failure is None and call.excinfo is not None:
             from raylite.sim.trials import classify
 
@@ -273,6 +273,7 @@ class SimulatedTest:
     def explain(self, settings: Settings, run: Run) -> Run:
         """The same failure with the fewest faults, told in its reports."""
         from raylite.sim.shrink import Shrinking
+        from raylite.sim.trials import failing_numbers
 
         latest = run
         n_runs = 0
@@ -286,9 +287,9 @@ class SimulatedTest:
                 if candidate.failure != run.failure:
                     return None
                 latest = candidate
-                return candidate.occurred
+                return failing_numbers(candidate)
 
-            shrinking = Shrinking(run.faults, run.occurred, fails)
+            shrinking = Shrinking(run.faults, failing_numbers(run), fails)
             shrinking.run()
             n_runs = shrinking.n_runs
         lines = [f"{run.came_to}: {WHAT[run.came_to]}", f"faults: {run.faults}"]

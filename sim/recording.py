@@ -14,13 +14,14 @@ class Slice:
     """A time in which a lane of a process was busy: one attempt of a task.
 
     kind: "task", "call" (of an actor) or "creation"; times in virtual nanoseconds from the start; outcome: "finished",
-    "failed", "cancelled", "crashed", "exited", or "running" if it was not over; lane: threads and coroutines of one
-    process that run at the same time have different ones.
+    "failed", "cancelled", "crashed", "exited", or "running" if it was not over; node, process: numbers; lane: threads
+    and coroutines of one process that run at the same time have different ones.
     """
 
-    __slots__ = ("attempt", "begin_ns", "end_ns", "kind", "lane", "name", "outcome", "process", "task")
+    __slots__ = ("attempt", "begin_ns", "end_ns", "kind", "lane", "name", "node", "outcome", "process", "task")
 
-    def __init__(self, process, lane, kind, name, task, attempt, begin_ns):
+    def __init__(self, node, process, lane, kind, name, task, attempt, begin_ns):
+        self.node = node
         self.process = process
         self.lane = lane
         self.kind = kind
@@ -38,12 +39,12 @@ class Recorder:
     def __init__(self, kernel):
         self.kernel = kernel
         self.slices = []
-        self.deaths = []  # (time in ns, number of the process, why)
-        self.n_open = {}  # number of a process -> how many slices are open on each lane of it
+        self.deaths = []  # (time in ns, node, number of the process, why)
+        self.n_open = {}  # node and number of a process -> how many slices are open on each lane of it
         self.stacks = {}  # kernel.Thread -> its open slices, outermost first
 
     def begin(self, process, run, kind, name, stack):
-        lanes = self.n_open.setdefault(process.number, [])
+        lanes = self.n_open.setdefault((process.node, process.number), [])
         if stack:
             lane = stack[-1].lane  # it runs in place of the one that waits for it
         elif 0 in lanes:
@@ -52,14 +53,14 @@ class Recorder:
             lane = len(lanes)
             lanes.append(0)
         lanes[lane] += 1
-        new = Slice(process.number, lane, kind, name, run.task_id.hex(), run.attempt, self.kernel.now_ns)
+        new = Slice(process.node, process.number, lane, kind, name, run.task_id.hex(), run.attempt, self.kernel.now_ns)
         self.slices.append(new)
         return new
 
     def end(self, process, done, outcome):
         done.end_ns = self.kernel.now_ns
         done.outcome = outcome
-        self.n_open[process.number][done.lane] -= 1
+        self.n_open[process.node, process.number][done.lane] -= 1
 
     def around(self, process, run, kind, name, call, *args, **kwargs):
         """call(*args, **kwargs), noted."""
@@ -91,7 +92,7 @@ class Recorder:
     def process_ended(self, process, why):
         """A process has ended; with "" because the simulation is over."""
         if why:
-            self.deaths.append((self.kernel.now_ns, process.number, why))
+            self.deaths.append((self.kernel.now_ns, process.node, process.number, why))
 
 
 def outcome_of(error):
@@ -106,15 +107,17 @@ def outcome_of(error):
 class Recording:
     """What a simulation did up to now. Args: session: a SimulatedRuntime that records.
 
-    Attributes: seed; start_ns, end_ns: virtual times; driver: the number of its process; slices: of tasks; deaths: of
-    processes: (time in ns, number, why); faults: as SimulatedRuntime.occurred(); messages: dicts, see
-    SimulatedHost.deliveries; lost: the ids of objects whose bytes were lost, in hexadecimal; graph: the task graph (see
-    raylite.util.state), or None: it is still to be asked for, while the simulation is there.
+    Attributes: seed; n_nodes; start_ns, end_ns: virtual times; driver: the number of its process, which is on node 0;
+    slices: of tasks; deaths: of processes: (time in ns, node, number, why); faults, told: as in SimulatedRuntime;
+    messages: within nodes: dicts, see SimulatedHost.deliveries; packets: between parties of a cluster: events; lost:
+    the ids of objects whose bytes were lost, in hexadecimal; graph: the task graph (see raylite.util.state), or None:
+    it is still to be asked for, while the simulation is there.
     """
 
     def __init__(self, session):
         recorder = session.kernel.recorder
         self.seed = session.seed
+        self.n_nodes = len(session.config.nodes)
         self.start_ns = session.kernel.start_ns
         self.end_ns = session.kernel.now_ns
         self.driver = session.client.client_number()
@@ -122,7 +125,10 @@ class Recording:
         self.slices = list(recorder.slices)
         self.deaths = list(recorder.deaths)
         self.faults = session.occurred()
-        self.lost = {event["object"] for event in session.events() if event["kind"] == LOST}
+        self.told = list(session.told)
+        events = session.events()
+        self.packets = [event for event in events if event["source"]]
+        self.lost = {event["object"] for event in events if event["kind"] == LOST and not event["source"]}
         self.graph = None
 
 

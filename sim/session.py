@@ -7,12 +7,13 @@ import threading
 from raylite.environments import IN_PLACE, describe
 from raylite.sim import clock, event_loops, function_keys, locks
 from raylite.sim.errors import DeadlockError, NoProgressError
-from raylite.sim.fault_draws import FaultDraws
-from raylite.sim.faults import KINDS
+from raylite.sim.fault_draws import BY_COMMAND, FaultDraws
+from raylite.sim.faults import KINDS, check_occasions
 from raylite.sim.kernel import Kernel
 from raylite.sim.losses import why_kept
 from raylite.sim.places import places
 from raylite.sim.progress import gets_on
+from raylite.sim.victims import Victims
 from raylite.sim.virtual_node import VirtualNode
 from raylite.sim.waits import waits
 
@@ -53,6 +54,8 @@ class SimulatedRuntime:
         self.seed = config.sim_seed
         self.kernel = Kernel(self.seed, FaultDraws(self.seed, config.faults))
         self.kernel.explain = self.deadlock
+        self.victims = Victims(len(config.nodes))
+        self.told = []  # (virtual seconds, node, what happened to it) beside faults and tasks
         self.stopped = False
         record = recording if record is None else record
         if record:
@@ -179,12 +182,29 @@ class SimulatedRuntime:
     # ---- faults ----
 
     def occurred(self):
-        """The faults so far: dicts with kind, number (among those of its kind), time_s, and whom it befell."""
+        """The faults so far: dicts with kind, number (among those of its kind; None: it was commanded), time_s, whom it
+        befell, in words, and node: the number of the one that this is or is on."""
         names = tuple(KINDS)
         return [
-            {"kind": names[kind], "number": number, "time_s": self.kernel.seconds(now_ns), "whom": whom}
-            for kind, number, now_ns, whom in self.kernel.faults.occurred
+            {
+                "kind": names[kind],
+                "number": number if number < BY_COMMAND else None,
+                "time_s": self.kernel.seconds(now_ns),
+                **self.victims.of(names[kind], noted),
+            }
+            for kind, number, now_ns, noted in self.kernel.faults.occurred
         ]
+
+    def commanded(self, kind, noted):
+        """Note a fault that the program has brought about. Args: noted: as FaultDraws.note has it for that kind."""
+        self.kernel.faults.command(kind, self.kernel.now_ns, noted)
+
+    def strike(self, kind, times=1):
+        """Have the next occasions of a kind of fault be faults. Raises ValueError for one that has none here."""
+        check_occasions(kind, len(self.config.nodes))
+        if isinstance(times, bool) or not isinstance(times, int) or times < 1:
+            raise ValueError(f"times is a whole number from 1 up, not {times!r}")
+        self.kernel.faults.order(kind, times)
 
     def stop_faults(self, after_s=0.0):
         """No more faults after so many virtual seconds: from then on the program has to get on."""
@@ -211,7 +231,21 @@ class SimulatedRuntime:
         """Lose the bytes of a value in the object store. Raises ValueError if they cannot be, saying why."""
         if why := why_kept(self.node, ref.binary()):
             raise ValueError(f"the bytes of {ref} cannot be lost: {why}")
+        self.commanded("eviction", (0, ref.hex()))
         self.host.lose(ref.binary())
+
+    def fill_store(self, node, full):
+        """Say whether the store of a node has memory for another segment. Raises ValueError if there is none of it."""
+        host = self.running(node)
+        if full:
+            self.commanded("full_store", node)
+        host.is_full = full
+
+    def running(self, node):
+        """The host of a node. Raises ValueError if there is none of this number, or it is down."""
+        if node != 0:
+            raise ValueError(f"there is no node {node!r}; there is node 0")
+        return self.host
 
     # ---- for tests ----
 
@@ -240,9 +274,9 @@ class SimulatedRuntime:
 
         recording = Recording(self)
         if with_graph:
-            from raylite.sim.graph import task_graph
+            from raylite.sim.graph import graph_of
 
-            recording.graph = task_graph()
+            recording.graph = graph_of(self)
         return recording
 
     def settle(self):
@@ -253,6 +287,7 @@ class SimulatedRuntime:
             gc.collect()
             self.kernel.settle()
 
-    def kill_worker(self, number):
-        """Kill a worker as SIGKILL would, by its number. Raises ValueError if there is none."""
-        self.host.kill_worker(number)
+    def kill_worker(self, number, node=0):
+        """Kill a worker as SIGKILL would, by its number and its node's. Raises ValueError if there is none."""
+        self.running(node).kill_worker(number)
+        self.commanded("worker_crash", (node, number))

@@ -6,6 +6,7 @@ as certain as the runs that were spent on it.
 
 from __future__ import annotations
 
+import time
 from itertools import pairwise
 
 TYPE_CHECKING = False
@@ -17,11 +18,13 @@ if TYPE_CHECKING:
     Occurrences = Iterable[tuple[str, int]]
 
 RUNS_MOST = 200
+SECONDS_MOST = 60.0  # of real time: what takes long to run is not run often
 
 
 class Shrinking:
     """Args: faults: under which a run failed; occurred: (kind, number) of each that happened in it; fails: runs it
-    again under other faults, and returns what happened if that fails in the same way, else None; runs_most: how often.
+    again under other faults, and returns what happened if that fails in the same way, else None; runs_most: how often;
+    seconds_most: for how long, in real time.
 
     Attributes: faults: the least that is known to fail; n_runs: how many runs that has taken.
     """
@@ -32,11 +35,13 @@ class Shrinking:
         occurred: Occurrences,
         fails: Callable[[Faults], Occurrences | None],
         runs_most: int = RUNS_MOST,
+        seconds_most: float = SECONDS_MOST,
     ) -> None:
         self.faults = faults
         self.occurred = list(occurred)
         self.fails = fails
         self.runs_left = runs_most
+        self.until_s = real_s() + seconds_most
         self.n_runs = 0
 
     def run(self) -> Faults:
@@ -48,6 +53,8 @@ class Shrinking:
 
     def attempt(self, candidate: Faults) -> bool:
         """Whether the run fails under these faults too; if so they are the least so far."""
+        if real_s() >= self.until_s:
+            self.runs_left = 0
         if self.runs_left == 0:
             return False
         self.runs_left -= 1
@@ -87,3 +94,8 @@ class Shrinking:
         for name, number in occurred:
             kept.setdefault(name, []).append(number)
         return self.faults.keeping(kept)
+
+
+def real_s() -> float:
+    """Real time, also where time is virtual."""
+    return time.clock_gettime(time.CLOCK_MONOTONIC)

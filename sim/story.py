@@ -13,14 +13,16 @@ LINES_MOST = 200
 STEPS = {
     "WAITING": "waits for arguments",
     "READY": "is ready",
-    "PLACED": "is in the queue of worker {worker}",
-    "RUNNING": "runs on worker {worker}, attempt {attempt}",
-    "BLOCKED": "waits in a get, on worker {worker}",
+    "SPILLED": "is given to another node",
+    "PLACED": "is in the queue of {worker}",
+    "RUNNING": "runs on {worker}, attempt {attempt}",
+    "BLOCKED": "waits in a get, on {worker}",
     "FINISHED": "has ended",
     "FAILED": "has failed, on attempt {attempt}",
     "CANCELLED": "is cancelled",
     "NONE": "is forgotten",
 }
+NAMES_WORKER = ("PLACED", "RUNNING", "BLOCKED")
 BACK = {
     "RUNNING": "was interrupted in attempt {attempt}",
     "BLOCKED": "was interrupted in attempt {attempt}",
@@ -29,12 +31,18 @@ BACK = {
 
 
 def story_text(session: Any, tasks: Collection[str] | None = None) -> str:
-    """The story of tasks (by their ids in hexadecimal; None: of all), with the faults between its lines."""
+    """The story of tasks (by their ids in hexadecimal; None: of all), with the faults between its lines; those of
+    messages are left out if it would be too long."""
     entries = session.story()
     steps = [entry for entry in entries if tasks is None or entry["task"] in tasks]
     labels = labels_of(steps)
-    lines = [(fault["time_s"], fault_line(fault, entries)) for fault in session.occurred()]
+    names = {entry["task"]: short_name(entry) for entry in entries}
+    lines = [(time_s, f"** {text}") for time_s, _, text in session.told]
     lines += [(session.kernel.seconds(entry["time_ns"]), step_line(entry, labels)) for entry in lasting(steps)]
+    faults = session.occurred()
+    if len(lines) + len(faults) > LINES_MOST:  # of messages there are many, and each matters little
+        faults = [fault for fault in faults if not fault["kind"].startswith("message_")]
+    lines += [(fault["time_s"], fault_line(fault, names)) for fault in faults]
     lines.sort(key=lambda line: line[0])
     left_out = len(lines) - LINES_MOST
     shown = [f"{time_s:12.6f} s  {text}" for time_s, text in lines[-LINES_MOST:]]
@@ -59,41 +67,52 @@ def concerned(session: Any) -> set[str]:
 
 def lasting(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Without the states that a task is through in the instant in which it comes to them."""
-    left: dict[tuple[str, int], int] = {}
+    left: dict[tuple[str, int, int], int] = {}
     for i, entry in enumerate(entries):
-        left[entry["task"], entry["time_ns"]] = i
+        left[instant_of(entry)] = i
     return [
         entry
         for i, entry in enumerate(entries)
-        if left[entry["task"], entry["time_ns"]] == i
-        or entry["from"] in BACK
-        or entry["to"] not in ("WAITING", "READY")
+        if left[instant_of(entry)] == i or entry["from"] in BACK or entry["to"] not in ("WAITING", "READY")
     ]
+
+
+def instant_of(entry: dict[str, Any]) -> tuple[str, int, int]:
+    """Of a task, what a node does with it at one time."""
+    return entry["task"], entry["time_ns"], entry.get("node", 0)
 
 
 def labels_of(entries: list[dict[str, Any]]) -> dict[str, str]:
     """A short name for each task: its function's, and the number of its first appearance."""
     labels: dict[str, str] = {}
     for entry in entries:
-        labels.setdefault(entry["task"], f"{entry['function'].rpartition('.')[2]} #{len(labels) + 1}")
+        labels.setdefault(entry["task"], f"{short_name(entry)} #{len(labels) + 1}")
     return labels
+
+
+def short_name(entry: dict[str, Any]) -> str:
+    """The last part of its function's name."""
+    return entry["function"].rpartition(".")[2]
 
 
 def step_line(entry: dict[str, Any], labels: dict[str, str]) -> str:
     """One step of a task, in words."""
-    step = STEPS.get(entry["to"], entry["to"]).format(**entry)
+    node = f" of node {entry['node']}" if "node" in entry else ""
+    worker = f"worker {entry['worker']}{node}"
+    step = STEPS.get(entry["to"], entry["to"]).format(worker=worker, attempt=entry["attempt"])
     if entry["to"] in ("WAITING", "READY") and entry["from"] in BACK:
         step = BACK[entry["from"]].format(attempt=max(entry["attempt"] - 1, 0))
     took = f" after {entry['duration_ns'] / 1e9:.6f} s" if entry["duration_ns"] else ""
-    return f"{labels[entry['task']]} {step}{took}"
+    where = f", on node {entry['node']}" if node and entry["to"] not in NAMES_WORKER else ""
+    if entry["from"] == "SPILLED" and entry["to"] == "FINISHED":
+        return f"{labels[entry['task']]} has ended elsewhere, as node {entry['node']} hears"
+    return f"{labels[entry['task']]} {step}{took}{where}"
 
 
-def fault_line(fault: dict[str, Any], entries: list[dict[str, Any]]) -> str:
-    """One fault, in words."""
+def fault_line(fault: dict[str, Any], names: dict[str, str]) -> str:
+    """One fault, in words. Args: names: of the tasks that are known."""
     whom = fault["whom"]
-    if fault["kind"] == "eviction":
-        names = {entry["task"]: entry["function"].rpartition(".")[2] for entry in entries}
-        whom = f"the result of {names.get(whom[:32], 'a task')} ({whom[:8]})"
-    else:
-        whom = f"worker {whom}"
-    return f"** {fault['kind']} {fault['number']}: {whom}"
+    if "object" in fault:
+        whom = f"the result of {names.get(fault['object'][:32], 'a task')}, {whom}"
+    number = "by command" if fault["number"] is None else fault["number"]
+    return f"** {fault['kind']} {number}: {whom}"

@@ -15,6 +15,7 @@ cdef struct Traced:
 cdef struct Delivery:
     uint64_t sent_ns
     uint64_t arrived_ns
+    uint32_t address              # of the node; 0: it is alone
     bint to_client
     Message message
 
@@ -27,6 +28,7 @@ cdef struct Trace:
 
 cdef void trace_add(Trace* t, uint64_t time_ns, uint32_t address, const Message* m) noexcept nogil
 cdef void trace_packet(Trace* t, uint64_t time_ns, const Packet* p, uint64_t sent_ns) noexcept nogil
-cdef void trace_deliver(Trace* t, const Message* m, uint64_t arrived_ns, bint to_client) noexcept nogil
+cdef void trace_deliver(Trace* t, const Message* m, uint64_t arrived_ns, uint32_t address,
+                        bint to_client) noexcept nogil
 cdef list trace_deliveries(const Trace* t)
 cdef list trace_rows(const Trace* t)

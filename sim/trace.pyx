@@ -44,13 +44,16 @@ cdef void trace_packet(Trace* t, uint64_t time_ns, const Packet* p, uint64_t sen
     trace(t, &d, &p.message)
 
 
-cdef void trace_deliver(Trace* t, const Message* m, uint64_t arrived_ns, bint to_client) noexcept nogil:
-    """Note, if that is wanted, that a message has arrived; its time_ns is when it was sent."""
+cdef void trace_deliver(Trace* t, const Message* m, uint64_t arrived_ns, uint32_t address,
+                        bint to_client) noexcept nogil:
+    """Note, if that is wanted, that a message between a node and a process has arrived; its time_ns is when it was
+    sent."""
     cdef Delivery d
     if not t.recording or m.time_ns == 0:     # 0: the host's own
         return
     d.sent_ns = m.time_ns
     d.arrived_ns = arrived_ns
+    d.address = address
     d.to_client = to_client
     d.message = m[0]
     t.deliveries.push_back(d)
@@ -63,7 +66,8 @@ cdef list trace_deliveries(const Trace* t):
     out = []
     for i in range(t.deliveries.size()):
         d = &t.deliveries[i]
-        out.append({"sent_ns": d.sent_ns, "arrived_ns": d.arrived_ns, "to_client": d.to_client, "kind": d.message.kind,
+        out.append({"sent_ns": d.sent_ns, "arrived_ns": d.arrived_ns, "to_client": d.to_client, "address": d.address,
+                    "kind": d.message.kind,
                     "client": d.message.client, "attempt": d.message.attempt, "request": d.message.request,
                     "object": object_bytes(d.message.object).hex()})
     return out

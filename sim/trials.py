@@ -91,9 +91,9 @@ def classify(error: BaseException) -> str:
     return WRONG if isinstance(error, AssertionError) else CRASHED
 
 
-def failing_numbers(trial: Trial) -> list[tuple[str, int]]:
-    """The faults that happened, as Shrinking takes them."""
-    return [(fault["kind"], fault["number"]) for fault in trial.occurred]
+def failing_numbers(trial: Any) -> list[tuple[str, int]]:
+    """The faults that the draws brought about in a Trial or the like, as Shrinking takes them."""
+    return [(fault["kind"], fault["number"]) for fault in trial.occurred if fault["number"] is not None]
 
 
 class Trials:

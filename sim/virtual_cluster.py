@@ -102,7 +102,7 @@ class Cluster:
         return self.session.events()
 
     def workers(self) -> list[dict[str, Any]]:
-        """The workers: dicts with client number, pid, running and queued tasks."""
+        """The workers: dicts with node (if there are several), client number, pid, running and queued tasks."""
         return self.session.workers()
 
     def sizes(self) -> dict[str, int]:
@@ -110,7 +110,8 @@ class Cluster:
         return self.session.sizes()
 
     def occurred(self) -> list[dict[str, Any]]:
-        """The faults so far: dicts with kind, number (among those of its kind), time_s, and whom it befell."""
+        """The faults so far: dicts with kind, number (among those of its kind; None: it was commanded), time_s, whom it
+        befell, in words, and node: the number of the one that this is or is on."""
         return self.session.occurred()
 
     def story(self, *refs: Any) -> str:
@@ -125,17 +126,27 @@ class Cluster:
         """Let everything happen that still can, and garbage go."""
         self.session.settle()
 
-    def kill_worker(self, number: int | None = None) -> int:
+    def kill_worker(self, number: int | None = None, node: int | None = None) -> int:
         """Kill a worker as SIGKILL would: the one of this number, else the first that runs a task, else the first.
 
-        Returns its number. Raises ValueError if there is none.
+        Args: node: the number of the one it is on, by default the first that has such a worker. Returns its number.
+        Raises ValueError if there is none.
         """
-        if number is None:
-            workers = self.workers()
-            busy = [worker["client"] for worker in workers if worker["running"]]
-            number = min(busy or [worker["client"] for worker in workers], default=0)
-        self.session.kill_worker(number)
+        workers = [(each.get("node", 0), each["client"], each["running"]) for each in self.workers()]
+        workers = [each for each in workers if number in (None, each[1]) and node in (None, each[0])]
+        if not workers:
+            which = "" if number is None else f" {number}"
+            where = "" if node is None else f" on node {node}"
+            raise ValueError(f"there is no worker{which}{where}; there are {self._named_workers()}")
+        on, number, _ = min([each for each in workers if each[2]] or workers)
+        self.session.kill_worker(number, on)
         return number
+
+    def _named_workers(self) -> str:
+        named = [
+            f"{each['client']}" + (f" on node {each['node']}" if "node" in each else "") for each in self.workers()
+        ]
+        return ", ".join(named) or "none"
 
     def lose(self, ref: Any) -> None:
         """Lose the bytes of a value in the object store: it is made again, or an ObjectLostError from then on.
@@ -148,17 +159,78 @@ class Cluster:
         """No fault is drawn from now on; a virtual minute in which nothing gets on is a NoProgressError from now on."""
         self.session.stop_faults()
 
-    def kill_node(self, node: int) -> None:
+    def strike(self, kind: str, times: int = 1) -> None:
+        """Have the next so many occasions of a kind of fault be faults, whatever its rate: see `sim.Faults`.
+
+        Raises ValueError for a kind that has no occasions here.
+        """
+        self.session.strike(kind, times)
+
+    def fill_store(self, node: int = 0, full: bool = True) -> None:
+        """From now on the object store of a node gets no memory beyond what it has; with full=False it does again.
+
+        Raises ValueError if there is no such node, or it is down; a node that comes back has memory.
+        """
+        self.session.fill_store(node, bool(full))
+
+    def fill_disk(self, node: int, full: bool = True) -> None:
+        """From now on no write to a node's disk succeeds; with full=False they do again. Raises as kill_node."""
+        self._several().fill_disk(node, bool(full))
+
+    def slow_node(self, node: int, times: float = 10.0) -> None:
+        """From now on a node takes so many times as long for everything; 1: as it should.
+
+        Raises ValueError if there is no such node, or times is not from 1 to 1000.
+        """
+        self._several().slow_node(node, times)
+
+    def skew_clock(self, node: int, ahead_s: float = 0.0, rate: float = 1.0) -> None:
+        """A node's clock goes ahead by so many seconds, and shows `rate` seconds for each true one from now on.
+
+        Raises ValueError if there is no such node, ahead_s is not from 0 to 1e6, or rate not from 0.5 to 2.
+        """
+        self._several().skew_clock(node, ahead_s, rate)
+
+    def set_link(self, start: int, end: int, *, one_way: bool = False, **what: float) -> None:
+        """Say what lies between two nodes: latency_s, jitter_s, bytes_per_s, as sim.Network has them; the rest stays.
+
+        Args: one_way: only from `start` to `end`. Raises TypeError or ValueError for what makes no sense.
+        """
+        self._several().set_link(start, end, one_way, **what)
+
+    def kill_node(self, node: int, disk: bool = False) -> None:
         """A node dies with all that runs on it, as from one instant to the next.
 
-        The program itself is on node 0: if that dies, every call raises DriverLostError. Raises ValueError if there is
-        no such node, or it is down.
+        The program itself is on node 0: if that dies, every call raises DriverLostError. Args: disk: whether its disk
+        is lost too; else it has what was on it when it comes back: the journals of the replicas of the control store
+        that run there. Raises ValueError if there is no such node, or it is down.
         """
-        self._several().kill_node(node)
+        self._several().kill_node(node, disk)
 
     def restart_node(self, node: int) -> None:
         """A node that died comes back, with nothing but its disk. Raises ValueError if there is none, or it is up."""
         self._several().restart_node(node)
+
+    def kill_replica(self, replica: int) -> None:
+        """A replica of the control store dies, and nothing else on its node. Each has the number of its node.
+
+        While it is down the store waits for it, until the head has taken it out of its chains. Raises ValueError if
+        there is no such replica, or it is down.
+        """
+        self._several().kill_replica(replica)
+
+    def restart_replica(self, replica: int) -> None:
+        """A replica that died comes back with its journal. Raises ValueError if there is none, or it is up, or its node
+        is down."""
+        self._several().restart_replica(replica)
+
+    def kill_head(self) -> None:
+        """The head dies: nobody is declared dead, or replaced, before it is back. Raises ValueError if it is down."""
+        self._several().kill_head()
+
+    def restart_head(self) -> None:
+        """The head comes back with its journal. Raises ValueError if it is up."""
+        self._several().restart_head()
 
     def partition(self, start: Any, end: Any = None, one_way: bool = False) -> int:
         """Cut nodes off from others; what is under way arrives.

@@ -88,6 +88,7 @@ class VirtualNode:
         root = content_hash(name, session.seed)
         client = SimulatedClient(number, JOB, self.id_bytes, root, is_driver, self.host.memory, session.functions)
         process = Process(session.kernel, number, client, is_driver, gpus)
+        process.node = self.number
         client.join(process)
         return process
 

@@ -331,7 +331,7 @@ def resources(n_tasks: int, rng: random.Random) -> None:
     refs = []
     for number in range(n_tasks):
         demand = random_demand(rng, config.of_node(rng.randrange(len(config.nodes))).node_resources())
-        options = {"num_cpus": demand.get("CPU", 0), "num_gpus": demand.get("GPU", 0)}
+        options: dict[str, Any] = {"num_cpus": demand.get("CPU", 0), "num_gpus": demand.get("GPU", 0)}
         options["resources"] = {name: amount for name, amount in demand.items() if name not in ("CPU", "GPU")}
         refs.append(using.options(**options).remote(number, demand, rng.random() * 0.02))
     expect("the numbers that came back", raylite.get(refs), list(range(n_tasks)))

@@ -7,10 +7,10 @@ import pytest
 from raylite import config
 from raylite.config import SETTINGS, Config, detect_memory_bytes, detect_num_cpus, detect_num_gpus, gpu_mask
 from raylite.sim.faults import Faults
-from raylite.sim.nodes import Node
+from raylite.sim.nodes import Network, Node
 
 GIB = 1 << 30
-OF_THE_SIMULATOR = ("nodes", "faults")
+OF_THE_SIMULATOR = ("nodes", "network", "faults")
 # For each setting: the text of its variable, the value that it stands for, another value to give as the argument.
 SAMPLES = {
     "address": ("local", None, "local"),
@@ -28,6 +28,7 @@ SAMPLES = {
     "attachable": ("0", False, True),
     "seed": ("0x10", 16, 7),
     "nodes": ('[{"num_cpus": 2}]', (Node(num_cpus=2),), [Node(num_gpus=1)]),
+    "network": ('{"latency_s": 0.5}', Network(latency_s=0.5), Network(jitter_s=0.1)),
     "faults": ("worker_crash=0.5", Faults(worker_crash=0.5), Faults(eviction=0.1)),
     "spill_dir": ("/x/spill", "/x/spill", "/y"),
     "worker_cap": ("9", 9, 4),
@@ -109,6 +110,7 @@ def test_zero_is_a_number_and_not_a_default(monkeypatch):
         ("RAYLITE_MODE", "fast", "'embedded' or 'sim'"),
         ("RAYLITE_SIM_SEED", str(1 << 64), "it is more than"),
         ("RAYLITE_SIM_NODES", "2000", "up to 1000 nodes"),
+        ("RAYLITE_SIM_NETWORK", '{"latency": 1}', "it has latency_s, jitter_s, bytes_per_s, links"),
         ("RAYLITE_SIM_NODES", "0", "at least one node"),
         ("RAYLITE_SIM_NODES", '[{"cpus": 1}]', "it has num_cpus, num_gpus"),
         ("RAYLITE_SIM_FAULTS", "worker_crash", "name=rate"),
@@ -382,11 +384,11 @@ def test_what_is_said_of_a_node_is_not_said_of_all_too():
         Config.from_call(mode="sim", nodes=[Node(num_cpus=3)], num_cpus=2)
 
 
-@pytest.mark.parametrize(("name", "value"), [("nodes", 1), ("faults", "all")])
+@pytest.mark.parametrize(("name", "value"), [("nodes", 1), ("network", {"latency_s": 0.1}), ("faults", "all")])
 def test_what_is_the_simulators_is_refused_elsewhere(name, value, monkeypatch):
     with pytest.raises(ValueError, match=f"{name} is the simulator's"):
         Config.from_call(**{name: value})
-    monkeypatch.setenv(SETTINGS[name].variable, str(value))
+    monkeypatch.setenv(SETTINGS[name].variable, str(value).replace("'", '"'))
     assert not getattr(Config.from_call(), name)  # a variable waits for a program that is simulated
 
 

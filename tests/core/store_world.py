@@ -18,6 +18,7 @@ from tests.core import store_protocol as sp
 
 MS = 1_000_000
 HEADER = struct.Struct("<IIII")  # of a packet: source, target
+JOURNAL_BEGUN = 4
 HEARTBEAT_NS, SUSPECT_NS, DEAD_NS = 20 * MS, 60 * MS, 200 * MS
 
 
@@ -65,7 +66,7 @@ class World:
                            suspect_ns=SUSPECT_NS, dead_ns=DEAD_NS)  # fmt: skip
             party.replay(journal.records)
         elif kind == sp.PARTY_REPLICA:
-            party = Replica(address, incarnation, journals_first=self.journals_first, debug=self.debug)
+            party = Replica(address, incarnation, journals=self.journals_first, debug=self.debug)
             if self.journals_first and journal.records:
                 party.replay(self.n_shards, journal.records)
         else:
@@ -77,6 +78,11 @@ class World:
     def crash(self, address: int) -> None:
         """End a party; what it had not sent or written is gone."""
         self.parties.pop(address, None)
+
+    def lose_disk(self, address: int) -> None:
+        """What was written there is gone; its party must be down."""
+        assert address not in self.parties
+        self.journals[address] = Journal()
 
     def after(self, party: Any) -> None:
         """Carry what a party has left: records first, then packets."""
@@ -97,11 +103,9 @@ class World:
             kept = self.journals[replica.address].records
             for shard, kind, number, data in records:
                 if kind == 1:  # supersedes
-                    kept[:] = [record for record in kept if record[0] != shard]
+                    kept[:] = [record for record in kept if record[0] != shard or record[1] == JOURNAL_BEGUN]
                 kept.append((shard, kind, number, data))
-            for shard in {record[0] for record in records}:
-                number = max(record[2] for record in records if record[0] == shard)
-                replica.journaled(self.now_ns, shard, number)
+            replica.journaled(self.now_ns, records)
 
     # ---- the network ----
 

@@ -137,6 +137,76 @@ def test_a_replica_that_comes_back_with_its_journal_takes_its_place(which):
     assert answered(world) == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.parametrize("which", [0, 1, 2])
+@pytest.mark.parametrize("n_starts", [1, 2, 3])
+def test_a_replica_that_has_lost_its_journal_does_not_take_its_place_however_often_it_starts(which, n_starts):
+    world = formed(journals_first=True)
+    for i in range(5):
+        write(world, i + 1)
+    world.settle()
+    before = chain(world)
+    world.crash(before[which])
+    world.lose_disk(before[which])
+    for _ in range(n_starts):  # the first begins a journal, and the next ones find it; the head hears of the last only
+        world.crash(before[which])
+        world.start(before[which])
+    world.settle()
+    assert chain(world) == [address for address in before if address != before[which]] + [before[which]]
+    assert world.sizes(0)["values"] == 5
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_of_replicas_that_are_all_silent_none_is_taken_out(lost):
+    world = formed(journals_first=True, n_replicas=2)
+    for i in range(5):
+        write(world, i + 1)
+    world.settle()
+    before = chain(world)
+    world.crash(before[lost])
+    world.lose_disk(before[lost])  # for good, and the other one knows all
+    world.crash(before[1 - lost])
+    world.run(5 * DEAD_NS)
+    assert chain(world) == before
+    for address in before:
+        world.start(address)
+    world.settle()
+    assert chain(world) == [before[1 - lost], before[lost]]
+    assert world.sizes(0)["values"] == 5
+
+
+def test_a_replica_that_starts_from_its_journal_hears_what_all_have():
+    world = formed(journals_first=True)
+    for i in range(5):
+        write(world, i + 1)
+    world.settle()
+    head = chain(world)[0]
+    world.crash(head)
+    world.start(head)
+    world.settle()
+    assert [replica.shards()[0]["logged"] for replica in world.members(0)] == [0, 0, 0]
+
+
+def test_what_is_written_of_an_earlier_part_in_a_chain_counts_for_no_later_one():
+    world = formed(journals_first=True, n_replicas=2)
+    head, tail = chain(world)
+    write(world, 1)
+    world.settle()
+    world.write_journal = lambda replica: None
+    write(world, 2)  # of which the head's disk is not told for a while
+    world.run(2 * MS)
+    late = world.parties[head].take_journal()
+    del world.write_journal
+    world.partition([head], [sp.MASTER, tail, *world.nodes])
+    world.run(2 * DEAD_NS)
+    assert chain(world) == [tail]
+    replica = world.parties[head]
+    replica.journaled(world.now_ns, late)
+    world.after(replica)
+    world.cut.clear()
+    world.settle()
+    assert answered(world) == [1, 2] and world.sizes(0)["values"] == 2
+
+
 def test_all_replicas_and_the_master_start_again_from_their_journals():
     world = formed(journals_first=True)
     for i in range(50):

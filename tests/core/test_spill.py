@@ -72,6 +72,28 @@ def test_a_function_travels_once(pair):
     assert b.hears(a) == ["run u on 2 gpus 0"]
 
 
+def test_nodes_that_have_sent_each_other_a_function_both_let_go_of_it():
+    a, b = Neighbour(A, {"CPU": 1, "a": 1}), Neighbour(B, {"CPU": 1, "b": 1})
+    b.named_by(a)
+    for here, there, place, needs in ((a, b, B, {"b": 1}), (b, a, A, {"a": 1})):
+        here.submit(f"t{place}", needs=needs)
+        here.placed(f"t{place}", place)
+        here.acknowledged()
+        there.hears(here)
+        there.attach(there.runs[f"t{place}"].client)
+        there.finish(f"t{place}")
+        there.acknowledged()
+        here.hears(there)
+        here.release(f"t{place}")
+    for here in (a, b):
+        here.release("f()")
+        here.acknowledged()
+        here.acknowledged()
+    a.hears(b)
+    b.hears(a)
+    assert "functions" not in a.sizes() and "functions" not in b.sizes()
+
+
 def test_a_scheduler_may_say_that_the_task_stays(pair):
     a, _ = pair
     for i in range(30):  # each taken to last a millisecond, as none has run
@@ -141,6 +163,26 @@ def test_what_is_on_its_way_comes_from_another_copy_if_its_source_dies(pair):
 
 
 # ---- references ------------------------------------------------------------------------------------------------
+
+
+def test_what_a_guest_takes_and_is_lost_is_held_before_it_is_asked_for(pair):
+    """The store may not have heard of it yet, and would say that it is gone."""
+    a, b = pair
+    a.submit("x")
+    a.attach(2)
+    a.finish("x", a.in_arena(200_000, client=2))
+    a.submit("t", needs=GPU, refs=["x"])
+    a.placed("t", B)
+    a.lose("x")
+    b.hears(a)
+    a.hears(b)
+    assert b.hears(a) == ["store: hold x", "store: watch x"]
+    assert "store: unwatch x" in b.stored("x", value=p.envelope(b"made again"))
+    b.attach(b.runs["t"].client)
+    b.finish("t")
+    a.acknowledged()
+    b.hears(a)
+    assert "store: release x" in b.acknowledged() + b.acknowledged()
 
 
 def test_a_task_with_references_inside_leaves_when_these_are_known(pair):
@@ -462,7 +504,8 @@ def test_what_the_store_gives_a_node_to_run_again_is_its_own(pair):
     spec = next(each for each in a.operations if each["kind"] == 1)["body"]
     spec = spec[64 + 24 :]  # behind the header and one argument, the function
     c = Neighbour(C, {"CPU": 1, "GPU": 1}).named_by(a)
-    assert c.get("t") == ["store: watch t"]
+    assert c.get("t") == ["store: hold t", "store: watch t"]
+    c.acknowledged()
     body = struct.pack("<II", 1, 1)
     assert c.entry(4, "t", body=body + spec) == ["spawn 2 gpus 0", "run t on 2 again 1 gpus 0"]
     c.attach(2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from unittest import mock
 
 from raylite import sim
 from raylite.sim import workloads
@@ -17,11 +16,6 @@ RESOURCES = (None, {"a": 1}, {"a": 2, "b": 1})
 # What a program whose tasks may be retried does not notice; so often that the cluster still gets somewhere.
 HIGHEST = {"node_crash": 2e-3, "replica_crash": 2e-3, "head_crash": 2e-3}
 LIKELY = 0.4  # that a kind of fault is there
-
-
-def every_fault():
-    """Simulations with every kind of fault, inside this context: crashes of replicas and of the head, too."""
-    return mock.patch("raylite.sim.faults.SUPPORTED", tuple(KINDS))
 
 
 def drawn_nodes(rng: random.Random) -> list[sim.Node]:

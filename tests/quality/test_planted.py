@@ -6,17 +6,10 @@ import pytest
 
 from tests.quality.planting import SYMBOL, faults, modules, planted, words
 from tests.quality.search import SEEDS_MOST, finds, found
-from tests.quality.swarm import every_fault
 
 IS_DEBUG = bool(words())
 NEIGHBOURS = 40  # seeds after the one written down: what the core does by chance moves with every change of it
 debug_only = pytest.mark.skipif(not IS_DEBUG, reason="faults are planted in the debug build only: make test-debug")
-
-
-@pytest.fixture(autouse=True)
-def clusters():
-    with every_fault():
-        yield
 
 
 def test_each_fault_has_a_number_and_a_seed_that_found_it():

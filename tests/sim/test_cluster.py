@@ -114,7 +114,8 @@ def test_the_story_of_a_task():
         first, second, both = c.story(refs[0]), c.story(refs[1]), c.story()
     assert "slow #1 was interrupted in attempt 0" in first and "attempt 1" in first
     assert "interrupted" not in second and second.splitlines()[-1].endswith("s  slow #1 has ended after 1.000000 s")
-    assert len(both.splitlines()) == len(first.splitlines()) + len(second.splitlines())
+    assert "worker_crash by command: worker" in first and "worker_crash by command: worker" in second
+    assert len(both.splitlines()) == len(first.splitlines()) + len(second.splitlines()) - 1
     times = [float(line.split()[0]) for line in both.splitlines()]
     assert times == sorted(times)
 

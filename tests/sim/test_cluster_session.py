@@ -77,6 +77,23 @@ def test_what_only_another_node_has_is_used_there():
     assert here not in there and len(set(there)) == 1
 
 
+def test_what_the_cluster_has_is_what_all_nodes_have():
+    def program():
+        ids = {raylite.get_runtime_context().get_node_id()}
+        ids.update(raylite.get([where.options(num_cpus=0, resources={"there": 1}).remote(0.0)]))
+        whole = raylite.cluster_resources()
+        rows = raylite.nodes()
+        sim.current().kill_node(1)
+        return ids, whole, rows, raylite.cluster_resources(), raylite.nodes()
+
+    nodes = [sim.Node(num_cpus=2, labels={"zone": "a"}), sim.Node(num_cpus=3, resources={"there": 1})]
+    (ids, whole, rows, left, later), _ = run(program, nodes=nodes)
+    assert (whole["CPU"], whole["there"], left["CPU"], "there" in left) == (5, 1, 2, False)
+    assert {row["NodeID"] for row in rows} == ids and [row["Resources"]["CPU"] for row in rows] == [2, 3]
+    assert [row["Labels"] for row in rows] == [{"zone": "a"}, {}]
+    assert [row["Alive"] for row in rows] == [True, True] and [row["Alive"] for row in later] == [True, False]
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_random_programs_come_out_as_a_serial_run_does(seed):
     (results, expected), _ = run(run_random, raylite, seed, seed=seed, nodes=[sim.Node(num_cpus=1) for _ in range(3)])
@@ -137,6 +154,43 @@ def test_the_end_of_its_node_ends_the_program_with_an_error_that_says_so():
         return True
 
     assert run(program, nodes=2)[0]
+
+
+def test_a_program_outlives_replicas_and_head():
+    def program():
+        spread(1)
+        cluster, refs = sim.current(), [where.options(max_retries=-1).remote(2.0) for _ in range(12)]
+        for number in range(3):
+            cluster.kill_replica(number)
+        cluster.kill_head()
+        with pytest.raises(ValueError, match="replica 1 is down already"):
+            cluster.kill_replica(1)
+        with pytest.raises(ValueError, match="there is no replica 3; there are 0 to 2"):
+            cluster.kill_replica(3)
+        sim.cost(1.0)
+        for number in range(3):
+            cluster.restart_replica(number)
+        cluster.restart_head()
+        with pytest.raises(ValueError, match="the head is not down"):
+            cluster.restart_head()
+        results = raylite.get(refs)
+        cluster.kill_node(2, disk=True)
+        with pytest.raises(ValueError, match="replica 2 is on node 2, which is down"):
+            cluster.restart_replica(2)
+        cluster.restart_node(2)
+        return results, spread(12)
+
+    (first, second), session = run(program, nodes=[sim.Node(num_cpus=2) for _ in range(3)])
+    assert len(set(first)) > 1 and len(set(second)) == 3
+    assert [session.cluster.places[address].incarnation for address in session.plane.replicas] == [2, 2, 3]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_crashes_of_replicas_and_head_change_no_result(seed):
+    rates = {"replica_crash": 0.02, "head_crash": 0.03, "full_disk": 0.02}
+    (results, expected), session = run(run_random, raylite, seed, seed=seed, rates=rates, faults_for_s=20.0)
+    assert results == expected
+    assert {fault["kind"] for fault in session.occurred()} & {"replica_crash", "head_crash"}
 
 
 PROGRAM = """

@@ -26,22 +26,32 @@ N_SHARDS = 4
 
 
 class Store:
-    """Three machines with a replica each, the master on a fourth, and a probe on the third or on one of its own."""
+    """Three machines with a replica each, a probe on the fourth, the master on the last. crowded: there is a node on
+    each of the three, too, which may crash with its machine."""
 
-    def __init__(self, seed=7, rates=None, n_replicas=3, record=False):
+    def __init__(self, seed=7, rates=None, n_replicas=3, record=False, journals=True, crowded=False):
         faults = SimpleNamespace(**{**dict.fromkeys(KINDS, 0.0), **(rates or {})}, kept={})
         self.kernel = Kernel(seed, FaultDraws(seed, faults))
         self.cluster = ClusterHost(self.kernel, 5, record=record)
-        self.plane = ControlPlane(self.cluster, n_replicas=n_replicas, n_shards=N_SHARDS, n_schedulers=0, check=True)
-        self.cluster.place(PROBE, 3, self.make_probe)
+        self.plane = ControlPlane(
+            self.cluster, n_replicas=n_replicas, n_shards=N_SHARDS, n_schedulers=0, journals=journals, check=True
+        )
+        self.cluster.place(PROBE, 3, self.maker(PROBE, 3))
+        for number in range(3 * crowded):
+            address = 1 << 24 | number
+            self.cluster.place(address, number, self.maker(address, number), "node_crash")
         self.rng = random.Random(seed)
         self.values: dict[bytes, bytes] = {}  # what was acknowledged
         self.answers: dict[int, tuple[int, bytes]] = {}
         self.last_token = 0
         self.put: dict[int, tuple[bytes, bytes]] = {}  # token -> key and value that were not yet
 
-    def make_probe(self, incarnation):
-        return PartyHost(self.cluster.network, self.cluster.machines[3], StoreEndpoint(PROBE, incarnation, N_SHARDS))
+    def maker(self, address, number):
+        def make(incarnation):
+            endpoint = StoreEndpoint(address, incarnation, N_SHARDS)
+            return PartyHost(self.cluster.network, self.cluster.machines[number], endpoint)
+
+        return make
 
     @property
     def probe(self):
@@ -91,6 +101,18 @@ class Store:
             self.run(10 * MS)
         return self.answer(token)
 
+    def keep_all(self, values):
+        for key, value in values.items():
+            assert self.wait_for(self.keep(key, value))[0] == STORE_OK
+
+    def check_all(self, values):
+        for key, value in values.items():
+            assert self.read(key) == (STORE_OK, value)
+
+    def lengths(self):
+        """How many members each chain has, as the master knows."""
+        return [len(plan["members"]) for plan in self.plane.party(MASTER).chains()]
+
     def read(self, key):
         return self.wait_for(self.ask(OP_KV_GET, key, key))
 
@@ -104,23 +126,89 @@ def test_values_are_kept_and_told():
     assert [len(plan["members"]) for plan in plans] == [3] * N_SHARDS
 
 
+VALUES = {b"%d" % number: b"%d" % -number for number in range(30)}
+
+
 def test_the_loss_of_all_replicas_but_one_loses_nothing():
-    store = Store()
-    for number in range(30):
-        store.wait_for(store.keep(b"%d" % number, b"%d" % -number))
+    store = Store(journals=False)
+    store.keep_all(VALUES)
     for address in store.plane.replicas[:2]:
         assert store.plane.may_crash([address])
         store.cluster.kill(address)
     assert not store.plane.may_crash(store.plane.replicas[2:])
-    for number in range(30):
-        assert store.read(b"%d" % number) == (STORE_OK, b"%d" % -number)
+    store.check_all(VALUES)
     for address in store.plane.replicas[:2]:
         store.cluster.restart(address)
     store.run(20 * S)
-    assert [len(plan["members"]) for plan in store.plane.party(MASTER).chains()] == [3] * N_SHARDS
+    assert store.lengths() == [3] * N_SHARDS
     store.cluster.kill(store.plane.replicas[2])  # those that came back empty have it all
-    for number in range(30):
-        assert store.read(b"%d" % number) == (STORE_OK, b"%d" % -number)
+    store.check_all(VALUES)
+
+
+def test_replicas_and_head_come_back_with_what_is_on_their_disks():
+    store = Store()
+    store.keep_all(VALUES)
+    before = [plan["members"] for plan in store.plane.party(MASTER).chains()]
+    assert store.plane.may_crash(store.plane.replicas)
+    for address in (MASTER, *store.plane.replicas):
+        store.cluster.kill(address)
+    for address in (MASTER, *store.plane.replicas):
+        store.cluster.restart(address)
+    store.check_all(VALUES)
+    after = [plan["members"] for plan in store.plane.party(MASTER).chains()]
+    assert after == [[(address, 2) for address, _ in members] for members in before]  # each took its place again
+
+
+def test_a_replica_whose_disk_is_lost_comes_back_with_nothing_and_joins():
+    store = Store()
+    store.keep_all(VALUES)
+    for number in (0, 1, 2, 0):  # each before it is missed: the head learns of it by its registering
+        address = store.plane.replicas[number]
+        assert store.plane.may_lose([address])
+        store.cluster.kill_machine(number, disk=True)
+        store.cluster.restart_machine(number)
+        assert not store.plane.may_lose(store.plane.replicas)
+        store.check_all(VALUES)
+        store.run(5 * S)
+        assert store.lengths() == [3] * N_SHARDS
+
+
+def test_what_a_process_was_writing_when_it_died_is_not_written_by_its_successors_side():
+    store = Store()
+    store.keep_all(VALUES)
+    for _ in range(5):
+        store.keep(b"late", b"value")
+        store.run(60_000)  # some replica is writing
+        for address in (*store.plane.replicas, MASTER):
+            store.cluster.kill(address)
+            store.cluster.restart(address)
+        store.check_all(VALUES)
+    assert store.read(b"late") == (STORE_OK, b"value")
+
+
+def test_a_replica_whose_disk_is_full_is_silent_and_the_others_go_on():
+    store = Store()
+    store.keep_all(VALUES)
+    disk = store.cluster.disks[1]
+    disk.capacity_bytes = disk.used_bytes
+    assert store.wait_for(store.keep(b"key", b"value"))[0] == STORE_OK
+    store.run(5 * S)
+    assert store.lengths() == [2] * N_SHARDS and store.cluster.host(store.plane.replicas[1]).is_stuck
+    disk.capacity_bytes = 1 << 40
+    store.run(5 * S)
+    assert store.lengths() == [3] * N_SHARDS
+    store.check_all({**VALUES, b"key": b"value"})
+
+
+def test_a_journal_stays_as_long_as_what_it_is_of():
+    store = Store()
+    for number in range(400):
+        store.wait_for(store.keep(b"key", bytes([number % 256]) * 20_000))
+    assert all(disk.used_bytes < 3_000_000 for disk in store.cluster.disks[:3])  # 8 MB were written
+    for address in store.plane.replicas:
+        store.cluster.kill(address)
+        store.cluster.restart(address)
+    store.check_all({b"key": bytes([399 % 256]) * 20_000})
 
 
 def test_the_master_speaks_of_nothing_that_its_disk_may_lose():
@@ -165,7 +253,19 @@ RATES = {
 
 @pytest.mark.parametrize("seed", [2, 9, *range(20, 26)])
 def test_acknowledged_writes_survive_whatever_befalls(seed):
-    store = Store(seed=seed, rates=RATES)
+    survive(Store(seed=seed, rates=RATES, journals=False))
+
+
+DISK_RATES = {"replica_crash": 0.01, "head_crash": 0.01, "node_crash": 0.005, "full_disk": 0.05, "message_loss": 0.02}
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_acknowledged_writes_survive_crashes_full_disks_and_lost_ones(seed):
+    survive(Store(seed=seed, rates=DISK_RATES, crowded=True))
+
+
+def survive(store):
+    """Write under faults, then read."""
     for _ in range(300):
         for _ in range(store.rng.randrange(4)):
             store.write()
@@ -184,8 +284,7 @@ def test_acknowledged_writes_survive_whatever_befalls(seed):
     for key, value in store.values.items():
         status, found = store.read(key)
         assert status == STORE_OK and (found == value or key in unanswered)
-    for plan in store.plane.party(MASTER).chains():
-        assert len(plan["members"]) == 3
+    assert store.lengths() == [3] * N_SHARDS
     store.plane.check_invariants()
     store.run(5 * S)  # what acknowledges the last answers is on its way
     snapshots = [[store.plane.party(address).snapshot(shard) for address in store.plane.replicas] for shard in range(4)]

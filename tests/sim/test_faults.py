@@ -7,7 +7,7 @@ import pytest
 
 import raylite
 from raylite import sim
-from raylite.sim.faults import KINDS, SUPPORTED, Faults
+from raylite.sim.faults import KINDS, Faults
 
 N_VALUES = 8
 
@@ -60,7 +60,7 @@ def test_a_seed_says_which_faults_and_how_often():
     drawn = [Faults.from_seed(seed) for seed in range(200)]
     assert drawn == [Faults.parse("all", seed) for seed in range(200)]
     assert all(drawn) and len(set(drawn)) > 150
-    hidden = {name for name in SUPPORTED if KINDS[name].hidden}
+    hidden = {name for name, kind in KINDS.items() if kind.hidden}
     assert {name for faults in drawn for name in faults.rates} == hidden
     for faults in drawn:
         assert all(KINDS[name].drawn[0] <= rate <= KINDS[name].drawn[1] for name, rate in faults.rates.items())
@@ -93,13 +93,6 @@ def test_what_makes_no_sense_is_refused_with_what_does(arguments, error, words):
     with pytest.raises(error) as caught:
         Faults(**arguments)
     assert words in str(caught.value)
-
-
-@pytest.mark.parametrize("name", [name for name in KINDS if name not in SUPPORTED])
-def test_what_cannot_be_simulated_yet_is_refused_and_not_ignored(name):
-    with pytest.raises(ValueError, match=rf"{name} cannot be simulated yet. What can is worker_crash, node_crash"):
-        Faults(**{name: 0.1})
-    assert not Faults(**{name: 0.0})
 
 
 @pytest.mark.parametrize(

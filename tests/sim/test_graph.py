@@ -102,3 +102,71 @@ def test_bad_input(tmp_path):
 def test_a_picture(tmp_path):
     sim.write_graph(sim.run(program, seed=2, num_cpus=2, record=True), tmp_path / "graph.png")
     assert (tmp_path / "graph.png").read_bytes().startswith(b"\x89PNG")
+
+
+@raylite.remote(max_retries=-1)
+def leaf(n):
+    sim.cost(0.3)
+    return n
+
+
+@raylite.remote(max_retries=-1)
+def tree(n):
+    return sum(raylite.get([leaf.options(name="child").remote(i) for i in range(n)]))
+
+
+@raylite.remote(num_cpus=0, resources={"there": 1})
+class There:
+    def next(self):
+        return 1
+
+
+def on_several_nodes():
+    raylite.get(leaf.remote(1))
+    actor = There.remote()
+    refs = [*[tree.remote(3) for _ in range(6)], actor.next.remote(), actor.next.remote()]
+    raylite.wait(refs[:6], num_returns=1)
+    sim.current().kill_node(2)
+    return raylite.get(refs)
+
+
+def test_the_graph_is_put_together_of_what_all_nodes_know(tmp_path):
+    nodes = [sim.Node(num_cpus=2), sim.Node(num_cpus=2, resources={"there": 1}), sim.Node(num_cpus=2)]
+    result = sim.run(on_several_nodes, seed=1, nodes=nodes, record=True)
+    assert result.value == [3] * 6 + [1, 1]
+    graph = result.recording.graph
+    by_name: dict = {}
+    for node in graph.nodes.values():
+        by_name.setdefault(node.name.rpartition(".")[2], []).append(node)
+    assert len(by_name["child"]) == 18 and len(by_name["tree"]) == 6 and len(by_name["driver"]) == 1
+    assert {node.state for node in by_name["child"] + by_name["tree"] + by_name["next"]} == {"FINISHED"}
+    assert "forgotten" not in by_name and {each.kind for each in graph.edges} == {"data", "control", "stateful"}
+    children = {edge.target for edge in graph.edges if edge.kind == "control"}
+    assert {node.id for node in by_name["child"]} <= children
+    assert len(graph.edges) == len(set(graph.edges))
+    sim.write_graph(result, tmp_path / "graph.dot")
+    marked, _ = nodes_of((tmp_path / "graph.dot").read_text(encoding="utf-8"))
+    again = {node.id for node in graph.nodes.values() if node.attempt}
+    assert again and all("#ffc078" in marked[id] for id in again)
+
+
+@raylite.remote(max_retries=-1, num_cpus=0, resources={"there": 1})
+def large():
+    return bytes(500_000)
+
+
+def lost_with_its_node():
+    ref = large.remote()
+    sim.cost(1.0)
+    sim.current().kill_node(1)
+    sim.cost(5.0)
+    return len(raylite.get(ref))
+
+
+def test_a_result_that_died_with_its_node_is_marked(tmp_path):
+    there = sim.Node(resources={"there": 1})
+    result = sim.run(lost_with_its_node, nodes=[sim.Node(), there, there], record=True)
+    assert result.value == 500_000 and {each.node for each in result.recording.slices} == {1, 2}
+    sim.write_graph(result, tmp_path / "graph.dot")
+    marked, _ = nodes_of((tmp_path / "graph.dot").read_text(encoding="utf-8"))
+    assert [id for id, attributes in marked.items() if "dashed" in attributes and len(id) > 32]

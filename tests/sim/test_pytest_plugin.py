@@ -166,6 +166,35 @@ def test_a_failure_is_shrunk_told_and_replayed(pytest_in):
     assert "1 passed" in without
 
 
+# On several nodes: what a node has done is done again elsewhere if it dies before anybody knows.
+ELSEWHERE = """
+@pytest.mark.raylite_sim(seeds=300, nodes=3, num_cpus=1, faults="node_crash=0.02")
+def test_once_elsewhere(tmp_path):
+    @raylite.remote(max_retries=-1)
+    def mark(i):
+        sim.cost(0.5)
+        with open(tmp_path / "marks", "a") as file:
+            file.write("x")
+
+    raylite.get(mark.remote(0))
+    raylite.get([mark.remote(i) for i in range(6)])
+    assert len((tmp_path / "marks").read_text()) == 7
+"""
+
+
+def test_a_failure_of_several_nodes_is_shrunk_and_replayed(pytest_in):
+    output = pytest_in(ELSEWHERE)
+    assert "wrong result: an assertion does not hold" in output, output
+    [numbers] = re.findall(r"shrunk to: node_crash=0\.02@([\d+]+) \(in \d+ runs\)", output)
+    assert re.findall(r"\*\* node_crash (\d+): node [12]\n", output) == numbers.split("+")
+    assert re.search(r"\*\* node [12] is gone\n(.*\n)*.*mark #\d runs on worker \d+ of node \d, attempt 1", output)
+    [command] = re.findall(r"to run it again:\n  pytest (.*)", output)
+    replay = [part.strip("'") for part in command.split()]
+    again = pytest_in(ELSEWHERE, *replay)
+    assert f"faults: node_crash=0.02@{numbers}" in again and "1 failed" in again and "under 1 seeds" in again
+    assert "1 passed" in pytest_in(ELSEWHERE, *replay[:2], "--raylite-sim-faults=none")
+
+
 def test_kinds_of_failure_are_told_apart(pytest_in):
     output = pytest_in(
         """

@@ -76,3 +76,8 @@ def test_runs_without_faults_are_not_shrunk():
         raise AssertionError("there is nothing to leave out")
 
     assert Shrinking(Faults(), [], fails).run() == Faults()
+
+
+def test_what_takes_too_long_to_run_is_left_as_it_is():
+    runs = Runs(("eviction", 0))
+    assert shrunk(runs, seconds_most=0.0) == ALL and runs.n == 0

@@ -11,7 +11,7 @@ import pytest
 import raylite
 from raylite import sim
 from raylite.exceptions import RayError
-from raylite.sim.trace_file import MESSAGES
+from raylite.sim.trace_file import MESSAGES, PACKETS
 from tests.sim.test_concurrency import Async, Threaded, run_random
 from tests.source.tree import ROOT
 
@@ -133,6 +133,40 @@ def test_it_is_well_formed_whatever_happens(cls, tmp_path):
     assert n_crashed > 3
 
 
+@raylite.remote(max_retries=-1)
+def work(x):
+    sim.cost(0.5)
+    return x
+
+
+def on_several_nodes():
+    raylite.get(work.remote(0))
+    refs = [work.remote(x) for x in range(12)]
+    raylite.wait(refs, timeout=0.2)
+    sim.current().kill_node(1)
+    raylite.wait(refs, num_returns=6)
+    sim.current().restart_node(1)
+    raylite.get(refs)
+    return raylite.get([work.remote(x) for x in range(12)])
+
+
+def test_several_nodes_are_processes_and_messages_between_them_arrows(tmp_path):
+    nodes = [sim.Node(num_cpus=2) for _ in range(3)]
+    faults = "message_loss=0.02,worker_crash=0.02,clock_skew=0.5"
+    events = trace_of(sim.run(on_several_nodes, seed=2, nodes=nodes, faults=faults, record=True), tmp_path)
+    _, flows = check(events)
+    names = {event["pid"]: event["args"]["name"] for event in events if event["name"] == "process_name"}
+    assert names == {0: "node 0 (seed 2)", 1: "node 1", 2: "node 2", 3: "head"}
+    ran = [event for event in events if event["ph"] == "X" and event["name"].endswith("work")]
+    assert {event["pid"] for event in ran} == {0, 1, 2} and {event["args"]["outcome"] for event in ran} >= {"crashed"}
+    between = {(ends[0]["name"], ends[0]["pid"] != ends[1]["pid"]) for ends in flows.values()}
+    assert {("node task", True), ("node result", True), ("master node", True), ("run", False)} <= between
+    markers = {(event["pid"], event["name"]) for event in events if event["ph"] == "i"}
+    assert {(1, "node crash: node 1"), (1, "node 1 is gone"), (1, "node 1 comes back")} <= markers
+    assert {name.partition(":")[0] for _, name in markers} >= {"message loss", "clock skew"}
+    assert all(event["ts"] < 10e6 for event in events if "ts" in event)  # also where clocks are off
+
+
 def test_a_cluster_is_drawn_as_far_as_it_has_come(tmp_path):
     @raylite.remote
     def nap():
@@ -161,6 +195,18 @@ def test_messages_are_called_what_they_are():
     text = (ROOT / "raylite/_core/message.pxd").read_text(encoding="utf-8")
     kinds = {int(number): name.lower() for name, number in re.findall(r"(?:EV|CMD)_(\w+) = (\d+)", text)}
     assert {kind: kinds[kind] for kind in MESSAGES} == MESSAGES
+    text = (ROOT / "raylite/_core/links/packet.pxd").read_text(encoding="utf-8")
+    first = int(re.search(r"NODE_FIRST = (\d+)", text)[1])
+    kinds = {int(number): name for name, number in re.findall(r"([A-Z_]+) = (\d+)", text)}
+    text = (ROOT / "raylite/_core/cluster/message.pxd").read_text(encoding="utf-8")
+    for name, more in re.findall(r"(NODE_\w+) = NODE_FIRST(?: \+ (\d+))?", text):
+        kinds[first + int(more or 0)] = name
+    called = {kind: name.lower().replace("_", " ").removeprefix("peer ") for kind, name in kinds.items()}
+    left_out = {"ack", "master heartbeat", "master loads", "node first", "node last", "chain last", "master last"}
+    assert {kind: called[kind] for kind in PACKETS} == PACKETS
+    assert {name for kind, name in called.items() if kind >= 128 and kind not in PACKETS} <= left_out | {
+        "scheduler last"
+    }
 
 
 def test_recording_changes_nothing():

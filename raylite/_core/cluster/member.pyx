@@ -167,9 +167,9 @@ cdef class Member(Enlisted):
         return self.say()
 
     cdef uint64_t wants_time_ns(self) noexcept:
-        """Heartbeats, once it is welcome; acknowledgements to shards."""
+        """Heartbeats, before it is welcome another try to register; acknowledgements to shards."""
         cdef uint64_t store_ns = store_deadline_ns(&self.store)
-        if self.heartbeat_ns == 0:
+        if self.next_heartbeat_ns == 0:
             return store_ns
         return min(store_ns, self.next_heartbeat_ns) if store_ns else self.next_heartbeat_ns
 

@@ -10,10 +10,11 @@ from libcpp.algorithm cimport sort
 from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
 from raylite._core.cluster.departures cimport ask_store, depart_release
+from raylite._core.cluster.spill cimport function_gone
 from raylite._core.cluster.table cimport PEER_CLIENT
 from raylite._core.cluster.transfers cimport start_transfer, stop_transfer
 from raylite._core.envelope cimport Blob, blob_copy, blob_data, blob_new, envelope_valid, KIND_CHECKPOINT, \
-    system_error
+    KIND_FUNCTION, system_error
 from raylite._core.message cimport Cursor, take, take_padded
 from raylite._core.node.objects cimport object_in_scope, OBJECT_PENDING, object_ready, OBJECT_REMOTE, objects_add, \
     objects_find, REACH_COPY, REACH_EXPOSED, REACH_FOREIGN, REACH_HELD, REACH_WATCHED
@@ -74,10 +75,15 @@ cdef void hold_touched(NodeState* n) noexcept nogil:
     cdef size_t i
     for i in range(n.cluster.touched.size()):
         row = objects_find(&n.objects, n.cluster.touched[i])
-        if row != NULL and row.reach & REACH_EXPOSED and not row.reach & REACH_HELD and needed_here(n, row):
-            row.reach |= REACH_HELD
-            ask_store(n, OP_HOLD, row.id, this_holder(n))
+        if row != NULL and row.reach & REACH_EXPOSED and needed_here(n, row):
+            hold_in_store(n, row)
     n.cluster.touched.clear()
+
+
+cdef void hold_in_store(NodeState* n, ObjectRow* row) noexcept nogil:
+    if not row.reach & REACH_HELD:
+        row.reach |= REACH_HELD
+        ask_store(n, OP_HOLD, row.id, this_holder(n))
 
 
 cdef void hold_refused(NodeState* n, ObjectId id) noexcept nogil:
@@ -107,6 +113,8 @@ cdef void forget_remote(NodeState* n, ObjectId id) noexcept nogil:
 
 cdef bint settle_beyond(NodeState* n, ObjectRow* row) noexcept nogil:
     """What was needed here may be no more: the store is told. True if the row has to stay for others."""
+    if row.kind == KIND_FUNCTION and not needed_here(n, row):
+        function_gone(n, row.id)  # not when the row goes: nodes may have sent it to each other
     if row.reach & REACH_HELD and not needed_here(n, row):
         row.reach &= ~REACH_HELD
         depart_release(n, row.id, this_holder(n))
@@ -129,7 +137,9 @@ cdef void on_free_entry(NodeState* n, ObjectId id) noexcept nogil:
 # ---- finding ---------------------------------------------------------------------------------------------------
 
 cdef void watch(NodeState* n, ObjectRow* row) noexcept nogil:
-    """Have the store say when the object exists, and where; and have it made again if it is lost."""
+    """Have the store say when the object exists, and where; and have it made again if it is lost. Who watches holds:
+    of what a guest takes the store may not have heard yet, and would say that it is gone."""
+    hold_in_store(n, row)
     if not row.reach & REACH_WATCHED:
         row.reach |= REACH_WATCHED
         ask_store(n, OP_WATCH, row.id, NULL)

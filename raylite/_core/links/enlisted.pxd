@@ -4,6 +4,9 @@ from raylite._core.envelope cimport Blob
 from raylite._core.message cimport Message
 from raylite._core.links.party cimport Party
 
+cdef enum:
+    REGISTER_AGAIN_NS = 100000000     # after so long without a welcome: a master that dies may have heard it in vain
+
 cdef class Enlisted(Party):
     cdef readonly uint32_t master     # its address; 0: it is enlisted nowhere
     cdef uint64_t heartbeat_ns        # 0: the master has not welcomed it yet

@@ -17,6 +17,8 @@ cdef class Enlisted(Party):
     cdef int register(self) except -1:
         cdef RegisterHeader head
         cdef string out, report
+        if self.heartbeat_ns == 0:
+            self.next_heartbeat_ns = self.now_ns + REGISTER_AGAIN_NS
         memset(&head, 0, sizeof(RegisterHeader))
         out.append(<const char*> &head, sizeof(RegisterHeader))
         self.write_report(&report)
@@ -44,10 +46,13 @@ cdef class Enlisted(Party):
         return True
 
     cdef bint is_heartbeat_due(self, uint64_t now_ns) except -1:
-        """Send a heartbeat if it is time. True if it was."""
+        """Send a heartbeat if it is time, or register once more. True if it was."""
         cdef string report
-        if self.heartbeat_ns == 0 or now_ns < self.next_heartbeat_ns:
+        if self.next_heartbeat_ns == 0 or now_ns < self.next_heartbeat_ns:
             return False
+        if self.heartbeat_ns == 0:
+            self.register()
+            return True
         self.next_heartbeat_ns = now_ns + self.heartbeat_ns
         self.write_report(&report)
         self.tell_master(MASTER_HEARTBEAT, &report)

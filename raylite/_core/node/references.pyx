@@ -14,7 +14,6 @@ from libcpp.vector cimport vector
 from raylite._core.cluster.guests cimport count_guest_holds
 from raylite._core.cluster.remote_objects cimport foreign_object, forget_remote, settle_beyond, touch
 from raylite._core.cluster.remote_streams cimport tell_reading
-from raylite._core.cluster.spill cimport function_gone
 from raylite._core.envelope cimport blob_copy, blob_data, blob_drop, envelope_pickle, envelope_refs, EnvelopeHeader, \
     KIND_FUNCTION, KIND_SYSTEM_ERROR, system_error
 from raylite._core.ids cimport ACTOR_INDEX
@@ -247,8 +246,6 @@ cdef void forget_function(NodeState* n, ObjectId id) noexcept nogil:
     if it != n.functions.end():
         history_add_name(&n.history, id, deref(it).second.name)
         n.functions.erase(it)
-    if n.cluster.joined:
-        function_gone(n, id)
     while w != n.scheduler.workers.end():
         if deref(w).second.functions.erase(id):
             emit(n, CMD_FORGET_FUNCTION, deref(w).first, NULL).object = id

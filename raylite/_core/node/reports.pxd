@@ -1,4 +1,5 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libcpp.string cimport string
 from raylite._core.ids cimport ObjectId, TaskId
 from raylite._core.message cimport Message
 from raylite._core.node.state cimport NodeState
@@ -89,3 +90,4 @@ cdef struct ClientReport:         # why it ended follows, padded to 8
     uint32_t unused
 
 cdef bint on_query(NodeState* n, const Message* m, const char* payload) noexcept nogil
+cdef bint report_rows(NodeState* n, uint32_t what, const ReportQuery* query, string* out) noexcept nogil

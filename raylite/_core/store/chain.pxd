@@ -20,6 +20,7 @@ cdef enum JournalKind:
     JOURNAL_SNAPSHOT = 1          # all before it is superseded
     JOURNAL_UPDATE = 2
     JOURNAL_LOGGED = 3            # an update that the snapshot has already: successors may still lack it
+    JOURNAL_BEGUN = 4             # of no shard: what the start of this number, or a later one, passed on is in it
 
 cdef struct Update:
     uint64_t number
@@ -50,14 +51,14 @@ cdef struct Chain:                # this replica's part of a shard's chain
     uint32_t role
     uint32_t place                # among the members
     bint has_state
-    bint journals                 # updates are put out as records
-    bint journals_first           # and passed on when they are written
+    bint journals                 # updates are put out as records, and passed on when those are written
     vector[NodeRecord] members
     bint has_joiner
     NodeRecord joiner
     vector[ShardHead]* heads      # of all shards
     uint64_t applied              # number of the last update
     uint64_t journaled
+    uint32_t n_unwritten          # snapshots for the journal that are not in it: what comes after counts with them
     uint64_t acknowledged         # all replicas have it
     deque[Update] log             # what some replica may lack, up to `applied`
     uint64_t passed               # to the successor
@@ -88,7 +89,8 @@ cdef void chain_configure(Chain* c, const ChainView* view) noexcept nogil
 cdef void chain_welcomed(Chain* c) noexcept nogil
 cdef void chain_head_changed(Chain* c, uint32_t shard) noexcept nogil
 cdef void chain_deliver(Chain* c, uint32_t source, const Message* m, Blob* payload) noexcept nogil
-cdef void chain_journaled(Chain* c, uint64_t number) noexcept nogil
+cdef void chain_journaled(Chain* c, uint32_t kind, uint64_t number) noexcept nogil
+cdef void chain_unjournaled(Chain* c, uint32_t kind) noexcept nogil
 cdef bint chain_replay(Chain* c, uint32_t kind, uint64_t number, const char* data, uint64_t size) noexcept nogil
 cdef void chain_write_snapshot(Chain* c) noexcept nogil
 cdef const char* chain_violation(Chain* c) noexcept nogil

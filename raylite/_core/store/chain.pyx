@@ -167,6 +167,7 @@ cdef void put_record(Chain* c, uint32_t kind, uint64_t number, Blob* data) noexc
     r.kind = kind
     r.number = number
     r.data = data
+    c.n_unwritten += kind == JOURNAL_SNAPSHOT
     c.journal.push_back(r)
 
 
@@ -198,13 +199,13 @@ cdef void apply(Chain* c, Blob* letter, bint replayed) noexcept nogil:
     c.log.push_back(Update(c.applied, blob_keep(letter)))
     if c.journals and not replayed:
         put_record(c, JOURNAL_UPDATE, c.applied, blob_keep(letter))
-    if is_tail(c) or c.journals_first:
+    if is_tail(c) or c.journals:
         note_exposures(c, <const StreamHeader*> blob_data(letter))
 
 
 cdef uint64_t safe_number(const Chain* c) noexcept nogil:
     """Updates up to here may be passed on."""
-    return c.journaled if c.journals_first else c.applied
+    return c.journaled if c.journals else c.applied
 
 
 cdef void trim(Chain* c) noexcept nogil:
@@ -354,8 +355,7 @@ cdef void on_chunk(Chain* c, uint32_t source, const Message* m, Blob* payload) n
     c.has_state = True
     if c.journals:
         put_record(c, JOURNAL_SNAPSHOT, m.request, blob_copy(c.incoming.data(), c.incoming.size()))
-        if c.journals_first:
-            c.journaled = 0
+        c.journaled = 0
     c.incoming.clear()
 
 
@@ -531,6 +531,7 @@ cdef void chain_configure(Chain* c, const ChainView* view) noexcept nogil:
             chain_write_snapshot(c)
     if predecessor(c):
         say(c, predecessor(c), CHAIN_RESYNC, c.applied, NULL)
+        say(c, predecessor(c), CHAIN_ACK, c.acknowledged, NULL)     # which a start from a journal does not know
     if is_tail(c) and not was_tail:
         expose_everything(c)
     if is_tail(c) and c.has_joiner:
@@ -541,10 +542,19 @@ cdef void chain_configure(Chain* c, const ChainView* view) noexcept nogil:
 
 # ---- the journal -----------------------------------------------------------------------------------------------
 
-cdef void chain_journaled(Chain* c, uint64_t number) noexcept nogil:
-    """The host has written the records up to this update."""
-    c.journaled = min(max(c.journaled, number), c.applied)
-    pump(c)
+cdef void chain_unjournaled(Chain* c, uint32_t kind) noexcept nogil:
+    """A record that was put out will not be written, or is by now."""
+    if kind == JOURNAL_SNAPSHOT and c.n_unwritten:
+        c.n_unwritten -= 1
+
+
+cdef void chain_journaled(Chain* c, uint32_t kind, uint64_t number) noexcept nogil:
+    """The host has written the next record. Of one before a snapshot that is still to be written the number says
+    nothing: the replica may have left the chain since, and joined again."""
+    chain_unjournaled(c, kind)
+    if c.n_unwritten == 0:
+        c.journaled = min(max(c.journaled, number), c.applied)
+        pump(c)
 
 
 cdef void chain_write_snapshot(Chain* c) noexcept nogil:
@@ -590,6 +600,6 @@ cdef const char* chain_violation(Chain* c) noexcept nogil:
         return b"a replica has passed on more than it has"
     if c.role == ROLE_MEMBER and c.log.size() < c.applied - c.acknowledged:
         return b"a replica has forgotten updates that others may lack"
-    if c.journals_first and is_tail(c) and c.exposed > c.journaled:
+    if c.journals and is_tail(c) and c.exposed > c.journaled:
         return b"a replica has exposed what is not in its journal"
     return NULL

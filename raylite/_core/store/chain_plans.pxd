@@ -10,6 +10,6 @@ cdef void form_chains(MasterState* m) noexcept nogil
 cdef void fill_chains(MasterState* m) noexcept nogil
 cdef bint leave_chains(MasterState* m, NodeRecord replica) noexcept nogil
 cdef void return_to_chains(MasterState* m, NodeRecord replica, const ShardHeld* held, uint32_t n_held,
-                           bint is_sure) noexcept nogil
+                           uint32_t journal_since) noexcept nogil
 cdef void on_joined(MasterState* m, uint32_t shard, uint64_t epoch) noexcept nogil
 cdef void tell_plan(MasterState* m, uint32_t shard, uint32_t target) noexcept nogil

@@ -1,8 +1,9 @@
 """Which replicas make up each shard's chain, and who joins it: the master's decisions about them.
 
-Each change is a new epoch, written down, then told to the chain's replicas and to all who send it requests. The last
-member of a chain is never taken out: what it has would be lost. A replica that has started again with all that it ever
-passed on (RegisterHeader.is_sure), or that is the last one, takes its place again; any other joins anew.
+Each change is a new epoch, written down, then told to the chain's replicas and to all who send it requests. Who is
+silent is taken out as long as another member is not: of those that are all silent nobody knows which one will come back
+with what it had, and without it that would be lost. A replica that has started again with all that it ever passed on
+from its place (RegisterHeader.journal_since) has it again; any other joins anew.
 """
 from libc.string cimport memset
 from libcpp.vector cimport vector
@@ -144,6 +145,18 @@ cdef void fill_chains(MasterState* m) noexcept nogil:
         fill_chain(m, shard)
 
 
+cdef bint has_other(MasterState* m, const ChainPlan* plan, uint32_t address) noexcept nogil:
+    """Whether a member of the chain is heard of, beside this one."""
+    cdef const Member* member
+    cdef size_t i
+    for i in range(plan.members.size()):
+        member = find_member(m, plan.members[i].address)
+        if plan.members[i].address != address and member != NULL and is_available(member) \
+                and member.incarnation == plan.members[i].incarnation:
+            return True
+    return False
+
+
 cdef bint leave_chain(ChainPlan* plan, NodeRecord replica) noexcept nogil:
     """Whether the plan has changed."""
     cdef size_t i
@@ -160,23 +173,26 @@ cdef bint leave_chain(ChainPlan* plan, NodeRecord replica) noexcept nogil:
 
 
 cdef bint leave_chains(MasterState* m, NodeRecord replica) noexcept nogil:
-    """Take a replica out of all chains of which it is not the last; whether it is in none any more."""
+    """Take a silent replica out of all chains that have another; whether it is in none any more."""
     cdef uint32_t shard
+    cdef bint joins
     for shard in range(m.n_shards):
-        if leave_chain(&m.chains[shard], replica):
+        joins = m.chains[shard].has_joiner and m.chains[shard].joiner.address == replica.address
+        if (joins or has_other(m, &m.chains[shard], replica.address)) and leave_chain(&m.chains[shard], replica):
             publish(m, shard)
     return n_parts(m, replica.address) == 0
 
 
-cdef void return_to_chain(MasterState* m, uint32_t shard, NodeRecord replica, bint has_state, bint is_sure) \
-        noexcept nogil:
-    """The replica has started anew. One that is sure, and had nothing yet of a new shard, has lost nothing."""
+cdef void return_to_chain(MasterState* m, uint32_t shard, NodeRecord replica, bint has_state,
+                          uint32_t journal_since) noexcept nogil:
+    """The replica has started anew. One whose journal is as old as its place, and has nothing of a new shard, has lost
+    nothing."""
     cdef ChainPlan* plan = &m.chains[shard]
     cdef NodeRecord before = NodeRecord(replica.address, replica.incarnation - 1)
     cdef size_t i
     for i in range(plan.members.size()):
         if plan.members[i].address == replica.address and plan.members[i].incarnation < replica.incarnation \
-                and (has_state and (is_sure or plan.members.size() == 1) or is_sure and plan.is_first):
+                and 0 < journal_since <= plan.members[i].incarnation and (has_state or plan.is_first):
             plan.members[i] = replica
             publish(m, shard)
             return
@@ -185,14 +201,14 @@ cdef void return_to_chain(MasterState* m, uint32_t shard, NodeRecord replica, bi
 
 
 cdef void return_to_chains(MasterState* m, NodeRecord replica, const ShardHeld* held, uint32_t n_held,
-                           bint is_sure) noexcept nogil:
+                           uint32_t journal_since) noexcept nogil:
     cdef uint32_t shard, i
     cdef bint has_state
     for shard in range(m.n_shards):
         has_state = False
         for i in range(n_held):
             has_state = has_state or held[i].shard == shard
-        return_to_chain(m, shard, replica, has_state, is_sure)
+        return_to_chain(m, shard, replica, has_state, journal_since)
 
 
 cdef void on_joined(MasterState* m, uint32_t shard, uint64_t epoch) noexcept nogil:

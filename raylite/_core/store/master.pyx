@@ -128,7 +128,7 @@ cdef bint register_party(MasterState* m, uint32_t source, uint32_t incarnation, 
     elif party_kind(source) == PARTY_SCHEDULER and incarnation > before:
         register_scheduler(m, member)
     elif party_kind(source) == PARTY_REPLICA and incarnation > before:
-        return_to_chains(m, NodeRecord(source, incarnation), held, head.n_held, head.is_sure)
+        return_to_chains(m, NodeRecord(source, incarnation), held, head.n_held, head.journal_since)
     welcome(m, source)
     form_chains(m)
     fill_chains(m)
@@ -143,7 +143,7 @@ cdef bint is_dead(MasterState* m, uint32_t address, uint32_t incarnation) noexce
 # ---- who goes --------------------------------------------------------------------------------------------------
 
 cdef void party_died(MasterState* m, uint32_t address) noexcept nogil:
-    """A member is dead. The last replica of a chain is not fenced: it may still come back with what it has."""
+    """A member is dead. A replica whose chain has no other is not fenced: it may still come back with what it has."""
     cdef Member* member = find_member(m, address)
     cdef NodeRecord r = NodeRecord(address, member.incarnation)
     if party_kind(address) == PARTY_NODE:

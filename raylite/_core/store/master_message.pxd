@@ -7,7 +7,8 @@ from libc.stdint cimport uint32_t, uint64_t
 
 cdef struct RegisterHeader:       # MASTER_REGISTER; then what a node says of itself; of a replica, ShardHeld ...
     uint32_t n_held               # of a replica: shards of which its journal had a state
-    uint32_t is_sure              # of a replica: nothing ever left it that its journal does not have
+    uint32_t journal_since        # of a replica: the incarnation from which on all that ever left it is in its journal;
+    #                               0: it has none
 
 cdef struct ShardHeld:
     uint32_t shard

@@ -7,10 +7,12 @@ chains a replica is in; all else is in `chain`.
 from libc.string cimport memset
 from libcpp.string cimport string
 from raylite._core.envelope cimport blob_copy, blob_data, blob_drop, blob_keep
+from raylite._core.links.enlisted cimport REGISTER_AGAIN_NS
 from raylite._core.links.packet cimport CHAIN_LAST, CHAIN_UPDATE, MASTER_CHAIN, MASTER_HEARTBEAT, MASTER_NODE, \
     MASTER_NODE_DEAD, MASTER_REGISTER, MASTER_WELCOME, party, PARTY_MASTER, STORE_ENTRIES, STORE_REQUEST
 from raylite._core.store.chain cimport chain_configure, chain_delete, chain_deliver, chain_head_changed, \
-    chain_journaled, chain_new, chain_replay, chain_violation, chain_welcomed, chain_write_snapshot, ROLE_OUT
+    chain_journaled, chain_new, chain_replay, chain_unjournaled, chain_violation, chain_welcomed, \
+    chain_write_snapshot, JOURNAL_BEGUN, JournalRecord, ROLE_OUT
 from raylite._core.store.master_message cimport RegisterHeader, ShardHeld, WelcomeHeader
 from raylite._core.store.message cimport ChainView, NodeRecord, read_chain, store_letter_message, StreamHeader
 from raylite._core.store.snapshot cimport write_snapshot
@@ -31,17 +33,16 @@ cdef class Replica(Party):
     """A replica of the control store.
 
     Args: address, incarnation: its own, flushes: whether tasks that no lineage needs go (the same in all replicas),
-    journals: whether updates are put out as records, journals_first: whether they are passed on only when the host has
-    written them, keeps_archive: whether rows that go are put out, debug: check every table after every update.
+    journals: whether updates are put out as records, and passed on only when the host has written those, keeps_archive:
+    whether rows that go are put out, debug: check every table after every update.
     """
 
     def __init__(self, uint32_t address, uint32_t incarnation, *, bint flushes=True, bint journals=False,
-                 bint journals_first=False, bint keeps_archive=False, debug=None):
+                 bint keeps_archive=False, debug=None):
         self.join(address, incarnation)
         self.master = party(PARTY_MASTER, 0)
         self.flushes = flushes
-        self.journals = journals or journals_first
-        self.journals_first = journals_first
+        self.journals = journals
         self.keeps_archive = keeps_archive
         self.debug = RAYLITE_IS_DEBUG if debug is None else debug
 
@@ -67,7 +68,6 @@ cdef class Replica(Party):
         for i in range(n_shards):
             c = chain_new(i, n_shards, self.address, self.incarnation, self.flushes, &self.heads)
             c.journals = self.journals
-            c.journals_first = self.journals_first
             c.state.debug = self.debug
             self.chains.push_back(c)
         return 0
@@ -75,9 +75,22 @@ cdef class Replica(Party):
     # ---- the master ----
 
     cdef int start(self, uint64_t now_ns) except -1:
-        """Register with the master."""
+        """Register with the master, as soon as there is a journal if it is to keep one: who finds none when it starts
+        again has lost it, and is not sure of anything."""
         self.now_ns = now_ns
+        if self.journals and not self.journal_since:
+            return self.begin_journal(self.incarnation)
         return self.register()
+
+    cdef int begin_journal(self, uint32_t since) except -1:
+        """Put out the first record of a journal."""
+        cdef JournalRecord r
+        memset(&r, 0, sizeof(JournalRecord))
+        r.kind = JOURNAL_BEGUN
+        r.number = since
+        r.data = blob_copy(NULL, 0)
+        self.journal.push_back(r)
+        return 0
 
     cdef int register(self) except -1:
         cdef RegisterHeader head
@@ -85,8 +98,12 @@ cdef class Replica(Party):
         cdef Message m
         cdef string out
         cdef size_t i
+        if self.journals and not self.journal_since:
+            return 0
+        if not self.registered:
+            self.next_heartbeat_ns = self.now_ns + REGISTER_AGAIN_NS
         memset(&head, 0, sizeof(RegisterHeader))
-        head.is_sure = self.journals_first
+        head.journal_since = self.journal_since
         for i in range(self.chains.size()):
             head.n_held += self.chains[i].has_state
         out.append(<const char*> &head, sizeof(RegisterHeader))
@@ -102,6 +119,8 @@ cdef class Replica(Party):
 
     cdef int on_time(self, uint64_t now_ns) except -1:
         cdef Message m = store_letter_message(MASTER_HEARTBEAT, 0)
+        if not self.registered:
+            return self.register()
         m.incarnation = self.incarnation
         self.next_heartbeat_ns = now_ns + self.heartbeat_ns
         return self.send(self.master, &m, NULL)
@@ -220,10 +239,17 @@ cdef class Replica(Party):
                 raise RuntimeError(f"raylite store fault, shard {i}: {c.fault.decode()}")
         return 0
 
-    cdef int journal_written(self, uint64_t now_ns, uint32_t shard, uint64_t number) except -1:
-        """The host has written the shard's records up to this number."""
+    cdef int journal_written(self, uint64_t now_ns, tuple records) except -1:
+        """The host has written the next records, as take_journal gave them."""
+        cdef uint32_t shard, kind
+        cdef uint64_t number
         self.now_ns = now_ns
-        chain_journaled(self.chains[shard], number)
+        for shard, kind, number, _ in records:
+            if kind != JOURNAL_BEGUN:
+                chain_journaled(self.chains[shard], kind, number)
+            elif not self.journal_since:
+                self.journal_since = <uint32_t> number
+                self.register()
         return self.send_all()
 
     # ---- what Python sees ----
@@ -237,6 +263,9 @@ cdef class Replica(Party):
         Raises ValueError if one does not fit."""
         self.make_chains(n_shards)
         for shard, kind, number, data in records:
+            if kind == JOURNAL_BEGUN:
+                self.journal_since = number
+                continue
             if not shard < n_shards or not chain_replay(self.chains[shard], kind, number, data, len(data)):
                 raise ValueError(f"record {kind}, {number} of shard {shard} does not follow in its journal")
 
@@ -251,14 +280,26 @@ cdef class Replica(Party):
         self.journal.clear()
         return out
 
-    def journaled(self, uint64_t now_ns, uint32_t shard, uint64_t number):
-        """The records of a shard up to this number are written."""
-        self.journal_written(now_ns, shard, number)
+    def journaled(self, uint64_t now_ns, records):
+        """The next records are written. Args: records: as take_journal gave them."""
+        self.journal_written(now_ns, tuple(records))
 
     def compact_journal(self, uint32_t shard):
         """Put out a snapshot that supersedes all earlier records of the shard."""
         if self.chains[shard].has_state:
             chain_write_snapshot(self.chains[shard])
+        self.send_all()
+
+    def rewrite_journal(self):
+        """Put out records that supersede the whole journal, and those that were not taken yet."""
+        cdef size_t i
+        for shard, kind, _, _ in self.take_journal():
+            if kind != JOURNAL_BEGUN:
+                chain_unjournaled(self.chains[shard], kind)
+        self.begin_journal(self.journal_since or self.incarnation)
+        for i in range(self.chains.size()):
+            if self.chains[i].has_state:
+                chain_write_snapshot(self.chains[i])
         self.send_all()
 
     def take_archive(self):
