@@ -47,6 +47,8 @@ EXTENSIONS = (
     "raylite._core.cluster.remote_objects",
     "raylite._core.cluster.transfers",
     "raylite._core.cluster.spill",
+    "raylite._core.cluster.groups",
+    "raylite._core.cluster.offers",
     "raylite._core.cluster.guests",
     "raylite._core.cluster.homes",
     "raylite._core.cluster.remote_actors",

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from raylite.runtime.client import Client
 
 ANY_BUNDLE = -1
-CAPTURES, UNSCHEDULABLE = 1, 2
+CAPTURES, UNSCHEDULABLE, SPREAD, ON_NODE, NEAR_NODE = 1, 2, 4, 8, 16
 NO_GROUP = bytes(16)
 UNITS_PER_ONE = 10_000
 
@@ -76,8 +76,7 @@ class Demand:
             return pack_demand(self.amounts, self.environment)
         from raylite.strategies import placing
 
-        amounts, group, bundle, flags = placing(self.strategy, self.amounts, self.what, client)
-        return pack_demand(amounts, self.environment, group, bundle, flags)
+        return pack_demand(*placing(self.strategy, self.amounts, self.environment, self.what, client))
 
     def environment_for(self, client: Client) -> int:
         """The number of the environment. A process has little to do with them unless there are any."""
@@ -99,7 +98,12 @@ PLACING = (
 
 
 def pack_demand(
-    amounts: Mapping[str, int], environment: int = 0, group: bytes = NO_GROUP, bundle: int = ANY_BUNDLE, flags: int = 0
+    amounts: Mapping[str, int],
+    environment: int = 0,
+    group: bytes = NO_GROUP,
+    bundle: int = ANY_BUNDLE,
+    flags: int = 0,
+    labels: Sequence[bytes] = (),
 ) -> bytes:
     """Resource amounts (in 1/10000) and where they are to be had, as the bytes that a submission carries."""
     out = [
@@ -107,8 +111,10 @@ def pack_demand(
         len(amounts).to_bytes(4, "little"),
         bundle.to_bytes(4, "little", signed=True),
         group,
-        flags.to_bytes(8, "little"),
+        flags.to_bytes(4, "little"),
+        len(labels).to_bytes(4, "little"),
         *map(packed_amount, sorted(amounts.items())),
+        *labels,
     ]
     return b"".join(out)
 
@@ -117,3 +123,12 @@ def packed_amount(item: tuple[str, int]) -> bytes:
     """A name and an amount, as demands and bundles have them."""
     data = item[0].encode()
     return item[1].to_bytes(8, "little") + len(data).to_bytes(8, "little") + data + bytes(-len(data) % 8)
+
+
+def packed_label(operator: int, key: str, values: Sequence[str] = (), is_soft: bool = False) -> bytes:
+    """What a label of the node is to be (LABEL_*), as demands have it."""
+    name, texts = key.encode(), [value.encode() for value in values]
+    out = [number.to_bytes(4, "little") for number in (operator, is_soft, len(name), len(texts))]
+    out.append(name + bytes(-len(name) % 8))
+    out.extend(len(text).to_bytes(8, "little") + text + bytes(-len(text) % 8) for text in texts)
+    return b"".join(out)

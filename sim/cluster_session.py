@@ -6,7 +6,7 @@ The driver is on node 0, and shares its fate: unless a program asks for it, no f
 import gc
 from collections import deque
 
-from raylite._core.cluster.member import Member
+from raylite._core.cluster.member import NODE_ID, Member
 from raylite.sim.cluster_host import ClusterHost
 from raylite.sim.control_plane import MASTER, PARTY_NODE, ControlPlane, address_of
 from raylite.sim.errors import DriverLostError
@@ -87,9 +87,11 @@ class ClusterRuntime(SimulatedRuntime):
 
         return make
 
-    def member(self, node, number):
+    def member(self, virtual_node):
         """A node as a party."""
-        return Member(node, address_of(PARTY_NODE, number), MASTER, self.plane.n_shards)
+        labels = {**virtual_node.config.labels, NODE_ID: virtual_node.id}
+        address = address_of(PARTY_NODE, virtual_node.number)
+        return Member(virtual_node.node, address, MASTER, self.plane.n_shards, labels=labels)
 
     def start_workers(self):
         for node in self.nodes.values():

@@ -22,8 +22,8 @@ REMEMBERED_BYTES_MOST = 1 << 25
 
 class VirtualNode:
     """Args: session: the simulation; config: what the node has; number: from 0; incarnation: how often it was started;
-    cluster: its ClusterHost, None if it is alone; member: called with the Node and the number, returns the Member that
-    it is in the cluster; check: check every table after every event; record: keep the stream of events of a node that
+    cluster: its ClusterHost, None if it is alone; member: called with this, returns the Member that it is in the
+    cluster; check: check every table after every event; record: keep the stream of events of a node that
     is alone.
     """
 
@@ -36,6 +36,7 @@ class VirtualNode:
         self.incarnation = incarnation
         self.id_bytes = content_hash(self.name(b"node"), session.seed)
         self.id = self.id_bytes.hex()  # as programs see it
+        self.in_cluster = cluster is not None
         self.n_workers = min(config.num_cpus, KEPT_IDLE_MOST)
         n_nodes = len(session.config.nodes)
         remembered = min(REMEMBERED_TASKS_MOST, REMEMBERED_TASKS // n_nodes)
@@ -61,7 +62,7 @@ class VirtualNode:
                 self.make_worker,
                 network=cluster.network,
                 machine=machine,
-                member=member(self.node, number),
+                member=member(self),
             )
 
     def name(self, what):
@@ -87,6 +88,7 @@ class VirtualNode:
         name = b"driver" if is_driver else self.name(number.to_bytes(8, "little"))
         root = content_hash(name, session.seed)
         client = SimulatedClient(number, JOB, self.id_bytes, root, is_driver, self.host.memory, session.functions)
+        client.in_cluster = self.in_cluster
         process = Process(session.kernel, number, client, is_driver, gpus)
         process.node = self.number
         client.join(process)

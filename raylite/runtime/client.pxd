@@ -37,6 +37,7 @@ cdef class Client:
     cdef unordered_map[uint32_t, Mapping] mappings   # guarded by the GIL
     cdef readonly TaskContext root
     cdef public bytes node        # the node's id, 16 bytes
+    cdef public bint in_cluster   # whether that is one of several
     cdef public object environment            # environments.Environment; None: nothing but what the process had
     cdef public object run_task   # called with a Run that comes while a get waits for it
     cdef dict watched             # asynchronous calls: token -> (callback, references)

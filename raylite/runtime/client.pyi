@@ -80,6 +80,7 @@ class Client:
     root: TaskContext
     environment: Any
     run_task: Callable[[Run], None]
+    in_cluster: bool
     is_worker: bool
     worker: Any
     keep_warned: bool

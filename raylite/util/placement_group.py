@@ -14,7 +14,8 @@ EV_GROUP, EV_UNGROUP, EV_GROUPS = 32, 33, 34
 DETACHED = 1
 NAME_TAKEN, ID_TAKEN = 1, 2  # answers to EV_GROUP
 STRATEGIES = ("PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD")  # by the number that the node knows them by
-STATES = ("PENDING", "CREATED", "REMOVED", "REMOVED")
+STATES = ("PENDING", "CREATED", "REMOVED", "REMOVED", "RESCHEDULING")
+CREATED = 1
 UNITS_PER_ONE = 10_000
 
 
@@ -120,6 +121,8 @@ def placement_group(
         raise ValueError(f"Placement group `name` must be a string, not {name!r}.")
     checked = checked_bundles(bundles)
     client = client_or_init()
+    if labels and client.in_cluster:
+        raise ValueError("bundle_label_selector is for one node so far, not for a cluster of several")
     asked = with_labels(checked, labels, client)
     payload = pack_group(asked, STRATEGIES.index(strategy or "PACK"), full_name(name))
     for group in client.new_ids():
@@ -141,8 +144,8 @@ def get_placement_group(placement_group_name: str) -> PlacementGroup:
     if not placement_group_name or not isinstance(placement_group_name, str):
         raise ValueError(f"get_placement_group takes a name that is not empty, not {placement_group_name!r}")
     wanted = full_name(placement_group_name)
-    for group, row in table().items():
-        if row["full_name"] == wanted and row["state"] != "REMOVED":
+    for group, row in table(name=wanted).items():
+        if row["state"] != "REMOVED":
             return PlacementGroup(PlacementGroupID.from_hex(group), list(row["bundles"].values()))
     raise ValueError(f"Failed to look up placement group with name: {placement_group_name}")
 
@@ -298,10 +301,11 @@ def pack_group(bundles: list[dict[str, int]], strategy: int, name: str) -> bytes
     return b"".join(out)
 
 
-def table(group: PlacementGroupID | None = None) -> dict[str, dict[str, Any]]:
-    """The groups that the node knows (or that one of them): hexadecimal id to what is known, in order of creation."""
+def table(group: PlacementGroupID | None = None, name: str = "") -> dict[str, dict[str, Any]]:
+    """The groups that the node knows, or the one of this id or full name: hexadecimal id to what is known, in order of
+    creation."""
     client = connected()
-    _, data = client.question(EV_GROUPS, task=None if group is None else group.binary())
+    _, data = client.question(EV_GROUPS, name.encode(), task=None if group is None else group.binary())
     at, rows = 0, []
 
     def number() -> int:
@@ -319,9 +323,12 @@ def table(group: PlacementGroupID | None = None) -> dict[str, dict[str, Any]]:
         group_id = data[at : at + 16].hex()
         at += 16
         order, state, strategy, detached = number(), number(), number(), number()
-        name = text()
-        bundles = [{amount_name: amount for amount, amount_name in pairs(number, text)} for _ in range(number())]
-        row = row_of(group_id, name, bundles, STRATEGIES[strategy], STATES[state], client)
+        full = text()
+        nodes, bundles = [], []
+        for _ in range(number()):
+            nodes.append(text() or (client.node_id().hex() if state == CREATED and not client.in_cluster else ""))
+            bundles.append({amount_name: amount for amount, amount_name in pairs(number, text)})
+        row = row_of(group_id, full, bundles, nodes, STRATEGIES[strategy], STATES[state])
         rows.append((order, {**row, "is_detached": bool(detached)}))
     return {row["placement_group_id"]: row for _, row in sorted(rows, key=lambda row: row[0])}
 
@@ -331,15 +338,16 @@ def pairs(number: Any, text: Any) -> list[tuple[float, str]]:
     return [(number() / UNITS_PER_ONE, text()) for _ in range(number())]
 
 
-def row_of(group: str, name: str, bundles: list[dict[str, float]], strategy: str, state: str, client: Client) -> Any:
+def row_of(
+    group: str, name: str, bundles: list[dict[str, float]], nodes: list[str], strategy: str, state: str
+) -> dict[str, Any]:
     """What placement_group_table tells of a group; the keys are Ray's."""
-    node = client.node_id().hex() if state == "CREATED" else ""
     return {
         "placement_group_id": group,
         "name": name.rpartition("\x1f")[2],
         "full_name": name,
         "bundles": dict(enumerate(bundles)),
-        "bundles_to_node_id": dict.fromkeys(range(len(bundles)), node),
+        "bundles_to_node_id": dict(enumerate(nodes)),
         "strategy": strategy,
         "state": state,
         "stats": {},

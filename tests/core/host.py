@@ -117,13 +117,13 @@ class Host:
 
     def submit(self, task: str, client: int = DRIVER, *, function: str = FUNCTION, parent: str = "root", refs=(),
                nested=(), needs: dict[str, float] | None = None, environment: int = 0, confirm: bool = False,
-               group: str = "", bundle: int = p.ANY_BUNDLE, demand_flags: int = 0,
+               group: str = "", bundle: int = p.ANY_BUNDLE, demand_flags: int = 0, labels=(),
                **options) -> list[str]:  # fmt: skip
         """refs: top-level arguments; nested: references inside the argument block; the rest goes to protocol.submit."""
         if nested:
             options["args"] = p.envelope(b"args", kind=p.KIND_ARGUMENTS, refs=self.objects(nested))
         demand = p.demand(needs, environment, group=self.task(group) if group else bytes(16), bundle=bundle,
-                          flags=demand_flags)  # fmt: skip
+                          flags=demand_flags, labels=labels)  # fmt: skip
         payload = p.submit(self.object(function), parent=self.task(parent), refs=self.objects(refs), demand=demand,
                            **options)  # fmt: skip
         return self.send_submission(task, client, payload, confirm)
@@ -415,6 +415,7 @@ ERRORS = {
     p.ERROR_ACTOR_INIT: "init failed",
     p.ERROR_UNGROUPED: "ungrouped",
     p.ERROR_UNSCHEDULABLE: "unschedulable",
+    p.ERROR_ACTOR_UNSCHEDULABLE: "unschedulable",
 }
 
 

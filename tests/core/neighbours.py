@@ -12,7 +12,7 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from raylite._core.cluster.member import Member
+from raylite._core.cluster.member import NODE_ID, Member
 from tests.core import protocol as p
 from tests.core.host import Command, Host, describe_envelope
 
@@ -20,15 +20,16 @@ A, B, C = 1, 2, 3
 SCHEDULER = 100
 (NODE_TASK, NODE_RETURN, NODE_RESULT, NODE_COMMITTED, NODE_CANCEL, NODE_FUNCTION_GONE, NODE_PULL, NODE_VALUE,
  NODE_CHUNK, NODE_NOT_HERE, NODE_ITEM, NODE_ITEM_HELD, NODE_READ) = range(170, 183)  # fmt: skip
+NODE_GROUP, NODE_GROUP_WATCH, NODE_GROUP_GONE, NODE_BUNDLES, NODE_BUNDLES_TAKEN, NODE_BUNDLES_BACK = range(200, 206)
 RESULT_REFUSED = 1
-SCHEDULER_ASK, SCHEDULER_ANSWER = 160, 161
+SCHEDULER_ASK, SCHEDULER_ANSWER, SCHEDULER_ASK_GROUP, SCHEDULER_ANSWER_GROUP = range(160, 164)
 OP_COMMIT, OP_DONE, OP_PUT, OP_HOLD, OP_RELEASE, OP_LOCATE, OP_UNLOCATE, OP_WATCH, OP_UNWATCH, OP_ATTEMPT, OP_ADOPT = (
     range(1, 12)
 )
 OP_ACTOR, OP_ACTOR_ALIVE, OP_ACTOR_ENDED, OP_ACTOR_CRASHED, OP_ACTOR_WATCH, OP_ACTOR_UNWATCH, OP_ACTOR_KILL = range(
     20, 27
 )
-OP_NAME_CLAIM, OP_NAME_FIND = 30, 31
+OP_NAME_CLAIM, OP_NAME_FIND, OP_NAME_DROP = 30, 31, 32
 ENTRY_ANSWER, ENTRY_OBJECT, ENTRY_FREE, ENTRY_RERUN, ENTRY_ACTOR, ENTRY_ACTOR_END = range(1, 7)
 END_UNREFERENCED, END_KILLED, END_RESTART = range(3)
 STORED_ACTOR_PENDING, STORED_ACTOR_ALIVE, STORED_ACTOR_RESTARTING, STORED_ACTOR_DEAD = range(4)
@@ -37,15 +38,21 @@ STORED_PENDING, STORED_READY, STORED_LOST = 0, 1, 2
 PEER_WORDS = {
     NODE_TASK: "task", NODE_RETURN: "task back", NODE_RESULT: "result of", NODE_COMMITTED: "committed",
     NODE_CANCEL: "cancel", NODE_FUNCTION_GONE: "function gone", NODE_NOT_HERE: "not here", NODE_ITEM: "item",
-    NODE_ITEM_HELD: "held", NODE_READ: "read",
+    NODE_ITEM_HELD: "held", NODE_READ: "read", NODE_GROUP: "group", NODE_GROUP_WATCH: "watch group",
+    NODE_GROUP_GONE: "group gone", NODE_BUNDLES: "bundles of", NODE_BUNDLES_TAKEN: "set aside for",
+    NODE_BUNDLES_BACK: "bundles back",
 }  # fmt: skip
 STORE_WORDS = {
     OP_COMMIT: "commit", OP_DONE: "done", OP_PUT: "put", OP_HOLD: "hold", OP_RELEASE: "release", OP_LOCATE: "locate",
     OP_UNLOCATE: "unlocate", OP_WATCH: "watch", OP_UNWATCH: "unwatch", OP_ATTEMPT: "attempt",
     OP_ADOPT: "adopt", OP_ACTOR: "actor", OP_ACTOR_ALIVE: "alive", OP_ACTOR_ENDED: "ended", OP_ACTOR_CRASHED: "crashed",
     OP_ACTOR_WATCH: "watch", OP_ACTOR_UNWATCH: "unwatch", OP_ACTOR_KILL: "kill", OP_NAME_CLAIM: "claim name",
-    OP_NAME_FIND: "find name",
+    OP_NAME_FIND: "find name", OP_NAME_DROP: "drop name",
 }  # fmt: skip
+GROUP_KEY = b"\0group\0"
+GROUP_ANSWER = struct.Struct("<QII")
+STRATEGIES = ("", "spread", "on", "near")
+LABELS = ("in", "not in", "exists", "absent")
 PLACE_QUESTION = struct.Struct("<Q24sIIIIII")
 PLACE_ANSWER = struct.Struct("<QIIII")
 ACTOR_NOTICE = struct.Struct("<IIIIIIII")
@@ -71,12 +78,12 @@ class Neighbour(Host):
         self.member: Member | None = None
         super().__init__(resources, **options)
         self.number = number
-        self.member = Member(self.node, number)
+        self.member = Member(self.node, number, labels={NODE_ID: f"node {number}"})
         self.operations: list[dict] = []  # that were not answered
         self.said: list[dict] = []  # to other nodes, and not heard there yet
         self.tokens: dict[str, int] = {}  # of questions to the scheduler
         for other in others:
-            self.member.peer(other, 1)
+            self.member.peer(other, 1, node_id=f"node {other}")
         self.member.scheduler(SCHEDULER)
 
     def named_by(self, other: Neighbour) -> Neighbour:
@@ -105,10 +112,22 @@ class Neighbour(Host):
             out += self.hear(other.number, **{field: each[field] for field in each if field != "target"})
         return out
 
-    def placed(self, task: str, node: int) -> list[str]:
+    def placed(self, task: str, node: int, refusal: int = 0) -> list[str]:
         """The scheduler answers."""
-        payload = PLACE_ANSWER.pack(self.tokens.pop(task), node, 0, 0, 0)
+        payload = PLACE_ANSWER.pack(self.tokens.pop(task), node, refusal, 0, 0)
         return self.hear(SCHEDULER, SCHEDULER_ANSWER, payload=payload)
+
+    def bundles_go_to(self, group: str, *nodes: int, possible: bool = True) -> list[str]:
+        """The scheduler says where the bundles of a group go, or that there is no place for them."""
+        payload = GROUP_ANSWER.pack(self.tokens.pop(group), len(nodes), possible) + struct.pack(
+            f"<{len(nodes)}I", *nodes
+        )
+        return self.hear(SCHEDULER, SCHEDULER_ANSWER_GROUP, payload=payload)
+
+    def heartbeat(self) -> list[str]:
+        """It is time to tell the master how much there is to do."""
+        self.member.offer()
+        return self.note(self.node.take_commands())
 
     def acknowledged(self, count: int | None = None, status: int = STORE_OK) -> list[str]:
         """The store answers all that it was asked, or the first `count` of it."""
@@ -156,21 +175,29 @@ class Neighbour(Host):
         for each in self.member.take_outgoing():
             if each["kind"] == SCHEDULER_ASK:
                 out += self.describe_questions(each["payload"])
+            elif each["kind"] == SCHEDULER_ASK_GROUP:
+                out.append(self.describe_group_question(each["payload"]))
             else:
                 self.said.append(each)
                 out.append(f"to {each['target']}: {self.describe_said(each)}")
         return out
 
     def asked_about(self, operation: dict) -> str:
-        if operation["kind"] == OP_NAME_CLAIM:
-            return operation["body"][16:].decode()
-        return operation["body"].decode() if operation["kind"] == OP_NAME_FIND else self.name(operation["object"])
+        if operation["kind"] in (OP_NAME_CLAIM, OP_NAME_DROP):
+            return self.named(operation["body"][16:])
+        return self.named(operation["body"]) if operation["kind"] == OP_NAME_FIND else self.name(operation["object"])
+
+    def named(self, name: bytes) -> str:
+        """A name in the store: of an actor, or a group's id or name."""
+        if name.startswith(GROUP_KEY):
+            return f"of group {self.names[name.removeprefix(GROUP_KEY)]}"
+        return name.removeprefix(b"\0name of group\0").decode()
 
     def describe_questions(self, payload: bytes) -> list[str]:
         """`asks: b`, with the sizes of its arguments and where those are."""
         reader, out, tasks = p.Reader(payload), [], self.member.questions()
         while not reader.at_end():
-            token, _, demand_size, _, _, n_excluded, n_arguments, _ = reader.unpack(PLACE_QUESTION)
+            token, _, demand_size, strategy, node, n_excluded, n_arguments, n_labels = reader.unpack(PLACE_QUESTION)
             reader.take_padded(demand_size)
             reader.take_padded(4 * n_excluded)
             arguments = []
@@ -178,10 +205,28 @@ class Neighbour(Host):
                 object_, size, n_locations, _ = reader.unpack(struct.Struct("<24sQII"))
                 where = struct.unpack(f"<{n_locations}I", reader.take_padded(4 * n_locations))
                 arguments.append(f"{self.name(object_[:20])} {size} at {','.join(map(str, where))}")
+            labels = [self.read_label(reader) for _ in range(n_labels)]
             name = self.names[tasks[token]]
             self.tokens[name] = token
-            out.append(f"asks: {name}" + "".join(f" ({each})" for each in arguments))
+            how = f" {STRATEGIES[strategy]}" if strategy else ""
+            how += f" {node}" * (node != 0)
+            out.append("asks: " + name + how + "".join(f" ({each})" for each in arguments + labels))
         return out
+
+    def read_label(self, reader: p.Reader) -> str:
+        operator, is_soft, key_size, n_values = reader.unpack(struct.Struct("<IIII"))
+        key = reader.take_padded(key_size).decode()
+        values = [reader.take_padded(int.from_bytes(reader.take(8), "little")).decode() for _ in range(n_values)]
+        return f"{'soft ' * is_soft}{key} {LABELS[operator]} {','.join(values)}".rstrip()
+
+    def describe_group_question(self, payload: bytes) -> str:
+        """`asks for places: g, 2 bundles`, and where those are that stay."""
+        reader = p.Reader(payload)
+        token, _strategy, n_bundles, n_kept, _ = reader.unpack(struct.Struct("<QIIII"))
+        kept = struct.unpack(f"<{n_kept}I", reader.take_padded(4 * n_kept))
+        name = next(name for group, name in self.names.items() if group == self.member.group_questions()[token])
+        self.tokens[name] = token
+        return f"asks for places: {name}, {n_bundles} bundles" + "".join(f", kept at {node}" for node in kept)
 
     def describe_said(self, said: dict) -> str:
         kind = said["kind"]
@@ -194,6 +239,10 @@ class Neighbour(Host):
         if kind == NODE_CHUNK:
             return f"bytes {said['aux']}+{len(said['payload'])}"
         words = f"{PEER_WORDS[kind]} {self.name(said['object'])}"
+        if kind == NODE_BUNDLES:
+            return f"{words}: {','.join(str(bundle) for (bundle,) in struct.iter_unpack('<I', said['payload']))}"
+        if kind == NODE_BUNDLES_TAKEN:
+            return words + ": no" * said["flags"]
         if kind == NODE_RESULT and said["flags"] & RESULT_REFUSED:
             return f"{words}: refused"
         if kind == NODE_RESULT:

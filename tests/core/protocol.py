@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from raylite._core.ids import child_task, content_hash
@@ -131,10 +132,12 @@ def demand(
     group: bytes = bytes(16),
     bundle: int = ANY_BUNDLE,
     flags: int = 0,
+    labels: Sequence[bytes] = (),
 ) -> bytes:
-    """What a task asks for, in whole units; in a placement group, if one is given."""
+    """What a task asks for, in whole units; in a placement group, if one is given; what labels its node must have."""
     amounts = {"CPU": 1} if amounts is None else amounts
-    return DEMAND_HEADER.pack(environment, len(amounts), bundle, group, flags, 0) + entries(amounts)
+    header = DEMAND_HEADER.pack(environment, len(amounts), bundle, group, flags, len(labels))
+    return header + entries(amounts) + b"".join(labels)
 
 
 def entries(amounts: dict[str, float]) -> bytes:
@@ -281,6 +284,7 @@ class Group(NamedTuple):
     detached: int
     name: str
     bundles: list[dict[str, int]]
+    nodes: list[str]
 
 
 class Reader:
@@ -375,9 +379,10 @@ def read_groups(payload: bytes) -> list[Group]:
 
     while not reader.at_end():
         head = reader.take(16), number(), number(), number(), number(), reader.take_padded(number()).decode()
-        bundles = []
+        bundles, nodes = [], []
         for _ in range(number()):
+            nodes.append(reader.take_padded(number()).decode())
             pairs = [(number(), reader.take_padded(number()).decode()) for _ in range(number())]
             bundles.append({name: amount for amount, name in pairs})
-        out.append(Group(*head, bundles))
+        out.append(Group(*head, bundles, nodes))
     return out

@@ -14,6 +14,7 @@ from tests.core.packets import (
     BULK_WINDOW,
     DATA,
     FIRST_TIMEOUT_NS,
+    LEAST_BYTE_NS,
     LEAST_TIMEOUT_NS,
     MOST_TIMEOUT_NS,
     PARTY_NODE,
@@ -297,6 +298,36 @@ def test_bulk_is_limited_in_bytes_unless_it_is_one_packet(linked):
     assert linked.numbers() == [1]
     linked.take(1, from_there(acknowledged=1))
     assert linked.numbers() == [2, 3]
+
+
+def test_a_time_out_allows_for_the_time_that_bulk_takes(linked):
+    linked.say(0, B, DATA, bytes(1_000_000), bulk=True)
+    assert linked.deadline() == FIRST_TIMEOUT_NS + 1_000_000 * LEAST_BYTE_NS
+
+
+def test_after_a_time_out_one_packet_of_bulk_is_sent_again_and_half_as_much_is_under_way(linked):
+    size = BULK_BYTES // 8
+    say(linked, 12, payload=bytes(size), bulk=True)
+    assert linked.numbers() == [*range(1, 9)]
+    linked.pass_time(linked.deadline())
+    assert linked.numbers() == [1]
+    linked.take(10**10, from_there(acknowledged=4))
+    assert linked.numbers() == [5]  # which is sent again; four are under way, and no more may be
+    linked.take(10**10, from_there(acknowledged=5))
+    assert linked.numbers() == [6, 9, 10]  # a window was acknowledged: now it may be five
+
+
+def test_bulk_grows_by_a_packet_for_each_window_that_is_acknowledged(linked):
+    size = BULK_BYTES // 8
+    say(linked, 40, payload=bytes(size), bulk=True)
+    linked.pass_time(linked.deadline())
+    linked.sent()
+    linked.take(10**10, from_there(acknowledged=8))
+    under_way = [linked.numbers()]
+    while len(under_way) < 4:
+        linked.take(10**10 + len(under_way), from_there(acknowledged=under_way[-1][-1]))
+        under_way.append(linked.numbers())
+    assert [len(each) for each in under_way] == [5, 6, 7, 8]
 
 
 # ---- incarnations ----

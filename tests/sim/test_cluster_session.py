@@ -14,6 +14,7 @@ import raylite
 from raylite import sim
 from raylite.sim.errors import DriverLostError
 from raylite.sim.faults import Faults
+from raylite.util import state
 from tests.sim.programs import run_random
 
 LARGE_BYTES = 3_000_000
@@ -92,6 +93,21 @@ def test_what_the_cluster_has_is_what_all_nodes_have():
     assert {row["NodeID"] for row in rows} == ids and [row["Resources"]["CPU"] for row in rows] == [2, 3]
     assert [row["Labels"] for row in rows] == [{"zone": "a"}, {}]
     assert [row["Alive"] for row in rows] == [True, True] and [row["Alive"] for row in later] == [True, False]
+
+
+def test_the_state_of_all_nodes():
+    with sim.cluster(seed=1, nodes=3) as c:
+        c.kill_node(2)
+        c.settle()
+        rows = sorted(state.list_nodes(), key=lambda row: row.node_name)
+        assert [(row.node_name, row.state) for row in rows] == [
+            ("node-0", "ALIVE"),
+            ("node-1", "ALIVE"),
+            ("node-2", "DEAD"),
+        ]
+        assert [row.is_head_node for row in rows] == [True, False, False]
+        assert sorted(row.node_id for row in rows) == sorted(node["NodeID"] for node in raylite.nodes())
+        assert [state.get_node(row.node_id).state for row in rows] == [row.state for row in rows]
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -3,10 +3,12 @@ from cython.operator cimport dereference as deref
 from raylite._core.cluster.departures cimport go_on, send_departures, take_answer, tell
 from raylite._core.cluster.exposure cimport task_committed
 from raylite._core.cluster.guests cimport home_lost, on_function_gone, on_home_cancels, on_home_committed, on_task
+from raylite._core.cluster.groups cimport ask_for_groups, group_answered, groups_lost_node, hear_of_group, \
+    on_group_placement
 from raylite._core.cluster.homes cimport adoption_answered, attempt_answered, done_refused, new_epoch, on_rerun
-from raylite._core.cluster.message cimport NODE_CANCEL, NODE_CHUNK, NODE_COMMITTED, NODE_FUNCTION_GONE, NODE_ITEM, \
-    NODE_ITEM_HELD, NODE_NOT_HERE, NODE_PULL, NODE_READ, NODE_RESULT, NODE_RETURN, NODE_TASK, NODE_VALUE, \
-    RESULT_REFUSED
+from raylite._core.cluster.message cimport NODE_BUNDLES_BACK, NODE_CANCEL, NODE_CHUNK, NODE_COMMITTED, \
+    NODE_FUNCTION_GONE, NODE_GROUP, NODE_ITEM, NODE_ITEM_HELD, NODE_NOT_HERE, NODE_PULL, NODE_READ, NODE_RESULT, \
+    NODE_RETURN, NODE_TASK, NODE_VALUE, RESULT_REFUSED
 from raylite._core.cluster.remote_actors cimport actors_lost_node, actors_of_node, name_claimed, name_found, \
     on_actor_end_entry, on_actor_entry
 from raylite._core.cluster.remote_objects cimport forget_locations, hold_refused, hold_touched, on_free_entry, \
@@ -17,7 +19,7 @@ from raylite._core.cluster.spill cimport ask_scheduler, on_placement, on_result,
 from raylite._core.cluster.table cimport Expected, PartyMessage, PEER_CLIENT
 from raylite._core.cluster.transfers cimport on_chunk, on_not_here, on_pull, on_value, transfers_lost
 from raylite._core.envelope cimport blob_data, blob_drop
-from raylite._core.links.packet cimport SCHEDULER_ANSWER
+from raylite._core.links.packet cimport SCHEDULER_ANSWER, SCHEDULER_ANSWER_GROUP
 from raylite._core.node.references cimport client_gone
 from raylite._core.store.message cimport AttemptHeader, END_KILLED, ENTRY_ACTOR, ENTRY_ACTOR_END, ENTRY_ANSWER, \
     ENTRY_FREE, ENTRY_OBJECT, ENTRY_RERUN, OP_ACTOR_ALIVE, OP_ADOPT, OP_ATTEMPT, OP_COMMIT, OP_HOLD, OP_NAME_CLAIM, \
@@ -40,6 +42,10 @@ cdef bint hear(NodeState* n, uint32_t source, const Message* m, const char* payl
         return on_item(n, source, m, payload)
     if m.kind == SCHEDULER_ANSWER:
         return on_placement(n, m, payload)
+    if m.kind == SCHEDULER_ANSWER_GROUP:
+        return on_group_placement(n, m, payload)
+    if NODE_GROUP <= m.kind <= NODE_BUNDLES_BACK:
+        return hear_of_group(n, source, m, payload)
     if m.kind == NODE_COMMITTED:
         on_home_committed(n, source, m)
     elif m.kind == NODE_RETURN:
@@ -77,7 +83,9 @@ cdef void on_answer(NodeState* n, uint16_t status, uint64_t token, const char* b
     if go_on(n, token, status == STORE_OK, &unsaid):
         done_refused(n, what.object.task, blob_data(unsaid.payload), unsaid.payload.size)
         tell_refused(n, &unsaid)
-    if what.kind == OP_COMMIT:
+    if group_answered(n, &what, token, status, body, size):
+        pass
+    elif what.kind == OP_COMMIT:
         if status == STORE_OK and size >= sizeof(AttemptHeader):
             new_epoch(n, what.object.task, (<const AttemptHeader*> body).epoch)
         task_committed(n, what.object.task)   # also if it was there: its parent has run before
@@ -119,14 +127,18 @@ cdef void reach_out(NodeState* n) noexcept nogil:
     """What the event has led to beyond this node."""
     hold_touched(n)
     ask_scheduler(n)
+    ask_for_groups(n)
     send_departures(n)
 
 
 # ---- who is there ----------------------------------------------------------------------------------------------
 
-cdef void peer_came(NodeState* n, uint32_t address, uint32_t incarnation) noexcept nogil:
+cdef void peer_came(NodeState* n, uint32_t address, uint32_t incarnation, const string* id) noexcept nogil:
     """Another node is part of the cluster."""
     if address != n.cluster.address:
+        n.cluster.peers[address].id = id[0]
+        if not id.empty():
+            n.cluster.addresses[id[0]] = address
         n.cluster.peers[address].address = address
         n.cluster.peers[address].incarnation = incarnation
         actors_of_node(n, address)
@@ -137,10 +149,12 @@ cdef void peer_died(NodeState* n, uint32_t address, uint32_t incarnation) noexce
     it = n.cluster.peers.find(address)
     if it == n.cluster.peers.end() or deref(it).second.incarnation != incarnation:
         return
+    n.cluster.addresses.erase(deref(it).second.id)
     n.cluster.peers.erase(address)
     actors_lost_node(n, address)
     forget_locations(n, address)
     transfers_lost(n, address)
+    groups_lost_node(n, address)
     spilled_lost(n, address)
     home_lost(n, address)
     client_gone(n, PEER_CLIENT | address)

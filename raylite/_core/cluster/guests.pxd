@@ -11,4 +11,5 @@ cdef void ended_beyond(NodeState* n, TaskRow* row, uint8_t state) noexcept nogil
 cdef void count_guest_holds(NodeState* n, const TaskRow* row, int change) noexcept nogil
 cdef void expel(NodeState* n, TaskRow* row) noexcept nogil
 cdef void drop_guest(NodeState* n, TaskRow* row) noexcept nogil
+cdef void return_guest(NodeState* n, TaskRow* row) noexcept nogil
 cdef void home_lost(NodeState* n, uint32_t address) noexcept nogil

@@ -5,7 +5,7 @@ A guest is a task like any other, but that its results go to its home and into t
 it is committed. If its home dies before that, nobody can have heard of it: it ends, and what it led to with it.
 """
 from cython.operator cimport dereference as deref, preincrement
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 from libcpp.algorithm cimport sort
 from libcpp.string cimport string
 from libcpp.unordered_map cimport unordered_map
@@ -117,6 +117,7 @@ cdef bint on_task(NodeState* n, uint32_t source, const Message* m, const char* p
     row.home = source
     row.epoch = head.epoch
     row.attempt = m.attempt
+    row.n_moves = <unsigned char> min(head.n_moves, <uint32_t> 255)
     row.retries_at_home = retries_after(s.header.max_retries, m.attempt)
     row.retries_left = 0
     if s.call == NULL and resources_lacking(&n.scheduler.resources, row.shape) >= 0:
@@ -147,10 +148,26 @@ cdef bint runs_actor(NodeState* n, const CallHeader* call, uint32_t epoch) noexc
 
 cdef void drop_guest(NodeState* n, TaskRow* row) noexcept nogil:
     """A call that its home has back."""
-    cdef int i
     call_ends(n, row)
+    let_go_of_guest(n, row)
+
+
+cdef void return_guest(NodeState* n, TaskRow* row) noexcept nogil:
+    """A task that has not begun, and need not wait here any longer, is its home's again."""
+    cdef Message* m = tell(n, row.home, NODE_RETURN, NULL)
+    m.object = object_id(row.id, 0)
+    m.attempt = row.attempt
+    let_go_of_guest(n, row)
+
+
+cdef void let_go_of_guest(NodeState* n, TaskRow* row) noexcept nogil:
+    cdef ObjectRow* result
+    cdef int i
     set_state(n, row, TASK_CANCELLED, 0)
     for i in range(1 if row.n_returns < 0 else row.n_returns):
+        result = objects_find(&n.objects, object_id(row.id, i))
+        if result != NULL and not result.waiters.empty():
+            n.wanted.push_back(result.id)     # who waits here asks the store
         n.unsettled.push_back(object_id(row.id, i))
     retire_task(n, row)
 

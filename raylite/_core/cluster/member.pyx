@@ -2,28 +2,29 @@
 out at the end of each event.
 """
 from libc.string cimport memset
-from libcpp.string cimport string
 from raylite._core.cluster.departures cimport depart
 from raylite._core.cluster.events cimport hear_store, peer_came, peer_died, scheduler_came, scheduler_died
 from raylite._core.cluster.message cimport NODE_CHUNK
+from raylite._core.cluster.offers cimport offer_queued
 from raylite._core.cluster.spill cimport questions_lost
 from raylite._core.cluster.table cimport PartyMessage, StoreRequest
 from raylite._core.envelope cimport Blob, blob_data, blob_drop
 from raylite._core.ids cimport object_bytes, object_from_bytes, task_bytes
 from raylite._core.links.packet cimport MASTER_CHAIN, MASTER_LAST, MASTER_NODE, MASTER_NODE_DEAD, MASTER_REGISTER, \
     MASTER_SETTLE, MASTER_SETTLED, party_kind, PARTY_NODE, PARTY_SCHEDULER, STORE_ENTRIES
-from raylite._core.message cimport MESSAGE_VERSION
+from raylite._core.message cimport Cursor, MESSAGE_VERSION
 from raylite._core.node.node cimport finish_event, node_handle, node_hear
 from raylite._core.node.resources cimport Resources
 from raylite._core.node.state cimport NodeState
-from raylite._core.scheduler.loads cimport load_write, LoadHeader, means_report, NodeLoad, ResourceLoad
+from raylite._core.scheduler.loads cimport load_read, load_write, LoadHeader, means_report, NodeLoad, ResourceLoad
 from raylite._core.store.client cimport store_clear, store_deadline_ns, store_flush, store_next_entry, store_on_chain, \
     store_on_entries, store_op, store_setup
-from raylite._core.store.master_message cimport NodeNotice
 from raylite._core.store.message cimport NodeRecord, Outgoing, StoreEntry
 
 cdef enum:
     TELL_NS = 5000000             # a shard waits no longer for the acknowledgement of its entries
+
+NODE_ID = "ray.io/node-id"        # the label that says which node it is
 
 
 cdef uint64_t count_running(NodeState* n) noexcept nogil:
@@ -35,16 +36,20 @@ cdef uint64_t count_running(NodeState* n) noexcept nogil:
 
 cdef class Member(Enlisted):
     """Args: node: whose incarnation is this party's; address: of the party; master: the master's address; n_shards: of
-    the control store.
+    the control store; labels: of the node, NODE_ID among them.
     """
 
-    def __init__(self, Node node not None, uint32_t address, uint32_t master=0, uint32_t n_shards=1):
+    def __init__(self, Node node not None, uint32_t address, uint32_t master=0, uint32_t n_shards=1, *,
+                 dict labels=None):
         self.join(address, node.state.incarnation)
         store_setup(&self.store, address, node.state.incarnation, n_shards, TELL_NS)
         self.node = node
         self.master = master
         node.state.cluster.joined = True
         node.state.cluster.address = address
+        for key, value in (labels or {}).items():
+            self.labels[key.encode()] = value.encode()
+        node.state.cluster.id = (labels or {}).get(NODE_ID, "").encode()
 
     cdef int handle(self, const Message* m, const char* payload) except -1:
         """An event of a client, or of the host."""
@@ -91,6 +96,7 @@ cdef class Member(Enlisted):
             resource.total = r.total[i]
             resource.available = r.available[i]
             load.resources.push_back(resource)
+        load.labels = self.labels
         means_report(&n.cluster.means, &load)
         load_write(&load, out)
         return 0
@@ -110,21 +116,26 @@ cdef class Member(Enlisted):
         elif message.kind == MASTER_SETTLE:
             depart(n, self.master, MASTER_SETTLED, NULL, NULL).aux = message.aux
         elif message.kind == MASTER_NODE and size >= sizeof(NodeNotice):
-            self.meet((<const NodeNotice*> data).address, (<const NodeNotice*> data).incarnation)
+            self.meet(<const NodeNotice*> data, size)
         elif message.kind == MASTER_NODE_DEAD and size >= sizeof(NodeRecord):
             self.part((<const NodeRecord*> data).address, (<const NodeRecord*> data).incarnation)
         finish_event(n)
         return 0
 
-    cdef int meet(self, uint32_t address, uint32_t incarnation) except -1:
-        """A party is there."""
-        if address == self.address:
+    cdef int meet(self, const NodeNotice* notice, uint64_t size) except -1:
+        """A party is there. A node says of itself what it is."""
+        cdef Cursor c = Cursor(<const char*> (notice + 1), size - sizeof(NodeNotice), False)
+        cdef NodeLoad load
+        cdef string id
+        if notice.address == self.address:
             return 0
-        self.know(address, incarnation)
-        if party_kind(address) == PARTY_NODE:
-            peer_came(self.node.state, address, incarnation)
-        elif party_kind(address) == PARTY_SCHEDULER:
-            scheduler_came(self.node.state, address)
+        self.know(notice.address, notice.incarnation)
+        if party_kind(notice.address) == PARTY_NODE:
+            if load_read(&c, &load):
+                id = load.labels[string(b"ray.io/node-id")]
+            peer_came(self.node.state, notice.address, notice.incarnation, &id)
+        elif party_kind(notice.address) == PARTY_SCHEDULER:
+            scheduler_came(self.node.state, notice.address)
         return 0
 
     cdef int part(self, uint32_t address, uint32_t incarnation) except -1:
@@ -163,7 +174,9 @@ cdef class Member(Enlisted):
     # ---- time --------------------------------------------------------------------------------------------------
 
     cdef int on_time(self, uint64_t now_ns) except -1:
-        self.is_heartbeat_due(now_ns)
+        if self.is_heartbeat_due(now_ns):
+            self.node.state.now_ns = now_ns
+            offer_queued(self.node.state)
         return self.say()
 
     cdef uint64_t wants_time_ns(self) noexcept:
@@ -211,10 +224,11 @@ cdef class Member(Enlisted):
 
     # ---- literal events, for tests -----------------------------------------------------------------------------
 
-    def peer(self, uint32_t address, uint32_t incarnation, bint alive=True):
+    def peer(self, uint32_t address, uint32_t incarnation, bint alive=True, str node_id=""):
         """Another node came, or was declared dead."""
+        cdef string id = node_id.encode()
         if alive:
-            peer_came(self.node.state, address, incarnation)
+            peer_came(self.node.state, address, incarnation, &id)
         else:
             peer_died(self.node.state, address, incarnation)
         finish_event(self.node.state)
@@ -263,7 +277,16 @@ cdef class Member(Enlisted):
 
     def questions(self):
         """The tasks about which schedulers were asked and have not answered: token to task id."""
-        return {entry.first: task_bytes(entry.second) for entry in self.node.state.cluster.questions}
+        asked = {entry.first: task_bytes(entry.second) for entry in self.node.state.cluster.questions}
+        return asked | {entry.first: task_bytes(entry.second) for entry in self.node.state.cluster.offers}
+
+    def group_questions(self):
+        """The same of placement groups."""
+        return {entry.first: task_bytes(entry.second) for entry in self.node.state.cluster.group_questions}
+
+    def offer(self):
+        """A heartbeat is sent: queued tasks are offered."""
+        offer_queued(self.node.state)
 
     def unanswered(self):
         """What the store was asked and has not answered: token to (kind, object id)."""

@@ -16,6 +16,21 @@ cdef enum NodeMessage:
     NODE_ITEM = NODE_FIRST + 10   # object, attempt: an item of a stream; payload: StoreValue ...
     NODE_ITEM_HELD = NODE_FIRST + 11  # object: the stream's home holds the item: its maker need not any more
     NODE_READ = NODE_FIRST + 12   # object: the reader has taken this item; flags: READY_END: there is no reader
+    # placement groups: object.task
+    NODE_GROUP = 200              # what it is, from its home; payload: GroupNotice ...
+    NODE_GROUP_WATCH = 201        # to its home: tell of it
+    NODE_GROUP_GONE = 202         # from its home: it was removed; to it: remove it, or it is not known
+    NODE_BUNDLES = 203            # request: round; payload: u32 each: set these bundles aside, all or none
+    NODE_BUNDLES_TAKEN = 204      # request: round; flags: 1 if there is no room
+    NODE_BUNDLES_BACK = 205       # those that are not open are not needed
+
+cdef struct GroupNotice:
+    uint32_t state                # GroupState
+    uint32_t strategy             # GroupStrategy
+    uint32_t is_detached
+    uint32_t n_bundles            # u32 node of each, padded to 8, follow; then BundleHeader, DemandEntry ... each
+    uint32_t name_size            # padded to 8, follows
+    uint32_t unused
 
 cdef enum:
     RESULT_REFUSED = 1            # flag of NODE_RESULT, which then says no more: the store knows another end
@@ -29,7 +44,7 @@ cdef struct TaskHeader:
     uint32_t name_size            # of the function, follows, padded to 8
     uint64_t environment          # 0: none, or said before
     uint32_t environment_size     # what it stands for, follows, padded to 8
-    uint32_t unused2
+    uint32_t n_moves              # TaskRow.n_moves
 
 cdef struct ArgumentHint:         # then u32 address of each location padded to 8, or the value padded to 8
     uint8_t is_inline

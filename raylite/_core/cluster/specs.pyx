@@ -1,6 +1,7 @@
 """A task as bytes: as it is submitted, handed to another node, or kept in the control store. One form for all three."""
 from libc.string cimport memcpy, memset
 from libcpp.algorithm cimport sort
+from raylite._core.cluster.groups cimport know_group
 from raylite._core.envelope cimport align8, blob_copy, blob_data, blob_new, envelope_refs, envelope_valid, \
     EnvelopeHeader, KIND_FUNCTION, KIND_SYSTEM_ERROR
 from raylite._core.ids cimport same_task
@@ -48,8 +49,11 @@ cdef bint take_submission(NodeState* n, Cursor* c, TaskId id, Submission* out) n
 cdef TaskRow* add_task(NodeState* n, TaskId id, const Submission* s, uint32_t client, uint32_t job) noexcept nogil:
     """The row of a task that is new here. NULL if what it asks for is malformed."""
     cdef const SubmitHeader* h = s.header
-    cdef int shape = resources_intern(&n.scheduler.resources, s.demand, h.demand_size)
+    cdef int shape
     cdef TaskRow* row
+    if n.cluster.joined:
+        know_group(n, s.demand, h.demand_size)
+    shape = resources_intern(&n.scheduler.resources, s.demand, h.demand_size)
     if shape < 0:
         return NULL
     row = tasks_add(&n.tasks, id)

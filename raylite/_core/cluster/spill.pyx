@@ -11,12 +11,15 @@ from libc.string cimport memcpy, memset, strlen
 from libcpp.algorithm cimport sort
 from libcpp.string cimport string
 from libcpp.unordered_map cimport unordered_map
+from libcpp.unordered_set cimport unordered_set
 from libcpp.vector cimport vector
 from raylite._core.cluster.departures cimport depart, tell
 from raylite._core.cluster.exposure cimport expose_task, task_committed
+from raylite._core.cluster.groups cimport find_bundle, group_questions_lost
 from raylite._core.cluster.homes cimport register_attempt, see_elsewhere
 from raylite._core.cluster.message cimport ArgumentHint, NODE_CANCEL, NODE_FUNCTION_GONE, NODE_TASK, RESULT_REFUSED, \
     TaskHeader
+from raylite._core.cluster.offers cimport on_offer_answered
 from raylite._core.cluster.remote_actors cimport call_came_back
 from raylite._core.cluster.remote_objects cimport is_at
 from raylite._core.cluster.remote_streams cimport tell_reading
@@ -25,26 +28,32 @@ from raylite._core.cluster.table cimport Peer, RemoteObject
 from raylite._core.envelope cimport align8, Blob, blob_copy, blob_data, blob_drop, envelope_pickle, \
     ENVELOPE_RETRYABLE, envelope_valid, EnvelopeHeader, KIND_CHECKPOINT, KIND_SYSTEM_ERROR, KIND_USER_ERROR, \
     system_error
-from raylite._core.ids cimport object_id, ObjectId, same_object, TaskId
+from raylite._core.ids cimport object_id, ObjectId, TaskId
 from raylite._core.links.packet cimport SCHEDULER_ASK
 from raylite._core.message cimport Cursor, take, take_padded
-from raylite._core.node.actor_table cimport actors_find
-from raylite._core.node.execution cimport arguments_exist, end_task, fail_task, retry, warn_if_infeasible
+from raylite._core.node.actor_table cimport ActorRow, actors_find
+from raylite._core.node.actors cimport actor_dies
+from raylite._core.node.execution cimport arguments_exist, end_task, fail_task, function_name, retry, \
+    warn_if_infeasible
+from raylite._core.node.group_events cimport doom_error
 from raylite._core.node.objects cimport OBJECT_INLINE, OBJECT_PENDING, OBJECT_REMOTE, ObjectRow, objects_find
 from raylite._core.node.recovery cimport task_lost
 from raylite._core.node.references cimport store_blob
-from raylite._core.node.resources cimport CPU, DOOM_NOT, resources_lacking, UNIT
-from raylite._core.node.state cimport ERROR_ACTOR_UNAVAILABLE, ERROR_TASK_CANCELLED, ERROR_WORKER_CRASHED, set_state
+from raylite._core.node.resources cimport CPU, DOOM_NOT, DOOM_UNSCHEDULABLE, no_group, resources_lacking, Shape, UNIT
+from raylite._core.node.state cimport ERROR_ACTOR_UNAVAILABLE, ERROR_TASK_CANCELLED, ERROR_WORKER_CRASHED, set_state, \
+    warn
 from raylite._core.node.task_table cimport is_call, is_creation, TASK_CANCELLED, TASK_FAILED, TASK_FINISHED, \
     TASK_SPILLED, TASK_WAITING, tasks_find
 from raylite._core.planted cimport LOST_WITH_NODE, planted
-from raylite._core.scheduler.message cimport PLACE_DEFAULT, PlaceAnswer, PlaceArgument, PlaceQuestion
+from raylite._core.scheduler.message cimport PLACE_INFEASIBLE, PLACE_NEAR_NODE, PLACE_NO_NODE, PLACE_ON_NODE, \
+    PLACE_SPREAD, PlaceAnswer, PlaceArgument, PlaceQuestion
 from raylite._core.store.message cimport DoneHeader, StoreValue
 
 cdef enum:
     SPILL_NS = 10000000           # a longer wait here than this is worth the way to another node
     UNKNOWN_TASK_NS = 1000000     # what a task is taken to last when nothing has run yet
     ALONG_BYTES = 1 << 20         # of values that travel with a task
+    REFUSALS_MOST = 3             # of a task whose node is not there, until it is taken for dead
 
 
 # ---- whether, and where ----------------------------------------------------------------------------------------
@@ -58,29 +67,67 @@ cdef double expected_wait_ns(NodeState* n) noexcept nogil:
 
 cdef bint wants_elsewhere(NodeState* n, const TaskRow* row) noexcept nogil:
     """Whether a task whose arguments exist should go up."""
+    cdef const Shape* shape
     if not n.cluster.joined or row.placed or row.home or is_call(row):
         return False
-    if n.scheduler.resources.shapes[row.shape].doom != DOOM_NOT:
+    shape = &n.scheduler.resources.shapes[row.shape]
+    if shape.doom != DOOM_NOT:
         return False
-    if resources_lacking(&n.scheduler.resources, row.shape) >= 0:
+    if not no_group(shape.group) or shape.n_labels or resources_lacking(&n.scheduler.resources, row.shape) >= 0:
         return True
-    return expected_wait_ns(n) > SPILL_NS
+    if shape.strategy == PLACE_ON_NODE or shape.strategy == PLACE_NEAR_NODE:
+        return shape.node != n.cluster.id
+    return shape.strategy == PLACE_SPREAD or expected_wait_ns(n) > SPILL_NS
 
 
 cdef void ask_for_place(NodeState* n, TaskRow* row) noexcept nogil:
-    """The task goes up: a scheduler is asked at the end of this event."""
+    """The task goes up."""
     set_state(n, row, TASK_SPILLED, 0)
     row.runs_at = 0
-    n.cluster.homeless.push_back(row.id)
+    find_place_for(n, row)
 
 
-cdef bint is_repeated(const TaskRow* row, size_t i) noexcept nogil:
-    """Whether the argument is one of those before it as well."""
-    cdef size_t j
-    for j in range(i):
-        if same_object(row.refs[j], row.refs[i]):
-            return True
-    return False
+cdef void find_place_for(NodeState* n, TaskRow* row) noexcept nogil:
+    """Whether a node can be meant is known here; else a scheduler is asked at the end of this event."""
+    cdef const Shape* shape = &n.scheduler.resources.shapes[row.shape]
+    if shape.doom != DOOM_NOT:
+        fail_unplaced(n, row, shape.doom)
+    elif not no_group(shape.group):
+        find_bundle(n, row)
+    elif shape.strategy == PLACE_ON_NODE and address_of(n, &shape.node) == 0:
+        node_missing(n, row)
+    else:
+        n.cluster.homeless.push_back(row.id)
+
+
+cdef uint32_t address_of(NodeState* n, const string* id) noexcept nogil:
+    """Of the node of this id; 0: it is not there."""
+    it = n.cluster.addresses.find(id[0])
+    if it != n.cluster.addresses.end():
+        return deref(it).second
+    return n.cluster.address if id[0] == n.cluster.id else 0
+
+
+cdef void node_missing(NodeState* n, TaskRow* row) noexcept nogil:
+    """The node on which the task must run is not there: it has failed, but if nobody has heard of that node yet."""
+    row.n_refused += 1
+    if row.n_refused < REFUSALS_MOST:
+        n.cluster.refused.push_back(row.id)
+    else:
+        fail_unplaced(n, row, DOOM_UNSCHEDULABLE)
+
+
+cdef void fail_unplaced(NodeState* n, TaskRow* row, int doom) noexcept nogil:
+    """There is no node for the task, nor will there be."""
+    cdef Blob* error = doom_error(n, row, doom)
+    cdef ActorRow* actor = actors_find(&n.actors, row.id) if is_creation(row) else NULL
+    if actor != NULL:
+        actor.epoch = row.epoch
+        actor.attempt = row.attempt
+        actor_dies(n, actor, error, 0)
+        return
+    set_state(n, row, TASK_WAITING, 0)
+    fail_task(n, row, error, TASK_FAILED)
 
 
 cdef uint32_t append_arguments(NodeState* n, const TaskRow* row, string* out) noexcept nogil:
@@ -88,6 +135,7 @@ cdef uint32_t append_arguments(NodeState* n, const TaskRow* row, string* out) no
     cdef PlaceArgument argument
     cdef const ObjectRow* object
     cdef const RemoteObject* remote
+    cdef unordered_set[ObjectId] seen
     cdef uint32_t here[2]
     cdef uint32_t count = 0
     cdef size_t i
@@ -95,7 +143,7 @@ cdef uint32_t append_arguments(NodeState* n, const TaskRow* row, string* out) no
     here[0] = n.cluster.address
     for i in range(row.refs.size()):
         object = objects_find(&n.objects, row.refs[i])
-        if object.state == OBJECT_INLINE or is_repeated(row, i):
+        if object.state == OBJECT_INLINE or not seen.insert(row.refs[i]).second:
             continue
         count += 1
         memset(&argument, 0, sizeof(PlaceArgument))
@@ -114,19 +162,27 @@ cdef uint32_t append_arguments(NodeState* n, const TaskRow* row, string* out) no
     return count
 
 
-cdef void append_question(NodeState* n, const TaskRow* row, uint64_t token, string* out) noexcept nogil:
-    cdef const string* demand = &n.scheduler.resources.shapes[row.shape].key
+cdef void append_question(NodeState* n, const TaskRow* row, uint64_t token, uint32_t queued_at,
+                          string* out) noexcept nogil:
+    """Where the task is to run; it waits in this node's queue, if that is given."""
+    cdef const Shape* shape = &n.scheduler.resources.shapes[row.shape]
+    cdef const string* demand = &shape.key
     cdef PlaceQuestion question
     cdef size_t at = out.size()
     memset(&question, 0, sizeof(PlaceQuestion))
     question.token = token
     question.function = row.function
     question.demand_size = <uint32_t> demand.size()
-    question.strategy = PLACE_DEFAULT
+    question.strategy = shape.strategy
+    question.n_labels = shape.n_labels
+    question.node = queued_at
+    if shape.strategy == PLACE_ON_NODE or shape.strategy == PLACE_NEAR_NODE:
+        question.node = address_of(n, &shape.node)
     out.append(<const char*> &question, sizeof(PlaceQuestion))
     out.append(demand[0])
     out.resize(align8(out.size()))
     question.n_arguments = append_arguments(n, row, out)
+    out.append(shape.labels)
     memcpy(&out[0][at], &question, sizeof(PlaceQuestion))
 
 
@@ -146,15 +202,21 @@ cdef void ask_scheduler(NodeState* n) noexcept nogil:
         n.cluster.last_question += 1
         row.wait_number = n.cluster.last_question
         n.cluster.questions[row.wait_number] = row.id
-        append_question(n, row, row.wait_number, &out)
+        append_question(n, row, row.wait_number, 0, &out)
     if out.size():
         tell(n, scheduler_for(n), SCHEDULER_ASK, blob_copy(out.data(), out.size()))
 
 
 cdef void ask_again_later(NodeState* n) noexcept nogil:
     """Time has passed: nodes may have come, or be free."""
-    n.cluster.homeless.insert(n.cluster.homeless.end(), n.cluster.refused.begin(), n.cluster.refused.end())
-    n.cluster.refused.clear()
+    cdef vector[TaskId] refused
+    cdef TaskRow* row
+    cdef size_t i
+    refused.swap(n.cluster.refused)
+    for i in range(refused.size()):
+        row = tasks_find(&n.tasks, refused[i])
+        if row != NULL and row.state == TASK_SPILLED and row.runs_at == 0:
+            find_place_for(n, row)
 
 
 cdef uint32_t scheduler_for(NodeState* n) noexcept nogil:
@@ -171,6 +233,8 @@ cdef void questions_lost(NodeState* n) noexcept nogil:
     for entry in n.cluster.questions:
         n.cluster.homeless.push_back(entry.second)
     n.cluster.questions.clear()
+    n.cluster.offers.clear()
+    group_questions_lost(n)
 
 
 cdef bint on_placement(NodeState* n, const Message* m, const char* payload) noexcept nogil:
@@ -181,25 +245,59 @@ cdef bint on_placement(NodeState* n, const Message* m, const char* payload) noex
     if m.size % sizeof(PlaceAnswer):
         return False
     for i in range(m.size // sizeof(PlaceAnswer)):
+        if n.cluster.offers.count(answers[i].token):
+            on_offer_answered(n, &answers[i])
+            continue
         it = n.cluster.questions.find(answers[i].token)
         if it == n.cluster.questions.end():
             continue
         row = tasks_find(&n.tasks, deref(it).second)
         n.cluster.questions.erase(answers[i].token)
         if row != NULL and row.state == TASK_SPILLED and row.runs_at == 0:
-            place(n, row, answers[i].address)
+            if answers[i].address == 0:
+                on_refusal(n, row, &answers[i])
+            else:
+                place(n, row, answers[i].address)
     return True
 
 
+cdef void on_refusal(NodeState* n, TaskRow* row, const PlaceAnswer* answer) noexcept nogil:
+    """No node can run the task now. Unless it must be a certain one, there may be one later."""
+    cdef bint is_certain = n.scheduler.resources.shapes[row.shape].strategy == PLACE_ON_NODE
+    if is_certain and answer.refusal == PLACE_NO_NODE:
+        node_missing(n, row)
+    elif is_certain and answer.refusal == PLACE_INFEASIBLE:
+        fail_unplaced(n, row, DOOM_UNSCHEDULABLE)
+    else:
+        if answer.refusal == PLACE_INFEASIBLE and n.scheduler.resources.shapes[row.shape].n_labels:
+            warn_of_labels(n, row)
+        warn_if_infeasible(n, row)
+        n.cluster.refused.push_back(row.id)
+
+
+cdef void warn_of_labels(NodeState* n, const TaskRow* row) noexcept nogil:
+    """Say once for each shape that no node has the labels and the resources that it asks for."""
+    cdef string text, name
+    while n.scheduler.warned.size() <= row.shape:
+        n.scheduler.warned.push_back(False)
+    if n.scheduler.warned[row.shape]:
+        return
+    n.scheduler.warned[row.shape] = True
+    text.assign(b"No node can run ")
+    text.append(deref(function_name(n, row, &name)))
+    text.append(b": none with the labels that it asks for has the resources. The task waits until there is one.")
+    warn(n, &text)
+
+
 cdef void place(NodeState* n, TaskRow* row, uint32_t address) noexcept nogil:
+    row.n_refused = 0
     if address == n.cluster.address:
         row.placed = True
         set_state(n, row, TASK_WAITING, 0)
         arguments_exist(n, row)
-    elif address and n.cluster.peers.count(address):
+    elif n.cluster.peers.count(address):
         send_task(n, row, address)
-    else:                         # no node can, or it has just gone: asked again with the next tick
-        warn_if_infeasible(n, row)
+    else:                         # it has just gone: asked again with the next tick
         n.cluster.refused.push_back(row.id)
 
 
@@ -276,6 +374,7 @@ cdef Blob* write_task(NodeState* n, TaskRow* row, Peer* peer) noexcept nogil:
     memset(&head, 0, sizeof(TaskHeader))
     head.epoch = row.epoch
     head.actor_epoch = actors_find(&n.actors, row.actor).epoch if is_call(row) else 0
+    head.n_moves = row.n_moves
     head.n_hints = <uint32_t> row.refs.size()
     head.spec_size = <uint32_t> spec.size
     out.append(<const char*> &head, sizeof(TaskHeader))
@@ -323,7 +422,11 @@ cdef void on_task_back(NodeState* n, uint32_t source, const Message* m) noexcept
             call_came_back(n, row)
             return
         row.runs_at = 0
-        n.cluster.homeless.push_back(row.id)
+        row.n_moves += row.n_moves < MOVES_MOST
+        if no_group(n.scheduler.resources.shapes[row.shape].group):
+            find_place_for(n, row)
+        else:                     # there is no other node to ask
+            n.cluster.refused.push_back(row.id)
 
 
 cdef void cancel_spilled(NodeState* n, TaskRow* row) noexcept nogil:

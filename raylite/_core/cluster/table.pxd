@@ -3,6 +3,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libcpp.deque cimport deque
 from libcpp.map cimport map as ordered_map
 from libcpp.set cimport set as ordered_set
+from libcpp.string cimport string
 from libcpp.unordered_map cimport unordered_map
 from libcpp.unordered_set cimport unordered_set
 from libcpp.vector cimport vector
@@ -34,6 +35,7 @@ cdef struct Peer:                 # another node
     uint32_t incarnation
     unordered_set[ObjectId] functions         # that it was sent
     unordered_set[uint64_t] environments
+    string id                     # as programs know it, as text
 
 cdef struct Expected:             # the answer to an operation
     uint16_t kind                 # StoreOpKind
@@ -71,6 +73,10 @@ cdef struct Reading:              # bytes on their way from the arena to another
     ObjectId object
     uint64_t offset
 
+cdef struct GroupRequest:         # waits until something is known of a placement group
+    TaskId group
+    Message message
+
 cdef struct Cluster:
     bint joined                   # the node is part of a cluster
     uint32_t address
@@ -101,6 +107,19 @@ cdef struct Cluster:
     vector[TaskId] homeless       # tasks for which a global scheduler is to be asked
     ordered_map[uint64_t, TaskId] questions   # that were asked
     vector[TaskId] refused        # tasks that no node can run now: asked about again from time to time
+    string id                     # of this node, as programs know it, as text
+    ordered_map[string, uint32_t] addresses   # of the other nodes, by that
+    ordered_map[uint64_t, TaskId] offers      # questions about tasks that are queued here
+    uint32_t n_offering           # of such a round, not answered
+    uint32_t offer_size           # how many tasks of each shape the next round is about
+    bint has_moved                # whether any of this round went elsewhere
+    ordered_map[TaskId, vector[TaskId]] grouped       # tasks that wait for a bundle, by placement group
+    vector[TaskId] unplaced       # groups about which a scheduler is to be asked
+    ordered_map[uint64_t, TaskId] group_questions     # that were asked
+    deque[TaskId] hopeful         # groups that could not be placed: asked about again from time to time
+    ordered_map[uint64_t, TaskId] group_tokens    # groups that the store was asked about
+    vector[TaskId] strangers      # groups about whose home it is to be asked again
+    vector[GroupRequest] group_requests
 
 cdef enum:
     PEER_CLIENT = 0x80000000      # with a node's address: who holds what that node has sent to stay

@@ -17,6 +17,8 @@ cdef enum:
     FIRST_TIMEOUT_NS = 100000000  # until round trips are known
     LEAST_TIMEOUT_NS = 20000000   # well above ACK_DELAY_NS
     MOST_TIMEOUT_NS = 1000000000
+    LEAST_BYTE_NS = 100           # what a time-out allows for each byte of bulk in the window: from 10 MB/s
+    MOST_BYTE_NS = 4000           # to 250 kB/s
 
 cdef enum:
     LANE_CONTROL = 0
@@ -51,6 +53,8 @@ cdef struct Link:
     SendQueue window              # sent and not acknowledged, without a gap
     uint64_t next_sequence
     uint64_t bulk_bytes           # in the window
+    uint64_t bulk_most            # that it may have now: halved by a time-out
+    uint64_t byte_ns              # how long a byte of bulk takes, as far as it is known
     uint32_t n_bulk
     uint32_t n_timeouts           # since the last round trip that was measured
     uint64_t round_trip_ns        # smoothed; 0: not known

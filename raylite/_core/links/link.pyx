@@ -10,9 +10,11 @@ Data is sent to a known incarnation only. To learn of it, a party says hello: an
 packet for another incarnation than the receiver's is answered by an acknowledgement, which says who is there now. When
 an incarnation has ended, what it did not acknowledge is given back: it may have been delivered, or not.
 
-The window is fixed: there is no congestion control, only a burst that doubles as acknowledgements come after a
-time-out. Packets in the bulk lane have a part of the window, so the others go before those that wait; how much waits
-there is for the sender to limit.
+Control packets have a fixed window, and a burst that doubles as acknowledgements come after a time-out. Packets in the
+bulk lane have a part of that window, so the others go before those that wait; how much waits there is for the sender to
+limit. How many bytes of bulk are under way adapts as TCP's window does (RFC 5681): halved by a time-out, a packet more
+for each window that is acknowledged; and time-outs allow for the time that these bytes take, which is learned too, or
+a slow network would be filled with repetitions.
 """
 from cython.operator cimport dereference as deref, preincrement
 from libc.string cimport memset
@@ -75,10 +77,11 @@ cdef uint64_t first_sequence(const Link* link) noexcept nogil:
 
 cdef uint64_t timeout_ns(const Link* link) noexcept nogil:
     cdef uint64_t base = FIRST_TIMEOUT_NS
+    cdef uint64_t most = MOST_TIMEOUT_NS + link.bulk_bytes * MOST_BYTE_NS
     if link.round_trip_ns:
         base = max(<uint64_t> LEAST_TIMEOUT_NS, link.round_trip_ns + 4 * link.variation_ns)
-    base = min(<uint64_t> MOST_TIMEOUT_NS, base)
-    return min(<uint64_t> MOST_TIMEOUT_NS, base << min(link.n_timeouts, <uint32_t> MOST_TIMEOUTS))
+    base = min(most, base + link.bulk_bytes * link.byte_ns)
+    return min(most, base << min(link.n_timeouts, <uint32_t> MOST_TIMEOUTS))
 
 
 cdef uint64_t early_bits(Link* link) noexcept nogil:
@@ -127,7 +130,7 @@ cdef bint has_room(const Link* link, const Sending* s) noexcept nogil:
     if link.window.count >= WINDOW:
         return False
     return not s.bulk or link.n_bulk == 0 or (link.n_bulk < BULK_WINDOW
-                                              and link.bulk_bytes + s.message.size <= BULK_BYTES)
+                                              and link.bulk_bytes + s.message.size <= link.bulk_most)
 
 
 cdef int next_lane(Link* link) noexcept nogil:
@@ -215,11 +218,34 @@ cdef void measure(Link* link, uint64_t round_trip_ns) noexcept nogil:
     link.n_timeouts = 0
 
 
+cdef void measure_bulk(Link* link, uint64_t round_trip_ns) noexcept nogil:
+    """The round trip of a packet of bulk that was sent once: all that is under way shares it."""
+    cdef uint64_t sample = round_trip_ns // max(link.bulk_bytes, <uint64_t> 1)
+    sample = min(max(sample, <uint64_t> LEAST_BYTE_NS), <uint64_t> MOST_BYTE_NS)
+    link.byte_ns += sample // 4 - link.byte_ns // 4
+    link.byte_ns = max(link.byte_ns, <uint64_t> LEAST_BYTE_NS)
+
+
+cdef void measure_packet(Link* link, const Sending* s, uint64_t now_ns) noexcept nogil:
+    measure(link, now_ns - s.sent_ns)
+    if s.bulk:
+        measure_bulk(link, now_ns - s.sent_ns)
+
+
+cdef void bulk_timed_out(Link* link) noexcept nogil:
+    if link.n_bulk:
+        link.bulk_most = link.bulk_bytes // 2
+        link.byte_ns = min(2 * link.byte_ns, <uint64_t> MOST_BYTE_NS)
+
+
 cdef void leave_window(Link* link) noexcept nogil:
     cdef Sending* s = queue_at(&link.window, 0)
+    cdef uint64_t size = s.message.size
     if s.bulk:
         link.n_bulk -= 1
-        link.bulk_bytes -= s.message.size
+        link.bulk_bytes -= size
+        link.bulk_most = min(link.bulk_most + size * size // max(link.bulk_most, size, <uint64_t> 1),
+                             <uint64_t> BULK_BYTES)
     blob_drop(s.payload)
     queue_pop(&link.window)
 
@@ -233,7 +259,7 @@ cdef void recover(const Links* l, Link* link, uint64_t most, uint64_t now_ns, ve
         s = queue_at(&link.window, link.recover_from - first)
         if not s.arrived:
             transmit(l, link, s, link.recover_from, now_ns, out)
-            most -= 1
+            most -= min(most, <uint64_t> (BURST if s.bulk else 1))
         link.recover_from += 1
 
 
@@ -251,7 +277,7 @@ cdef void on_early_bits(const Links* l, Link* link, uint64_t acknowledged, uint6
             s.arrived = True
             n_marked += 1
             if s.n_sent == 1:
-                measure(link, now_ns - s.sent_ns)
+                measure_packet(link, s, now_ns)
     if n_marked == 0:
         return
     i = 0
@@ -276,7 +302,7 @@ cdef void on_acknowledged(const Links* l, Link* link, uint64_t acknowledged, uin
     while first_sequence(link) <= acknowledged:
         s = queue_at(&link.window, 0)
         if s.n_sent == 1 and not s.arrived and first_sequence(link) == acknowledged:
-            measure(link, now_ns - s.sent_ns)
+            measure_packet(link, s, now_ns)
         leave_window(link)
         n += 1
     if n:
@@ -290,11 +316,17 @@ cdef void on_acknowledged(const Links* l, Link* link, uint64_t acknowledged, uin
 
 # ---- incarnations ----------------------------------------------------------------------------------------------
 
+cdef void begin(Link* link, uint32_t address) noexcept nogil:
+    link.address = address
+    link.next_sequence = 1
+    link.bulk_most = BULK_BYTES
+    link.byte_ns = LEAST_BYTE_NS
+
+
 cdef Link* links_row(Links* l, uint32_t address) noexcept nogil:
     cdef Link* link = &l.rows[address]
     if link.address == 0:
-        link.address = address
-        link.next_sequence = 1
+        begin(link, address)
     return link
 
 
@@ -327,9 +359,8 @@ cdef void end_link(Links* l, Link* link) noexcept nogil:
     if link.timer_ns:
         l.timers.erase(pair[uint64_t, uint32_t](link.timer_ns, link.address))
     raylite_reset(link)
-    link.address = address
+    begin(link, address)
     link.dead = dead
-    link.next_sequence = 1
 
 
 cdef void meet(Links* l, Link* link, uint32_t incarnation) noexcept nogil:
@@ -484,6 +515,7 @@ cdef void send_again(const Links* l, Link* link, uint64_t now_ns, vector[Packet]
     if link.incarnation == 0:
         say_hello(l, link, now_ns, out)
         return
+    bulk_timed_out(link)
     link.recover_from = 0
     link.recover_to = link.next_sequence
     recover(l, link, BURST, now_ns, out)

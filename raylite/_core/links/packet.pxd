@@ -42,6 +42,8 @@ cdef enum PeerMessage:            # kinds of messages between parties
     # global schedulers
     SCHEDULER_ASK = 160
     SCHEDULER_ANSWER = 161
+    SCHEDULER_ASK_GROUP = 162
+    SCHEDULER_ANSWER_GROUP = 163
     SCHEDULER_LAST = 169
     # nodes among themselves: see cluster modules of the node
     NODE_FIRST = 170

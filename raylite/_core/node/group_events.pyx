@@ -9,26 +9,29 @@ from libcpp.map cimport map as ordered_map
 from libcpp.string cimport string
 from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
-from raylite._core.envelope cimport align8, Blob, blob_copy, system_error
+from raylite._core.cluster.groups cimport find_named, group_made, group_removed, group_waits
+from raylite._core.envelope cimport align8, blob_copy, system_error
 from raylite._core.ids cimport same_task, TaskId
-from raylite._core.message cimport BundleHeader, CLIENT_DRIVER, CMD_READY, CMD_STOP, Cursor, GROUP_DETACHED, \
+from raylite._core.message cimport BundleHeader, CLIENT_DRIVER, CMD_READY, CMD_STOP, GROUP_DETACHED, \
     GROUP_ID_TAKEN, GROUP_NAME_TAKEN, GroupHeader, STOP_KILL, take, take_padded
 from raylite._core.node.actor_table cimport ActorRow, actors_find
 from raylite._core.node.actors cimport actor_dies, died
 from raylite._core.node.execution cimport fail_task, function_name
 from raylite._core.node.local_scheduler cimport ready_remove, Worker
-from raylite._core.node.placement_groups cimport Bundle, GROUP_CREATED, group_possible, group_remove, \
-    GROUP_STRICT_SPREAD, groups_add, groups_find, groups_named, groups_place, groups_release, needs_nodes, \
-    PlacementGroup
+from raylite._core.node.placement_groups cimport GROUP_CREATED, group_possible, group_remove, \
+    GROUP_STRICT_SPREAD, groups_add, groups_find, groups_named, groups_place, groups_release, needs_nodes
 from raylite._core.node.resources cimport Amount, DemandEntry, DOOM_UNGROUPED, entries_valid, no_group, RESOURCE_GPU, \
     resources_forget_shape, resources_name
 from raylite._core.node.state cimport call_back_queue, emit, ERROR_ACTOR_UNGROUPED, ERROR_ACTOR_UNSCHEDULABLE, \
     ERROR_UNGROUPED, ERROR_UNSCHEDULABLE, set_state, warn
-from raylite._core.node.task_table cimport is_creation, TASK_FAILED, TASK_WAITING, TaskRow
+from raylite._core.node.task_table cimport is_creation, TASK_FAILED, TASK_WAITING
 
 cdef enum:
     BUNDLES_MOST = 1 << 16
     SWEEP_AT = 64                 # doomed shapes, before those that are in no use are looked for
+    GROUP_RESCHEDULING = 4        # as told: it was created, and bundles of it wait for another node
+
+cdef string NOWHERE
 
 
 # ---- making ----------------------------------------------------------------------------------------------------
@@ -50,6 +53,7 @@ cdef void take_bundle(NodeState* n, Cursor* c, Bundle* bundle) noexcept nogil:
     cdef Amount amount
     bundle.amounts.clear()
     bundle.gpus = 0
+    bundle.is_here = bundle.is_open = False
     for _ in range(head.n_amounts):
         entry = <const DemandEntry*> take(c, sizeof(DemandEntry))
         name = take_padded(c, entry.name_size)
@@ -96,7 +100,7 @@ cdef bint on_group(NodeState* n, const Message* m, const char* payload) noexcept
         bundles.push_back(bundle)
     row = groups_find(&n.groups, m.object.task)
     if row != NULL:
-        if row.state > GROUP_CREATED or row.name != name or row.strategy != h.strategy \
+        if row.state > GROUP_CREATED or row.home or row.name != name or row.strategy != h.strategy \
                 or not same_bundles(&row.bundles, &bundles):
             refusal = GROUP_ID_TAKEN
     elif name.size() and groups_named(&n.groups, &name) != NULL:
@@ -107,6 +111,9 @@ cdef bint on_group(NodeState* n, const Message* m, const char* payload) noexcept
         row.name = name
         row.strategy = <unsigned char> h.strategy
         row.detached = m.flags & GROUP_DETACHED != 0
+        if n.cluster.joined:
+            group_made(n, row, m)
+            return True
         n.dispatch_wanted = True
         warn_if_impossible(n, row)
     answer = emit(n, CMD_READY, m.client, NULL)
@@ -164,7 +171,11 @@ cdef void remove_group(NodeState* n, PlacementGroup* row) noexcept nogil:
 
 cdef void on_ungroup(NodeState* n, const Message* m) noexcept nogil:
     cdef PlacementGroup* row = groups_find(&n.groups, m.object.task)
-    if row != NULL:
+    if group_waits(n, m):
+        return
+    if row != NULL and n.cluster.joined and row.state <= GROUP_CREATED:
+        group_removed(n, row)
+    elif row != NULL:
         remove_group(n, row)
 
 
@@ -179,7 +190,10 @@ cdef void group_client_gone(NodeState* n, uint32_t client) noexcept nogil:
         if entry.second.client == client and not entry.second.detached and entry.second.state <= GROUP_CREATED:
             mine.push_back(entry.first)
     for i in range(mine.size()):
-        remove_group(n, groups_find(&n.groups, mine[i]))
+        if n.cluster.joined:
+            group_removed(n, groups_find(&n.groups, mine[i]))
+        else:
+            remove_group(n, groups_find(&n.groups, mine[i]))
 
 
 # ---- what follows ----------------------------------------------------------------------------------------------
@@ -245,7 +259,7 @@ cdef void serve_groups(NodeState* n) noexcept nogil:
     """Groups that fit are created, those that are empty and removed give back, and what can never run fails."""
     if not n.groups.leaving.empty():
         groups_release(&n.groups, &n.scheduler.resources)
-    if not n.groups.pending.empty():
+    if not n.groups.pending.empty() and not n.cluster.joined:
         groups_place(&n.groups, &n.scheduler.resources)
     if n.scheduler.resources.n_doomed:
         fail_doomed(n)
@@ -266,31 +280,60 @@ cdef void write_number(string* out, long long number) noexcept nogil:
     out.append(<const char*> &number, 8)
 
 
+cdef bint lacks_nodes(const PlacementGroup* row) noexcept nogil:
+    """Whether a group that was created has lost bundles."""
+    cdef size_t i
+    for i in range(row.nodes.size() if row.state == GROUP_CREATED else 0):
+        if row.nodes[i] == 0:
+            return True
+    return False
+
+
+cdef const string* node_of(NodeState* n, const PlacementGroup* row, size_t bundle) noexcept nogil:
+    """The id of a bundle's node, as text; empty if it has none, or this is the only one."""
+    if bundle < row.nodes.size() and row.nodes[bundle]:
+        it = n.cluster.peers.find(row.nodes[bundle])
+        if it != n.cluster.peers.end():
+            return &deref(it).second.id
+        return &n.cluster.id
+    return &NOWHERE
+
+
 cdef void write_group(NodeState* n, string* out, const PlacementGroup* row) noexcept nogil:
-    """Id, number, state, strategy, whether detached, name, bundles; of each bundle its amounts."""
+    """Id, number, state, strategy, whether detached, name, bundles; of each bundle its node, and its amounts."""
     cdef size_t i, j
     out.append(<const char*> &row.id, sizeof(TaskId))
     write_number(out, <long long> row.number)
-    write_number(out, row.state)
+    write_number(out, GROUP_RESCHEDULING if lacks_nodes(row) else row.state)
     write_number(out, row.strategy)
     write_number(out, row.detached)
     write_text(out, &row.name)
     write_number(out, <long long> row.bundles.size())
     for i in range(row.bundles.size()):
+        write_text(out, node_of(n, row, i))
         write_number(out, <long long> row.bundles[i].amounts.size())
         for j in range(row.bundles[i].amounts.size()):
             write_number(out, row.bundles[i].amounts[j].amount)
             write_text(out, &n.scheduler.resources.names[row.bundles[i].amounts[j].resource])
 
 
-cdef void on_groups(NodeState* n, const Message* m) noexcept nogil:
-    """The group that is asked for, if it is known; every group, if none is."""
-    cdef string out
+cdef void on_groups(NodeState* n, const Message* m, const char* payload) noexcept nogil:
+    """The group that is asked for, by id or by name, if it is known; every group, if none is."""
+    cdef string out, name
     cdef ordered_map[TaskId, PlacementGroup].iterator it = n.groups.rows.begin()
     cdef PlacementGroup* row = groups_find(&n.groups, m.object.task)
+    if group_waits(n, m):
+        return
+    if m.size:
+        name.assign(payload, m.size)
+        row = groups_named(&n.groups, &name)
+        if row == NULL and n.cluster.joined:
+            find_named(n, m, &name)
+            return
     if row != NULL:
         write_group(n, &out, row)
-    while it != n.groups.rows.end() and no_group(m.object.task):
-        write_group(n, &out, &deref(it).second)
+    while it != n.groups.rows.end() and no_group(m.object.task) and m.size == 0:
+        if not n.cluster.joined or deref(it).second.is_known:
+            write_group(n, &out, &deref(it).second)
         preincrement(it)
     emit(n, CMD_READY, m.client, blob_copy(out.data(), out.size())).request = m.request

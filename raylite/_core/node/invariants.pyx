@@ -24,7 +24,7 @@ from raylite._core.node.local_scheduler cimport Run, Worker, worker_find, worker
 from raylite._core.message cimport STREAMING
 from raylite._core.node.objects cimport OBJECT_IN_ARENA, OBJECT_INLINE, OBJECT_PENDING, object_ready, OBJECT_RELEASED, \
     OBJECT_REMOTE, ObjectRow, objects_find, REACH_FOREIGN
-from raylite._core.node.placement_groups cimport Bundle, GROUP_CREATED, GROUP_GONE, GROUP_LEAVING, GROUP_PENDING, \
+from raylite._core.node.placement_groups cimport Bundle, GROUP_GONE, GROUP_LEAVING, GROUP_PENDING, \
     needs_nodes, PlacementGroup
 from raylite._core.node.replay cimport replays
 from raylite._core.node.resources cimport GPU, RESOURCE_CPU, RESOURCE_GPU, Resources, UNIT
@@ -132,13 +132,12 @@ cdef void count_bundles(NodeState* n, vector[int64_t]* taken, vector[vector[int6
     cdef Bundle* b
     cdef size_t i, j
     while g != n.groups.rows.end():
-        if deref(g).second.state == GROUP_CREATED or deref(g).second.state == GROUP_LEAVING:
-            for i in range(deref(g).second.bundles.size()):
-                b = &deref(g).second.bundles[i]
-                for j in range(b.amounts.size()):
-                    taken[0][b.amounts[j].resource] += b.amounts[j].amount
-                for j in range(b.gpu_numbers.size()):
-                    gpus[0][GPU][b.gpu_numbers[j]] += UNIT if b.gpus >= UNIT else b.gpus
+        for i in range(deref(g).second.bundles.size()):
+            b = &deref(g).second.bundles[i]
+            for j in range(b.amounts.size() if b.is_here else 0):
+                taken[0][b.amounts[j].resource] += b.amounts[j].amount
+            for j in range(b.gpu_numbers.size()):
+                gpus[0][GPU][b.gpu_numbers[j]] += UNIT if b.gpus >= UNIT else b.gpus
         preincrement(g)
 
 

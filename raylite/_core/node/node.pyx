@@ -11,6 +11,7 @@ from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
 from raylite._core.cluster.departures cimport drop_cluster
 from raylite._core.cluster.events cimport hear, reach_out
+from raylite._core.cluster.groups cimport ask_for_groups_later
 from raylite._core.cluster.remote_objects cimport touch
 from raylite._core.cluster.spill cimport ask_again_later, REFUSED_NS
 from raylite._core.cluster.transfers cimport on_bytes
@@ -167,6 +168,7 @@ cdef void on_tick(NodeState* n) noexcept nogil:
     cdef Worker* w
     cdef size_t i, n_staying = 0
     ask_again_later(n)
+    ask_for_groups_later(n)
     while it != n.scheduler.workers.end():
         w = &deref(it).second
         preincrement(it)
@@ -187,7 +189,7 @@ cdef uint64_t node_deadline_ns(const NodeState* n) noexcept nogil:
     """By when the node wants an EV_TICK, or 0 if it does not care."""
     if n.scheduler.n_queued:
         return n.now_ns + STALL_NS
-    if not n.cluster.refused.empty():
+    if not n.cluster.refused.empty() or not n.cluster.hopeful.empty() or not n.cluster.strangers.empty():
         return n.now_ns + REFUSED_NS
     if n_shared(&n.scheduler) > n.scheduler.n_kept_idle:
         return n.now_ns + IDLE_NS // 2
@@ -284,7 +286,7 @@ cdef bint route(NodeState* n, const Message* m, const char* payload) noexcept no
     elif m.kind == EV_UNGROUP:
         on_ungroup(n, m)
     elif m.kind == EV_GROUPS:
-        on_groups(n, m)
+        on_groups(n, m, payload)
     else:
         return False
     return True

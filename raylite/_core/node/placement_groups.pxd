@@ -24,6 +24,8 @@ cdef struct Bundle:
     vector[Amount] amounts        # of the node's resources
     int64_t gpus
     vector[uint32_t] gpu_numbers  # those that it has
+    bint is_here                  # it is set aside on this node
+    bint is_open                  # and tasks may take from it
 
 cdef struct PlacementGroup:
     TaskId id
@@ -37,6 +39,20 @@ cdef struct PlacementGroup:
     bint lacks_something          # it waits until `lacks_amount` of resource `lacks` may be had
     uint32_t lacks
     int64_t lacks_amount
+    # in a cluster (cluster/groups.pyx)
+    uint32_t home                 # the node that sees to it; 0: this one
+    bint is_known                 # its home has told of it
+    uint64_t request              # of who made it, and has not been answered
+    uint32_t n_claims             # names that the store has not given it yet
+    bint is_refused               # one of them is taken
+    vector[uint32_t] nodes        # where each bundle is; 0: nowhere
+    vector[uint32_t] proposed     # where each is to go, while nodes are asked to set it aside; 0: it stays
+    ordered_set[uint32_t] awaited     # those that have not answered
+    uint32_t round                # what is said in an earlier one does not count
+    bint has_failed               # some node has not the room
+    bint is_warned
+    ordered_set[uint32_t] watchers    # nodes that were told of it
+    uint32_t turn                 # the bundle at which its next task looks first, if any will do
 
 cdef struct PlacementGroups:
     ordered_map[TaskId, PlacementGroup] rows
@@ -53,6 +69,12 @@ cdef PlacementGroup* groups_find(PlacementGroups* g, TaskId id) noexcept nogil
 cdef PlacementGroup* groups_named(PlacementGroups* g, const string* name) noexcept nogil
 cdef PlacementGroup* groups_add(PlacementGroups* g, Resources* r, TaskId id, const vector[Bundle]* bundles) \
     noexcept nogil
+cdef void group_describe(Resources* r, PlacementGroup* row, const vector[Bundle]* bundles) noexcept nogil
+cdef void group_created(PlacementGroups* g, PlacementGroup* row) noexcept nogil
+cdef void group_unmake(PlacementGroups* g, Resources* r, PlacementGroup* row) noexcept nogil
+cdef bint bundles_take(Resources* r, PlacementGroup* row, const vector[uint32_t]* which) noexcept nogil
+cdef void bundles_open(Resources* r, PlacementGroup* row) noexcept nogil
+cdef void bundles_give_back(Resources* r, PlacementGroup* row, bint open_too) noexcept nogil
 cdef bint needs_nodes(const PlacementGroup* row) noexcept nogil
 cdef bint group_possible(const Resources* r, const PlacementGroup* row) noexcept nogil
 cdef void groups_place(PlacementGroups* g, Resources* r) noexcept nogil

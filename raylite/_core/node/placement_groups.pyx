@@ -8,7 +8,8 @@ one that fits does not wait for those that do not. One that did not fit is tried
 it lacked, not before: any number may wait. What a bundle sets aside leaves the node's resources, and is there
 again under names of the bundle and of the group (resources.bundle_resource), from which the group's tasks take. On one
 node PACK, SPREAD and STRICT_PACK mean the same; STRICT_SPREAD is for one bundle only. A group that is removed gives all
-of it back once nothing runs in it.
+of it back once nothing runs in it. In a cluster a node has rows of the groups that it made, has bundles of, or has
+tasks of, and only some bundles are here; who places them is in cluster/groups.pyx.
 """
 from cython.operator cimport dereference as deref, preincrement
 from libcpp.map cimport map as ordered_map
@@ -91,18 +92,40 @@ cdef PlacementGroup* groups_add(PlacementGroups* g, Resources* r, TaskId id, con
         noexcept nogil:
     """A new group, pending; tasks may ask for its resources from now on."""
     cdef PlacementGroup* row = &g.rows[id]
-    cdef size_t i
     g.last += 1
     row.id = id
     row.number = g.last
     row.state = GROUP_PENDING
     row.lacks_something = False
-    row.bundles = bundles[0]
+    row.request = row.home = row.n_claims = row.round = row.turn = 0
+    row.is_known = row.is_warned = row.has_failed = row.detached = False
     g.pending[row.number] = id
     r.groups.insert(id)
+    group_describe(r, row, bundles)
+    return row
+
+
+cdef void group_describe(Resources* r, PlacementGroup* row, const vector[Bundle]* bundles) noexcept nogil:
+    """What the group's bundles are: their names are known from now on."""
+    cdef size_t i
+    row.bundles = bundles[0]
     for i in range(bundles.size()):
         provide_bundle(r, row, <int> i, False)
-    return row
+
+
+cdef void group_created(PlacementGroups* g, PlacementGroup* row) noexcept nogil:
+    """Each bundle has its place, here or elsewhere."""
+    if row.state == GROUP_PENDING:
+        row.state = GROUP_CREATED
+        g.pending.erase(row.number)
+
+
+cdef void group_unmake(PlacementGroups* g, Resources* r, PlacementGroup* row) noexcept nogil:
+    """The pending group was never to be: nothing of it is remembered."""
+    cdef TaskId id = row.id
+    group_remove(g, r, row)
+    g.gone.pop_back()
+    g.rows.erase(id)
 
 
 cdef bint needs_nodes(const PlacementGroup* row) noexcept nogil:
@@ -129,26 +152,56 @@ cdef bint group_possible(const Resources* r, const PlacementGroup* row) noexcept
 
 cdef bint place(Resources* r, PlacementGroup* row) noexcept nogil:
     """Set all bundles aside, or none."""
-    cdef Bundle* b
-    cdef size_t i, taken = 0
-    while taken < row.bundles.size() and amounts_fit(r, &row.bundles[taken].amounts, row.bundles[taken].gpus):
-        b = &row.bundles[taken]
-        amounts_acquire(r, &b.amounts, b.gpus, &b.gpu_numbers)
-        taken += 1
-    if taken < row.bundles.size():
-        row.lacks = lacking_resource(r, &row.bundles[taken])
-        give_back(r, row, taken)
+    cdef vector[uint32_t] all_bundles
+    cdef size_t i
+    for i in range(row.bundles.size()):
+        all_bundles.push_back(<uint32_t> i)
+    if not bundles_take(r, row, &all_bundles):
         return False
-    for i in range(taken):
-        provide_bundle(r, row, <int> i, True)
+    bundles_open(r, row)
     return True
 
 
-cdef void give_back(Resources* r, PlacementGroup* row, size_t n_bundles) noexcept nogil:
+cdef bint bundles_take(Resources* r, PlacementGroup* row, const vector[uint32_t]* which) noexcept nogil:
+    """Set these bundles aside, all or none; those that are here already stay."""
+    cdef Bundle* b
+    cdef size_t i, j
+    for i in range(which.size()):
+        b = &row.bundles[which[0][i]]
+        if b.is_here:
+            continue
+        if not amounts_fit(r, &b.amounts, b.gpus):
+            row.lacks = lacking_resource(r, b)
+            for j in range(i):
+                if not row.bundles[which[0][j]].is_open:
+                    give_back(r, &row.bundles[which[0][j]])
+            return False
+        amounts_acquire(r, &b.amounts, b.gpus, &b.gpu_numbers)
+        b.is_here = True
+    return True
+
+
+cdef void bundles_open(Resources* r, PlacementGroup* row) noexcept nogil:
+    """From now on tasks may take from the bundles that are here."""
     cdef size_t i
-    for i in range(n_bundles):
-        amounts_release(r, &row.bundles[i].amounts, row.bundles[i].gpus, &row.bundles[i].gpu_numbers)
-        row.bundles[i].gpu_numbers.clear()
+    for i in range(row.bundles.size()):
+        if row.bundles[i].is_here and not row.bundles[i].is_open:
+            row.bundles[i].is_open = True
+            provide_bundle(r, row, <int> i, True)
+
+
+cdef void bundles_give_back(Resources* r, PlacementGroup* row, bint open_too) noexcept nogil:
+    cdef size_t i
+    for i in range(row.bundles.size()):
+        if open_too or not row.bundles[i].is_open:
+            give_back(r, &row.bundles[i])
+
+
+cdef void give_back(Resources* r, Bundle* b) noexcept nogil:
+    if b.is_here:
+        amounts_release(r, &b.amounts, b.gpus, &b.gpu_numbers)
+        b.gpu_numbers.clear()
+        b.is_here = b.is_open = False
 
 
 # ---- waiting ---------------------------------------------------------------------------------------------------
@@ -251,6 +304,7 @@ cdef void group_remove(PlacementGroups* g, Resources* r, PlacementGroup* row) no
     cdef size_t i
     r.groups.erase(row.id)
     if row.state == GROUP_PENDING:
+        bundles_give_back(r, row, True)
         await_nothing(g, row)
         g.pending.erase(row.number)
         gone(g, r, row)
@@ -279,6 +333,6 @@ cdef void groups_release(PlacementGroups* g, Resources* r) noexcept nogil:
             g.leaving[kept] = row.id
             kept += 1
         else:
-            give_back(r, row, row.bundles.size())
+            bundles_give_back(r, row, True)
             gone(g, r, row)
     g.leaving.resize(kept)

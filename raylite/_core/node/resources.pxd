@@ -14,6 +14,9 @@ cdef enum:
     ANY_BUNDLE = -1
     DEMAND_CAPTURES = 1           # flags of a demand: what the task submits goes into its group
     DEMAND_UNSCHEDULABLE = 2      # on no node there is: its tasks fail
+    DEMAND_SPREAD = 4             # on as many nodes as possible
+    DEMAND_ON_NODE = 8            # on the node that the first label names, or nowhere
+    DEMAND_NEAR_NODE = 16         # there if it could run there, else anywhere
 
 cdef enum ResourceKind:           # of a name; those of bundles are of the kind that they are a part of
     RESOURCE_PLAIN = 0
@@ -34,7 +37,12 @@ cdef struct Shape:                # what a class of tasks asks for; tasks of one
     uint64_t environment          # hash of its runtime_env; part of the worker pool's key
     int64_t gpus
     TaskId group                  # the placement group that it takes from, or zero
+    int32_t bundle                # of it; ANY_BUNDLE
     bint captures
+    uint8_t strategy              # PlaceStrategy
+    string node                   # that the strategy names, as text
+    uint32_t n_labels
+    string labels                 # PlaceLabel ... each: what those of the node are to be
     uint8_t doom                  # Doom
     string key                    # the bytes it was interned from; empty if the number is free
     uint64_t serial               # of all shapes that there ever were: numbers are used again
@@ -63,7 +71,7 @@ cdef struct DemandHeader:
     int32_t bundle                # of the group; ANY_BUNDLE
     TaskId group                  # zero: of the node
     uint32_t flags                # DEMAND_*
-    uint32_t unused
+    uint32_t n_labels             # PlaceLabel ... each (scheduler/message.pxd), follow the amounts
 
 cdef struct DemandEntry:          # the name follows, padded to 8
     int64_t amount

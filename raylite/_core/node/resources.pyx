@@ -1,8 +1,9 @@
 """A node's resources, and the shapes of demand that tasks have on them.
 
 Amounts are fixed-point (UNIT a whole one). A shape is interned from the bytes a client sends: an environment hash, a
-placement group if any, and (name, amount) pairs. GPUs are handed out one by one: whole ones, or a fraction of one. Only
-CPUs may go below zero, when a task that lent its CPU while blocked takes it back.
+placement group if any, (name, amount) pairs, and for a cluster what its node is to be like. GPUs are handed out one by
+one: whole ones, or a fraction of one. Only CPUs may go below zero, when a task that lent its CPU while blocked takes it
+back.
 
 What a placement group has set aside are resources too, as in Ray: of each name that a bundle has there is one for the
 bundle, one for the group as a whole, and a task in a bundle takes from both (see placement_groups.pyx). A shape of a
@@ -14,6 +15,8 @@ from libcpp.set cimport set as ordered_set
 from raylite._core.envelope cimport align8
 from raylite._core.message cimport take, take_padded
 from raylite._core.planted cimport OFF_BY_ONE, planted, RESOURCE_LEAK
+from raylite._core.scheduler.message cimport PLACE_DEFAULT, PLACE_NEAR_NODE, PLACE_ON_NODE, PLACE_SPREAD, PlaceLabel, \
+    skip_label
 
 cdef enum:
     DEMAND_MOST = 65536           # bytes
@@ -141,10 +144,32 @@ cdef bint entries_valid(Cursor* c, uint32_t count, int64_t least) noexcept nogil
 cdef bint demand_valid(const char* data, uint64_t size) noexcept nogil:
     cdef Cursor c = Cursor(data, align8(size), False)
     cdef const DemandHeader* head = <const DemandHeader*> take(&c, sizeof(DemandHeader))
-    if head == NULL or size > DEMAND_MOST or head.bundle < ANY_BUNDLE \
-            or head.flags & ~<uint32_t> (DEMAND_CAPTURES | DEMAND_UNSCHEDULABLE):
+    if head == NULL or size > DEMAND_MOST or head.bundle < ANY_BUNDLE or head.flags >= 2 * DEMAND_NEAR_NODE:
         return False
-    return entries_valid(&c, head.n_amounts, 0) and c.left == 0
+    if head.flags & (DEMAND_ON_NODE | DEMAND_NEAR_NODE) and head.n_labels == 0 \
+            or not entries_valid(&c, head.n_amounts, 0):
+        return False
+    for _ in range(head.n_labels):
+        if not skip_label(&c):
+            return False
+    return c.left == 0
+
+
+cdef void take_labels(Shape* shape, Cursor c, const DemandHeader* head) noexcept nogil:
+    """What a demand says of the node besides amounts; the cursor is behind those."""
+    cdef const PlaceLabel* label
+    cdef uint64_t size
+    shape.strategy = PLACE_SPREAD if head.flags & DEMAND_SPREAD else PLACE_DEFAULT
+    shape.n_labels = head.n_labels
+    if head.flags & (DEMAND_ON_NODE | DEMAND_NEAR_NODE):
+        shape.strategy = PLACE_ON_NODE if head.flags & DEMAND_ON_NODE else PLACE_NEAR_NODE
+        shape.n_labels -= 1
+        label = <const PlaceLabel*> take(&c, sizeof(PlaceLabel))
+        take_padded(&c, label.key_size)
+        for _ in range(label.n_values):
+            size = (<const uint64_t*> take(&c, 8))[0]
+            shape.node = string(take_padded(&c, size), size)
+    shape.labels = string(c.data, c.left)
 
 
 cdef int known_shape(const Resources* r, const char* data, uint64_t size) noexcept nogil:
@@ -184,6 +209,8 @@ cdef int resources_intern(Resources* r, const char* data, uint64_t size) noexcep
     cdef string name
     if number >= 0:
         return number
+    shape.strategy = PLACE_DEFAULT
+    shape.n_labels = 0
     if not demand_valid(data, size):
         return -1
     c = Cursor(data, align8(size), False)
@@ -191,6 +218,7 @@ cdef int resources_intern(Resources* r, const char* data, uint64_t size) noexcep
     shape.environment = head.environment
     shape.gpus = 0
     shape.group = head.group
+    shape.bundle = head.bundle
     shape.captures = head.flags & DEMAND_CAPTURES != 0
     shape.doom = DOOM_UNSCHEDULABLE if head.flags & DEMAND_UNSCHEDULABLE else DOOM_NOT
     shape.key = string(data, size)
@@ -205,9 +233,11 @@ cdef int resources_intern(Resources* r, const char* data, uint64_t size) noexcep
             ask_bundle(r, &shape, &name, head.bundle, entry.amount)
         if kind_of(name.data(), name.size()) == RESOURCE_GPU:
             shape.gpus = entry.amount
-    if shape.doom == DOOM_NOT and not no_group(head.group):
-        name = string(b"bundle")
-        ask_bundle(r, &shape, &name, head.bundle, SHARE)
+    if shape.doom == DOOM_NOT:
+        take_labels(&shape, c, head)
+        if not no_group(head.group):
+            name = string(b"bundle")
+            ask_bundle(r, &shape, &name, head.bundle, SHARE)
     r.n_doomed += shape.doom != DOOM_NOT
     r.last_serial += 1
     shape.serial = r.last_serial
@@ -237,6 +267,10 @@ cdef void resources_forget_shape(Resources* r, uint32_t shape) noexcept nogil:
     s.amounts.clear()
     s.gpus = 0
     s.group = TaskId(0, 0)
+    s.strategy = PLACE_DEFAULT
+    s.node.clear()
+    s.labels.clear()
+    s.n_labels = 0
     s.doom = DOOM_NOT
     r.free_shapes.push_back(shape)
 

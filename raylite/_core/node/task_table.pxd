@@ -75,6 +75,8 @@ cdef struct TaskRow:
     bint orphan                   # a guest whose home has died; until this node or another is its home
     bint registering              # the store is being told of this attempt
     uint8_t replay                # of a call: Replay
+    uint8_t n_refused             # how often the node that it must run on was not there
+    uint8_t n_moves               # how often it has left a queue for another node's
 
 cdef enum Listed:                 # in which list of its actor's a call is
     LISTED_NOT = 0

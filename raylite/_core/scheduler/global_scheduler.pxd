@@ -7,6 +7,7 @@ cdef class GlobalScheduler(Enlisted):
     cdef Board board
     cdef readonly uint64_t n_malformed        # messages, of which the rest was ignored
     cdef int on_ask(self, uint32_t source, const char* payload, uint64_t size) except -1
+    cdef int on_ask_group(self, uint32_t source, const char* payload, uint64_t size) except -1
     cdef int on_loads(self, const char* payload, uint64_t size) except -1
     cdef int on_report(self, const char* report, uint64_t size) except -1
     cdef int on_node(self, const char* payload, uint64_t size) except -1

@@ -6,14 +6,18 @@ since; it asks nobody and keeps nothing, so any number of them may be there, and
 from libc.stdint cimport uint32_t
 from libc.string cimport memset
 from libcpp.string cimport string
+from libcpp.vector cimport vector
 from raylite._core.envelope cimport Blob, blob_copy, blob_data
 from raylite._core.links.packet cimport MASTER_LOADS, MASTER_NODE, MASTER_NODE_DEAD, party_kind, PARTY_NODE, \
-    SCHEDULER_ANSWER, SCHEDULER_ASK
+    SCHEDULER_ANSWER, SCHEDULER_ANSWER_GROUP, SCHEDULER_ASK, SCHEDULER_ASK_GROUP
 from raylite._core.message cimport Cursor, take, take_padded
 from raylite._core.scheduler.loads cimport load_read, NodeLoad
-from raylite._core.scheduler.message cimport PlaceAnswer
-from raylite._core.scheduler.node_choice cimport board_choose, board_remove, board_report, board_setup, Question, \
-    question_read
+from raylite._core.node.placement_groups cimport GROUP_STRICT_SPREAD
+from raylite._core.scheduler.group_placement cimport AMOUNTS_AVAILABLE, AMOUNTS_TOTAL, group_place, \
+    group_question_read, Need
+from raylite._core.scheduler.message cimport GroupAnswer, GroupQuestion, PlaceAnswer
+from raylite._core.scheduler.node_choice cimport board_choose, board_remove, board_report, board_set_aside, \
+    board_setup, Question, question_read
 from raylite._core.store.master_message cimport LoadNotice, NodeNotice
 from raylite._core.store.message cimport NodeRecord
 
@@ -34,6 +38,8 @@ cdef class GlobalScheduler(Enlisted):
         cdef const char* data = blob_data(payload) if payload != NULL else NULL
         if message.kind == SCHEDULER_ASK:
             return self.on_ask(source, data, message.size)
+        if message.kind == SCHEDULER_ASK_GROUP:
+            return self.on_ask_group(source, data, message.size)
         if self.master and source != self.master:
             return 0
         if message.kind == MASTER_LOADS:
@@ -64,6 +70,34 @@ cdef class GlobalScheduler(Enlisted):
         memset(&m, 0, sizeof(Message))
         m.kind = SCHEDULER_ANSWER
         return self.send(source, &m, blob_copy(answers.data(), answers.size()))
+
+    cdef int on_ask_group(self, uint32_t source, const char* payload, uint64_t size) except -1:
+        """Answer where the bundles of a placement group go."""
+        cdef GroupQuestion head
+        cdef GroupAnswer answer
+        cdef vector[vector[Need]] bundles
+        cdef vector[uint32_t] kept, addresses
+        cdef string out
+        cdef Message m
+        if not group_question_read(payload, size, &head, &kept, &bundles):
+            self.n_malformed += 1
+            return 0
+        if head.strategy != GROUP_STRICT_SPREAD:
+            kept.clear()          # another bundle may go there too
+        memset(&answer, 0, sizeof(GroupAnswer))
+        answer.token = head.token
+        if group_place(&self.board.loads, head.strategy, &bundles, AMOUNTS_AVAILABLE, &kept, &addresses):
+            answer.n_bundles = <uint32_t> addresses.size()
+            answer.is_possible = True
+            board_set_aside(&self.board, &bundles, &addresses)
+            out.append(<const char*> addresses.data(), 4 * addresses.size())
+        else:
+            answer.is_possible = group_place(&self.board.loads, head.strategy, &bundles, AMOUNTS_TOTAL, &kept,
+                                             &addresses)
+        out.insert(0, <const char*> &answer, sizeof(GroupAnswer))
+        memset(&m, 0, sizeof(Message))
+        m.kind = SCHEDULER_ANSWER_GROUP
+        return self.send(source, &m, blob_copy(out.data(), out.size()))
 
     cdef int on_loads(self, const char* payload, uint64_t size) except -1:
         """Nodes have reported."""

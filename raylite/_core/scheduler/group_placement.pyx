@@ -10,8 +10,9 @@ from libc.stdint cimport uint64_t
 from libcpp.algorithm cimport sort
 from libcpp.map cimport map as ordered_map
 from raylite._core.scheduler.loads cimport load_read, loads_merge, NodeLoad
-from raylite._core.message cimport Cursor
+from raylite._core.message cimport BundleHeader, Cursor, take, take_padded
 from raylite._core.node.placement_groups cimport GROUP_PACK, GROUP_STRICT_PACK, GROUP_STRICT_SPREAD
+from raylite._core.node.resources cimport DemandEntry, entries_valid
 
 cdef enum:
     SEARCH_STEPS = 200000
@@ -41,23 +42,33 @@ cdef void number_columns(const vector[vector[Need]]* bundles, ordered_map[string
                 columns[0][bundles[0][i][j].resource] = number
 
 
-cdef void read_nodes(Search* s, LoadTable* loads, int amounts, const ordered_map[string, size_t]* columns) \
-        noexcept nogil:
+cdef bint includes(const vector[uint32_t]* addresses, uint32_t address) noexcept nogil:
+    cdef size_t i
+    for i in range(addresses.size()):
+        if addresses[0][i] == address:
+            return True
+    return False
+
+
+cdef void read_nodes(Search* s, LoadTable* loads, int amounts, const ordered_map[string, size_t]* columns,
+                     const vector[uint32_t]* excluded) noexcept nogil:
     cdef ordered_map[uint32_t, NodeLoad].iterator it = loads.nodes.begin()
     cdef NodeLoad* load
     cdef size_t i, row = 0
-    s.n_nodes = loads.nodes.size()
-    s.left.resize(s.n_nodes * s.n_columns)
-    s.n_on.resize(s.n_nodes)
+    s.left.resize(loads.nodes.size() * s.n_columns)
     while it != loads.nodes.end():
         load = &deref(it).second
+        preincrement(it)
+        if includes(excluded, load.head.address):
+            continue
         s.addresses.push_back(load.head.address)
         for i in range(load.resources.size()):
             if columns.count(load.resources[i].name):
                 s.left[row + columns.at(load.resources[i].name)] = \
                     load.resources[i].total if amounts == AMOUNTS_TOTAL else load.resources[i].available
         row += s.n_columns
-        preincrement(it)
+    s.n_nodes = s.addresses.size()
+    s.n_on.resize(s.n_nodes)
 
 
 cdef bint is_larger(const vector[int64_t]* a, const vector[int64_t]* b) noexcept nogil:
@@ -315,7 +326,7 @@ cdef bint place(Search* s, int strategy) noexcept nogil:
 
 
 cdef bint group_place(LoadTable* loads, int strategy, const vector[vector[Need]]* bundles, int amounts,
-                      vector[uint32_t]* addresses) noexcept nogil:
+                      const vector[uint32_t]* excluded, vector[uint32_t]* addresses) noexcept nogil:
     """Find a node for each bundle; `addresses` receives them in the bundles' order. False if not all can be placed."""
     cdef Search s
     cdef ordered_map[string, size_t] columns
@@ -324,7 +335,7 @@ cdef bint group_place(LoadTable* loads, int strategy, const vector[vector[Need]]
     s.n_columns = columns.size()
     s.n_bundles = bundles.size()
     s.n_used = 0
-    read_nodes(&s, loads, amounts, &columns)
+    read_nodes(&s, loads, amounts, &columns, excluded)
     read_bundles(&s, bundles, &columns)
     s.node_of.resize(s.n_bundles)
     if s.n_bundles == 0 or s.n_nodes == 0 or not place(&s, strategy):
@@ -333,6 +344,38 @@ cdef bint group_place(LoadTable* loads, int strategy, const vector[vector[Need]]
     for i in range(s.n_bundles):
         addresses[0][s.order[i]] = s.addresses[s.node_of[i]]
     return True
+
+
+# ---- as it is asked --------------------------------------------------------------------------------------------
+
+cdef bint group_question_read(const char* payload, uint64_t size, GroupQuestion* head, vector[uint32_t]* kept,
+                              vector[vector[Need]]* bundles) noexcept nogil:
+    """Read a question. False if it is malformed."""
+    cdef Cursor c = Cursor(payload, size, False), start
+    cdef const GroupQuestion* q = <const GroupQuestion*> take(&c, sizeof(GroupQuestion))
+    cdef const uint32_t* addresses
+    cdef const BundleHeader* bundle
+    cdef const DemandEntry* entry
+    cdef Need need
+    if q == NULL or q.strategy > GROUP_STRICT_SPREAD or q.n_bundles == 0:
+        return False
+    addresses = <const uint32_t*> take_padded(&c, 4 * <uint64_t> q.n_kept)
+    if addresses == NULL:
+        return False
+    head[0] = q[0]
+    kept.assign(addresses, addresses + q.n_kept)
+    for _ in range(q.n_bundles):
+        bundle = <const BundleHeader*> take(&c, sizeof(BundleHeader))
+        start = c
+        if bundle == NULL or not entries_valid(&c, bundle.n_amounts, 1):
+            return False
+        bundles.push_back(vector[Need]())
+        for _ in range(bundle.n_amounts):
+            entry = <const DemandEntry*> take(&start, sizeof(DemandEntry))
+            need.resource = string(take_padded(&start, entry.name_size), entry.name_size)
+            need.amount = entry.amount
+            bundles.back().push_back(need)
+    return c.left == 0
 
 
 def place_group(bytes loads not None, int strategy, list bundles not None, *, bint of_total=False):
@@ -346,7 +389,7 @@ def place_group(bytes loads not None, int strategy, list bundles not None, *, bi
     cdef LoadTable table
     cdef NodeLoad load
     cdef vector[vector[Need]] asked
-    cdef vector[uint32_t] addresses
+    cdef vector[uint32_t] addresses, excluded
     cdef Need need
     if not GROUP_PACK <= strategy <= GROUP_STRICT_SPREAD:
         raise ValueError(f"strategies are {GROUP_PACK} to {GROUP_STRICT_SPREAD}, got {strategy}")
@@ -360,6 +403,7 @@ def place_group(bytes loads not None, int strategy, list bundles not None, *, bi
             need.resource = name.encode()
             need.amount = amount
             asked.back().push_back(need)
-    if not group_place(&table, strategy, &asked, AMOUNTS_TOTAL if of_total else AMOUNTS_AVAILABLE, &addresses):
+    if not group_place(&table, strategy, &asked, AMOUNTS_TOTAL if of_total else AMOUNTS_AVAILABLE, &excluded,
+                       &addresses):
         return None
     return list(addresses)

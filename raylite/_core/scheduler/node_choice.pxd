@@ -4,6 +4,7 @@ from libcpp.string cimport string
 from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
 from raylite._core.ids cimport ObjectId
+from raylite._core.scheduler.group_placement cimport Need
 from raylite._core.scheduler.loads cimport LoadTable, NodeLoad
 from raylite._core.message cimport Cursor
 from raylite._core.node.resources cimport Resources
@@ -47,4 +48,6 @@ cdef void board_setup(Board* b, bint ignores_locality) noexcept nogil
 cdef void board_report(Board* b, const NodeLoad* load) noexcept nogil
 cdef void board_remove(Board* b, uint32_t address, uint32_t incarnation) noexcept nogil
 cdef bint question_read(Cursor* c, Question* q) noexcept nogil
+cdef void board_set_aside(Board* b, const vector[vector[Need]]* bundles,
+                          const vector[uint32_t]* addresses) noexcept nogil
 cdef bint board_choose(Board* b, Question* q, PlaceAnswer* answer) noexcept nogil

@@ -18,7 +18,7 @@ from raylite._core.scheduler.loads cimport loads_merge, loads_remove, scaled
 from raylite._core.message cimport take, take_padded
 from raylite._core.node.resources cimport Amount, bundle_resource, DemandEntry, DemandHeader, DOOM_NOT, \
     no_group, resources_intern, resources_name, resources_setup, Shape
-from raylite._core.scheduler.message cimport LABEL_ABSENT, LABEL_EXISTS, LABEL_IN, PLACE_EXCLUDED, \
+from raylite._core.scheduler.message cimport LABEL_ABSENT, LABEL_EXISTS, LABEL_IN, PLACE_EXCLUDED, skip_label, \
     PLACE_INFEASIBLE, PLACE_NEAR_NODE, PLACE_NO_NODE, PLACE_ON_NODE, PLACE_SPREAD, PlaceArgument, PlaceLabel
 
 cdef extern from *:
@@ -148,21 +148,6 @@ cdef void forget_shapes(Board* b) noexcept nogil:
 
 # ---- questions -------------------------------------------------------------------------------------------------
 
-cdef void skip_label(Cursor* c) noexcept nogil:
-    cdef const PlaceLabel* label = <const PlaceLabel*> take(c, sizeof(PlaceLabel))
-    cdef const uint64_t* size
-    if label == NULL:
-        return
-    if label.operator > LABEL_ABSENT or label.is_soft > 1:
-        c.failed = True
-    take_padded(c, label.key_size)
-    for _ in range(label.n_values):
-        size = <const uint64_t*> take(c, 8)
-        if size == NULL:
-            return
-        take_padded(c, size[0])
-
-
 cdef bint question_read(Cursor* c, Question* q) noexcept nogil:
     """Read the next question, which lies in what the cursor reads; False if it is malformed."""
     cdef const PlaceArgument* argument
@@ -181,8 +166,7 @@ cdef bint question_read(Cursor* c, Question* q) noexcept nogil:
     q.arguments = Cursor(start, c.data - start, False)
     start = c.data
     for _ in range(q.head.n_labels):
-        skip_label(c)
-        if c.failed:
+        if not skip_label(c):
             return False
     q.labels = Cursor(start, c.data - start, False)
     return not c.failed
@@ -378,14 +362,15 @@ cdef int shape_of(Board* b, const Question* q) noexcept nogil:
     return shape
 
 
-cdef Candidate* best_node(Board* b, const Question* q, const Shape* shape, bint* is_possible) noexcept nogil:
-    """The best that could run it and is not excluded, or NULL; and whether any could."""
+cdef Candidate* best_node(Board* b, const Question* q, const Shape* shape, uint64_t bytes,
+                          bint* is_possible) noexcept nogil:
+    """The best that could run it and is not excluded, or NULL; and whether any could. `bytes`: of all arguments."""
     cdef Candidate* best = NULL
     cdef Candidate* c
     cdef Wait lowest = Wait(0, 0, 0), wait
-    cdef uint64_t bytes = 0 if b.ignores_locality or q.head.n_arguments == 0 else count_local(b, q), function_ns
     cdef unordered_map[ObjectId, vector[uint64_t]].iterator times = b.times.find(q.head.function)
     cdef bint known = times != b.times.end()
+    cdef uint64_t function_ns
     cdef size_t i
     is_possible[0] = False
     for i in range(b.nodes.size()):
@@ -409,10 +394,43 @@ cdef Candidate* best_node(Board* b, const Question* q, const Shape* shape, bint*
     return best
 
 
+cdef Wait wait_of(const Board* b, const Question* q, const Candidate* c, const Shape* shape, uint64_t bytes) \
+        noexcept nogil:
+    cdef unordered_map[ObjectId, vector[uint64_t]].const_iterator times = b.times.const_find(q.head.function)
+    cdef uint64_t function_ns = 0
+    if times != b.times.const_end():
+        function_ns = deref(times).second[c - b.nodes.data()]
+    return wait_at(b, q, c, shape, function_ns, bytes)
+
+
+cdef bint is_worth_moving(const Board* b, const Question* q, Candidate* own, const Candidate* other, const Shape* shape,
+                          uint64_t bytes) noexcept nogil:
+    """Whether a task in one node's queue, which it does not wait for itself, would wait less elsewhere."""
+    cdef bint is_counted = own.n_waiting != 0
+    cdef Wait here, there
+    own.n_waiting -= is_counted
+    here = wait_of(b, q, own, shape, bytes)
+    own.n_waiting += is_counted
+    there = wait_of(b, q, other, shape, bytes)
+    return less(&there, &here)
+
+
+cdef bint stays(Board* b, const Question* q, const Candidate* best, const Shape* shape, uint64_t bytes) noexcept nogil:
+    """Whether a task that waits in the queue of who asks had better stay there."""
+    cdef Candidate* own = find(b, q.head.node) if q.head.strategy <= PLACE_SPREAD and q.head.node else NULL
+    if own == NULL or not could_run(q, own, shape):
+        return False
+    if own == best or not is_worth_moving(b, q, own, best, shape, bytes):
+        return True
+    own.n_waiting -= own.n_waiting != 0
+    return False
+
+
 cdef bint board_choose(Board* b, Question* q, PlaceAnswer* answer) noexcept nogil:
     """Answer a question, and count the task where it goes. False if the question's demand is malformed."""
     cdef int shape = shape_of(b, q)
     cdef bint is_possible = False
+    cdef uint64_t bytes = 0
     cdef Candidate* c
     cdef uint32_t i
     if shape < 0:
@@ -425,11 +443,31 @@ cdef bint board_choose(Board* b, Question* q, PlaceAnswer* answer) noexcept nogi
     answer.token = q.head.token
     answer.address = answer.refusal = answer.lacking = answer.unused = 0
     c = NULL
+    if not b.ignores_locality and q.head.n_arguments:
+        bytes = count_local(b, q)
     if b.resources.shapes[shape].doom == DOOM_NOT:
-        c = best_node(b, q, &b.resources.shapes[shape], &is_possible)
+        c = best_node(b, q, &b.resources.shapes[shape], bytes, &is_possible)
     if c == NULL:
         refuse(b, q, is_possible, answer)
+    elif stays(b, q, c, &b.resources.shapes[shape], bytes):
+        answer.address = q.head.node
     else:
         answer.address = c.address
         place(c, &b.resources.shapes[shape])
     return True
+
+
+cdef void board_set_aside(Board* b, const vector[vector[Need]]* bundles, const vector[uint32_t]* addresses) \
+        noexcept nogil:
+    """Bundles of a placement group go to these nodes: until their next reports it counts."""
+    cdef const Need* need
+    cdef NodeLoad* load
+    cdef size_t i, j, k
+    for i in range(bundles.size()):
+        load = &b.loads.nodes[addresses[0][i]]
+        for j in range(bundles[0][i].size()):
+            need = &bundles[0][i][j]
+            for k in range(load.resources.size()):
+                if load.resources[k].name == need.resource:
+                    load.resources[k].available -= need.amount
+        set_amounts(b, find(b, addresses[0][i]), load)

@@ -1,7 +1,8 @@
 """What a shard finds by a string: names of actors and placement groups, and the key-value table.
 
 The string's hash (hash_bytes with seed 0) says which shard has it. An actor's name goes with the actor, whose shard
-says so; if who claimed it dies, the actor's shard is asked whether there ever was one.
+says so; if who claimed it dies, the actor's shard is asked whether there ever was one. A placement group's names go
+with who claimed them.
 """
 from cython.operator cimport dereference as deref, preincrement
 from libc.stdint cimport uint32_t
@@ -35,7 +36,7 @@ cdef void drop_name(StoreState* s, TaskId owner, const string* name) noexcept no
 
 
 cdef void claimant_gone(StoreState* s, uint64_t claimant) noexcept nogil:
-    """A node is dead: names that it claimed for actors of which nothing came are dropped."""
+    """A node is dead: names that it claimed for actors of which nothing came are dropped, and those of its groups."""
     cdef ordered_map[string, StoredName].iterator it = s.names.begin()
     cdef vector[string] claimed
     cdef const StoredName* row
@@ -43,11 +44,14 @@ cdef void claimant_gone(StoreState* s, uint64_t claimant) noexcept nogil:
     cdef Cursor body
     cdef size_t i
     while it != s.names.end():
-        if deref(it).second.claimant == claimant and deref(it).second.flags & NAME_OF_ACTOR:
+        if deref(it).second.claimant == claimant:
             claimed.push_back(deref(it).first)
         preincrement(it)
     for i in range(claimed.size()):
         row = &deref(s.names.find(claimed[i])).second
+        if not row.flags & NAME_OF_ACTOR:
+            s.names.erase(claimed[i])
+            continue
         if shard_of(row.owner, s.n_shards) != s.shard:
             forward(s, row.owner, OP_ACTOR_NAMED, object_id(row.owner, 0), claimed[i].data(), claimed[i].size(), False)
             continue
@@ -60,8 +64,9 @@ cdef void list_names(StoreState* s, const StoreOp* op, const string* prefix) noe
     cdef ordered_map[string, StoredName].iterator it = s.names.lower_bound(prefix[0])
     cdef string out
     while it != s.names.end() and deref(it).first.compare(0, prefix.size(), prefix[0]) == 0:
-        out.append(deref(it).first)
-        out.append(b"\n")
+        if deref(it).second.flags & NAME_OF_ACTOR:
+            out.append(deref(it).first)
+            out.append(b"\n")
         preincrement(it)
     answer(s, op, STORE_OK, out.data(), out.size())
 

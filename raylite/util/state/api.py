@@ -146,9 +146,9 @@ def list_nodes(
     raise_on_missing_output: bool = True,
     _explain: bool = False,
 ) -> list[NodeState]:
-    """The one node. Arguments and errors as those of list_tasks."""
+    """The nodes. Arguments and errors as those of list_tasks."""
     checked = checked_filters(filters, NodeState)
-    return latest([the_node(ask(address, timeout), bool(detail))], checked, limit)
+    return latest(node_states(ask(address, timeout), bool(detail)), checked, limit)
 
 
 def list_jobs(
@@ -237,10 +237,9 @@ def get_placement_group(
 def get_node(
     id: str, address: str | None = None, timeout: float = DEFAULT_TIMEOUT_S, _explain: bool = False
 ) -> NodeState | None:
-    """The node, if this is its id; else None. As get_task."""
+    """The node with this id, or None. As get_task."""
     node = checked_id(id, 16, "a node").hex()
-    row = the_node(ask(address, timeout), detail=True)
-    return row if row.node_id == node else None
+    return next((row for row in node_states(ask(address, timeout), detail=True) if row.node_id == node), None)
 
 
 def get_job(
@@ -388,24 +387,26 @@ def placement_groups(question: Question, detail: bool) -> list[PlacementGroupSta
     return found
 
 
-def the_node(question: Question, detail: bool) -> NodeState:
-    """The row of the node, the only one there is."""
+def node_states(question: Question, detail: bool) -> list[NodeState]:
+    """The rows of all nodes; the driver's is the first."""
     from raylite.api import nodes
 
-    node = nodes()[0]
-    row = NodeState(
-        node_id=node["NodeID"],
-        node_ip=ADDRESS,
-        is_head_node=True,
-        state="ALIVE",
-        node_name=node["NodeManagerHostname"],
-        resources_total=node["Resources"],
-        labels=node["Labels"],
-    )
+    rows = [
+        NodeState(
+            node_id=node["NodeID"],
+            node_ip=ADDRESS,
+            is_head_node=number == 0,
+            state="ALIVE" if node["Alive"] else "DEAD",
+            node_name=node["NodeManagerHostname"],
+            resources_total=node["Resources"],
+            labels=node["Labels"],
+        )
+        for number, node in enumerate(nodes())
+    ]
     if detail:
-        row.start_time_ms = Rows(question, detail).unix_ms(first_driver(question).attach_ns)
-        row.end_time_ms = 0
-    return row
+        rows[0].start_time_ms = Rows(question, detail).unix_ms(first_driver(question).attach_ns)
+        rows[0].end_time_ms = 0
+    return rows
 
 
 def the_job(question: Question, detail: bool) -> JobState:
