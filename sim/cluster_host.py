@@ -37,7 +37,7 @@ class Place:
     def __init__(self, address: int, machine: int, make: Callable[[int], Any], crash_fault: str | None) -> None:
         self.address = address
         self.machine = machine
-        self.make = make
+        self.make: Callable[[int], Any] | None = make
         self.crash_fault = crash_fault
         self.incarnation = 0
         self.host: Any = None
@@ -84,6 +84,7 @@ class ClusterHost:
         """Start a party that does not run."""
         place = self.places[address]
         place.incarnation += 1
+        assert place.make is not None
         host = place.host = place.make(place.incarnation)
         host.on_crash = self.crashed
         host.on_fenced = self.fenced
@@ -203,3 +204,6 @@ class ClusterHost:
         for address in self.places:
             self.kill(address)
         self.retired.clear()
+        self.on_killed = lambda what: None
+        for place in self.places.values():
+            place.make = None  # which refers to who closes: let both go without the garbage collector

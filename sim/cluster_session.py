@@ -94,13 +94,15 @@ class ClusterRuntime(SimulatedRuntime):
         return Member(virtual_node.node, address, MASTER, self.plane.n_shards, labels=labels)
 
     def start_workers(self):
-        for node in self.nodes.values():
+        for node in self.alive():
             node.start_workers()
 
     def end_nodes(self):
         self.ending = True
         self.cluster.close()
         self.kernel.close()
+        for node in (*self.dead, *self.nodes.values()):
+            node.let_go()
 
     def settle(self):
         active_ns = -1
@@ -118,8 +120,10 @@ class ClusterRuntime(SimulatedRuntime):
         if what.address >> 24 == PARTY_NODE:
             self.dead.append(self.nodes[what.machine])
         self.told.append((self.now_s(), what.machine, f"{party_name(what.address)} is gone"))
+        if what.address != address_of(PARTY_NODE, 0):
+            return  # others may die before there is a driver
         driver = self.client.owner
-        if what.address == address_of(PARTY_NODE, 0) and driver.lost is None:
+        if driver.lost is None:
             self.kernel.failure = driver.lost = DriverLostError(
                 f"node 0 died at {self.now_s():.6f} s, and with it the program, which runs there (seed {self.seed})"
             )

@@ -160,6 +160,8 @@ cdef class SimulatedHost(PartyHost):
         self.processes.clear()
         self.node = None
         self.party = None
+        self.memory = None
+        self.make_worker = None
 
     # ---- what is due -------------------------------------------------------------------------------------------
 

@@ -40,6 +40,7 @@ class Process:
     gpus: Any
     is_driver: Any
     kernel: Any
+    def let_go(self, *args: Any, **kwargs: Any) -> Any: ...
     lost: Any
     main: Any
     node: Any

@@ -376,7 +376,9 @@ cdef class Process:
         """A thread has nothing left to do."""
         if t is not self.main:
             self.threads.pop(t, None)
-        elif self.inbox.closed and not self.ended:
+        elif self.ended:
+            return 0
+        elif self.inbox.closed:
             self.end("exit code 0")
         elif self.next_is_scripted():
             self.attend()
@@ -450,7 +452,7 @@ cdef class Process:
 
     cdef bint next_is_scripted(self) except -1:
         """Whether the next task that it is to run is its script's."""
-        if self.inbox.runs.empty() or self.ended:
+        if self.ended or self.inbox.runs.empty():
             return False
         if self.script is None:
             if self.kernel.make_script is None:
@@ -474,6 +476,12 @@ cdef class Process:
         self.client.run_task = None
         self.client.worker = None
         self.worker = self.script = None
+        if not self.is_driver:
+            self.let_go()
+
+    def let_go(self):
+        """Its client lives as long as others have references or values that are the client's."""
+        self.client = None
 
     def end(self, str why not None):
         """The process is gone, as from one instant to the next; what it has sent still arrives.

@@ -14,15 +14,27 @@ cdef extern from *:
         return p == MAP_FAILED ? NULL : (char *)p; }
     static inline void raylite_unmap(char *p, uint64_t size) { munmap(p, size); }
     static inline void raylite_forget(char *p, uint64_t size) { madvise(p, size, MADV_DONTNEED); }
+    #ifdef __GLIBC__
+    #include <malloc.h>
+    static inline void raylite_keep_freed(int bytes) {
+        mallopt(M_TRIM_THRESHOLD, bytes);
+        mallopt(M_MMAP_THRESHOLD, bytes); }
+    #else
+    static inline void raylite_keep_freed(int bytes) { (void)bytes; }
+    #endif
     """
     char* raylite_map(uint64_t size) nogil
     void raylite_unmap(char* p, uint64_t size) nogil
     void raylite_forget(char* p, uint64_t size) nogil
+    void raylite_keep_freed(int bytes) nogil
 
 cdef enum:
     POOLED_MOST = 16              # segments
     POOLED_BYTES_MOST = 1 << 26   # a larger one is nobody's next
     KEPT_BYTES = 1 << 20          # of each
+    FREED_MOST = 1 << 25          # bytes that are not given back to the system
+
+raylite_keep_freed(FREED_MOST)    # so does what one simulation frees, for the next
 
 cdef vector[Mapping] pool         # of simulations that have ended
 

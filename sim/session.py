@@ -18,8 +18,10 @@ from raylite.sim.virtual_node import VirtualNode
 from raylite.sim.waits import waits
 
 PROGRESS_S = 60.0
+LEFT_MOST = 1024  # nodes of ended simulations that may wait for the garbage collector
 
 _current = None
+_n_left = 0  # nodes of simulations since the last collection
 at_start: list = []  # each is called with a simulation that has begun
 at_end: list = []  # and these with one that is about to end
 recording = False  # whether simulations keep their events, if they are not told
@@ -39,6 +41,16 @@ def begin(config, **settings):
     from raylite.sim.cluster_session import ClusterRuntime
 
     return ClusterRuntime(config, **settings)
+
+
+def collect_what_is_left(n_nodes):
+    """Collect what ended simulations have left in cycles, before it counts as what was there already: then it would
+    stay. Not each time: it takes as long as all that the process has takes to look at."""
+    global _n_left
+    if _n_left >= LEFT_MOST:
+        gc.collect()
+        _n_left = 0
+    _n_left += n_nodes
 
 
 class SimulatedRuntime:
@@ -95,6 +107,7 @@ class SimulatedRuntime:
         _current = self
         self.collected = gc.isenabled()
         gc.disable()
+        collect_what_is_left(len(self.config.nodes))
         gc.freeze()  # what is there already is no garbage of the simulation's: collections stay short
         self.on_signal = None
         is_main = threading.current_thread() is threading.main_thread()
@@ -127,6 +140,7 @@ class SimulatedRuntime:
             for call in at_end:
                 call(self)
             self.end_nodes()
+            self.client.owner.let_go()
             self.kernel.explain = self.kernel.recorder = None
         finally:
             function_keys.remove()
@@ -145,7 +159,7 @@ class SimulatedRuntime:
         self.host.end_all()
         self.kernel.close()
         self.host.close()
-        self.first.node = None
+        self.first.let_go()
 
     # ---- reports ----
 

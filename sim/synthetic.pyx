@@ -94,18 +94,18 @@ cdef class Graph:
         return script
 
 
-def run(client, list branches not None, uint64_t n_lanes, uint64_t mean_ns, bytes demand not None):
+def run(client, list branches not None, uint64_t n_lanes, uint64_t mean_ns):
     """Run branches on the simulation that there is, and return what they give.
 
-    Args: client: the driver's; branches: (number, how many tasks) of each; n_lanes: how many of these may run at once;
-    mean_ns: how long they take; demand: of a branch, as bytes.
+    Args: client: the driver's; branches: of each its number, how many tasks it has, and its own demand, as bytes;
+    n_lanes: how many of the tasks may run at once; mean_ns: how long they take.
     """
     kernel = client.owner.kernel
     function = client.register_function(pack("synthetic tasks have no code"), "synthetic")
     kernel.make_script = Graph(function.binary()).script
     try:
         refs = [client.submit(function, (number, n_tasks, n_lanes, mean_ns), {}, 1, -1, False, demand, b"branch")[0]
-                for number, n_tasks in branches]
+                for number, n_tasks, demand in branches]
         return client.get(refs)
     finally:
         kernel.make_script = None

@@ -83,6 +83,10 @@ class VirtualNode:
         """Workers before there is work for them."""
         self.host.start_workers(self.n_workers)
 
+    def let_go(self):
+        """The simulation is over."""
+        self.node = self.session = None
+
     def make_process(self, number, *, is_driver=False, gpus=()):
         session = self.session
         name = b"driver" if is_driver else self.name(number.to_bytes(8, "little"))

@@ -440,14 +440,14 @@ def synthetic_tasks(n_tasks: int, rng: random.Random) -> None:
     whole_node = pack_demand({"CPU": n_cpus * UNITS_PER_ONE})
     n_branches = min(len(config.nodes), n_tasks)
     sizes = [n_tasks // n_branches + (i < n_tasks % n_branches) for i in range(n_branches)]
-    branches = [(rng.getrandbits(64), size) for size in sizes]
+    branches = [(rng.getrandbits(64), size, whole_node) for size in sizes]
     # Where one task has taken so long, the others are not queued but go to nodes that are free.
-    synthetic.run(client, [(rng.getrandbits(64), 1)], 1, SECOND_NS, whole_node)
+    synthetic.run(client, [(rng.getrandbits(64), 1, whole_node)], 1, SECOND_NS)
     lanes = SYNTHETIC_LANES * max(n_cpus, 1)
     expect(
         "the sums of the branches",
-        synthetic.run(client, branches, lanes, SYNTHETIC_NS, whole_node),
-        [synthetic.expected(number, size, lanes) for number, size in branches],
+        synthetic.run(client, branches, lanes, SYNTHETIC_NS),
+        [synthetic.expected(number, size, lanes) for number, size, _ in branches],
     )
 
 
