@@ -14,6 +14,9 @@ from raylite.demand import Demand
 from raylite.exceptions import RayError
 from raylite.functions import pack_class, pack_method
 from raylite.options import (
+    DEFAULT_MAX_RETRIES,
+    NO_BACKPRESSURE,
+    NO_RETRY_EXCEPTIONS,
     resolve_num_returns,
     to_resource_demand,
     validate_actor_options,
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 
     Function = TypeVar("Function", bound=Callable[..., Any])
 
-PLACED_ON_CPU, OUT_OF_ORDER, DETACHED = 1, 2, 4
+PLACED_ON_CPU, OUT_OF_ORDER, DETACHED, REPLAYS = 1, 2, 4, 8
 ASYNC_CONCURRENCY = 1000
 BUILT_IN = ("__ray_ready__", "__ray_terminate__", "__ray_call__")
 METHOD_OPTIONS_ATTRIBUTE = "__raylite_method_options__"
@@ -180,12 +183,14 @@ class HandleInfo:
     """What handles of actors of one class and one set of options share.
 
     Args: state: (class name, {method name: (signature parts, options)}, concurrency groups, max_task_retries,
-    backpressure of generators, whether pending calls are limited, names that are no methods and why).
+    backpressure of generators, whether pending calls are limited, names that are no methods and why, whether the actor
+    replays its calls).
     """
 
     def __init__(self, state):
         self.state = state
-        self.class_name, methods, self.groups, max_retries, backpressure, self.limits_calls, self.not_methods = state
+        self.class_name, methods, self.groups, max_retries, backpressure = state[:5]
+        self.limits_calls, self.not_methods, self.replays = state[5:]
         self.methods = {}
         for name, (parts, options) in methods.items():
             label = f"{self.class_name}.{name}"
@@ -304,6 +309,8 @@ class ActorMethod:
     def options(self, **options):
         """The same method with other options (see raylite.method). Raises ValueError or TypeError for a wrong one."""
         checked = portable(validate_method_options(options, is_generator=self._info.is_generator))
+        if self._handle._info.replays:
+            check_replayable(self._info.label, checked)
         return BoundMethodOptions(self._handle, self._info, checked)
 
     def bind(self, *args, **kwargs):
@@ -460,11 +467,20 @@ class Creation:
         groups = options.get("concurrency_groups") or {}
         check_groups(cls, methods, groups)
         self.limits = [concurrency, *groups.values()]
+        replays = options.get("recovery") == "replay"
+        if replays:
+            check_replays(cls, options, methods, is_async)
         self.settings = {"is_async": is_async, "limits": self.limits}
+        if options.get("checkpoint_interval"):
+            self.settings["checkpoint_interval"] = options["checkpoint_interval"]
+            self.settings["pickles"] = options.get("checkpoint") == "pickle"
         limits_calls = (options.get("max_pending_calls") or -1) > 0
         backpressure = max(options.get("_actor_generator_backpressure_num_objects") or 0, 0)
-        max_retries = options.get("max_task_retries") or 0
-        state = cls.__name__, methods, tuple(groups), max_retries, backpressure, limits_calls, not_methods
+        max_retries = options.get("max_task_retries")
+        if max_retries is None:
+            max_retries = DEFAULT_MAX_RETRIES if replays else 0
+        self.max_restarts = options.get("max_restarts") or (-1 if replays else 0)
+        state = cls.__name__, methods, tuple(groups), max_retries, backpressure, limits_calls, not_methods, replays
         self.info = info_of(state)
         demand = to_resource_demand({"num_cpus": 1, **options} if options.get("num_cpus") is None else options)
         self.demand = Demand(options, demand, self.label)
@@ -474,6 +490,8 @@ class Creation:
             self.flags |= OUT_OF_ORDER
         if options.get("lifetime") == "detached":
             self.flags |= DETACHED
+        if replays:
+            self.flags |= REPLAYS
 
     def make(self, args, kwargs):
         from raylite.api import client_or_init
@@ -508,7 +526,7 @@ class Creation:
                 kwargs,
                 self.demand.bytes_for(client),
                 f"{self.label}.__init__".encode(),
-                options.get("max_restarts") or 0,
+                self.max_restarts,
                 max_pending if max_pending and max_pending > 0 else -1,
                 self.flags,
                 self.limits,
@@ -534,6 +552,30 @@ def check_groups(cls, methods, groups):
                 f"{cls.__name__}.{name} is in the concurrency group {group!r}, which the class does not have; give "
                 "concurrency_groups to the decorator"
             )
+
+
+def check_replays(cls, options, methods, is_async):
+    """Raise ValueError if an actor of this class, with these options, could not come back to where it was."""
+    if is_async:
+        raise ValueError(
+            f"{cls.__name__} has async methods: they run at once, and have no order that recovery='replay' could keep"
+        )
+    for name, (_, method_options) in methods.items():
+        check_replayable(f"{cls.__name__}.{name}", method_options)
+    missing = [name for name in ("__raylite_save__", "__raylite_restore__") if not hasattr(cls, name)]
+    if options.get("checkpoint_interval") and options.get("checkpoint") is None and missing:
+        raise ValueError(
+            f"{cls.__name__} has no {' and no '.join(missing)}, and checkpoints need both: __raylite_save__(self) "
+            "gives the state, __raylite_restore__(self, state) takes it. Or give checkpoint='pickle', if they pickle"
+        )
+
+
+def check_replayable(label, method_options):
+    """Raise ValueError if calls with these options could not be replayed."""
+    if method_options.get("retry_exceptions"):
+        raise ValueError(f"{label} is of an actor with recovery='replay', which {NO_RETRY_EXCEPTIONS}")
+    if (method_options.get("_generator_backpressure_num_objects") or 0) > 0:
+        raise ValueError(f"{label} is of an actor with recovery='replay', which {NO_BACKPRESSURE}")
 
 
 def methods_of(cls):

@@ -100,9 +100,28 @@ def validate_actor_options(options: Mapping[str, Any], *, in_options: bool = Fal
         raise ValueError("The actor name must be specified to use `get_if_exists`.")
     if checked.get("name") == "":
         raise ValueError("Actor name cannot be an empty string.")
-    if checked.get("recovery") == "replay" and (checked.get("max_concurrency") or 1) > 1:
-        raise ValueError("recovery='replay' needs max_concurrency=1: calls that run at once have no order to replay.")
+    _check_recovery(checked)
     return checked
+
+
+def _check_recovery(checked: Mapping[str, Any]) -> None:
+    if checked.get("recovery") != "replay":
+        for name in ("checkpoint_interval", "checkpoint"):
+            if checked.get(name) is not None:
+                raise ValueError(f"{name} goes with recovery='replay': an actor that restarts begins with __init__.")
+        return
+    if (checked.get("max_concurrency") or 1) > 1:
+        raise ValueError("recovery='replay' needs max_concurrency=1: calls that run at once have no order to replay.")
+    if checked.get("concurrency_groups"):
+        raise ValueError(
+            "recovery='replay' takes no concurrency_groups: calls that run at once have no order to replay."
+        )
+    if checked.get("max_restarts") == 0:
+        raise ValueError("recovery='replay' needs restarts, and max_restarts=0 leaves none. Unset, they have no limit.")
+    if (checked.get("_actor_generator_backpressure_num_objects") or 0) > 0:
+        raise ValueError(f"recovery='replay' {NO_BACKPRESSURE}")
+    if checked.get("checkpoint") is not None and checked.get("checkpoint_interval") is None:
+        raise ValueError("checkpoint needs checkpoint_interval: the number of calls from one checkpoint to the next.")
 
 
 def validate_method_options(options: Mapping[str, Any], *, is_generator: bool | None = None) -> dict[str, Any]:
@@ -500,6 +519,15 @@ def _check_label_selector_value(selector: Any) -> None:
 
 # ---- the tables ----
 
+NO_BACKPRESSURE = (
+    "takes no _generator_backpressure_num_objects: how far a generator gets would depend on its reader, and not on the "
+    "calls that are replayed."
+)
+NO_RETRY_EXCEPTIONS = (
+    "takes no retry_exceptions: a call that raised has been applied, and is replayed as such. Try again in the method, "
+    "or call it again."
+)
+
 _NUMBER = "a number from 0 up, in steps of 0.0001"
 _RETRIES = "a whole number from 0 up, or -1 for no limit"
 _BACKPRESSURE = Option("a whole number from 1 up, or -1 for no limit", _count_but_zero)
@@ -552,7 +580,9 @@ ACTOR_OPTIONS = {
     "get_if_exists": Option("True or False", of_type(bool), False, allows_none=False),
     "allow_out_of_order_execution": Option("True or False", of_type(bool)),
     "_actor_generator_backpressure_num_objects": _BACKPRESSURE,
-    "recovery": Option("'restart' or 'replay'", one_of("restart", "replay"), "restart", no_effect="not there yet"),
+    "recovery": Option("'restart' or 'replay'", one_of("restart", "replay"), "restart"),
+    "checkpoint_interval": Option("a whole number of calls from 1 up", count(1)),
+    "checkpoint": Option("'pickle'", one_of("pickle")),
 }
 
 METHOD_OPTIONS = {

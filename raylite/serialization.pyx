@@ -166,21 +166,23 @@ def packing():
     return _packing.get(get_ident())
 
 
-def pack(value, *, by_cloudpickle=False):
+def pack(value, *, by_cloudpickle=False, in_band=False):
     """Pickle a value for the object store.
 
-    Args: value: anything that pickles; by_cloudpickle: do not try the plain pickler first.
+    Args: value: anything that pickles; by_cloudpickle: do not try the plain pickler first;
+    in_band: who loads it may write to its arrays, where they could be written to before.
     Returns a Packed. Raises TypeError naming what in the value cannot be pickled.
     """
     cdef Packed out = Packed()
     ident = get_ident()
     outer = _packing.get(ident)
+    take = None if in_band else buffer_filter(out.buffers)
     _packing[ident] = out
     try:
         if not by_cloudpickle and is_plain(value, PLAIN_ITEMS, True):
-            out.pickle = _dumps(value, 5, buffer_callback=buffer_filter(out.buffers))
+            out.pickle = _dumps(value, 5, buffer_callback=take)
         else:
-            out.pickle = cloud().dumps(value, protocol=5, buffer_callback=buffer_filter(out.buffers))
+            out.pickle = cloud().dumps(value, protocol=5, buffer_callback=take)
     finally:
         if outer is None:
             del _packing[ident]

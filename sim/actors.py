@@ -24,6 +24,12 @@ class TimedCalls:
 class VirtualSerialActor(TimedCalls, SerialActor):
     """An actor whose calls run one by one."""
 
+    def restore(self, run):
+        return timed(super().restore, self.worker.owner)(run)
+
+    def save(self, after):
+        return timed(super().save, self.worker.owner)(after)
+
 
 class VirtualThreadedActor(TimedCalls, ThreadedActor):
     """An actor whose calls run in threads of its virtual process."""

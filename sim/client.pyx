@@ -6,7 +6,7 @@ of their pickle, which differs from run to run where sets of strings or classes 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 from raylite._core.ids cimport TaskId
-from raylite._core.message cimport EV_DECLINED, Message
+from raylite._core.message cimport EV_CHECKPOINT, EV_DECLINED, Message
 from raylite.runtime.client cimport Mapping, Run, TaskContext
 from raylite.runtime.inbox cimport Call, Inbox, inbox_close, inbox_forget, inbox_free
 from raylite.runtime.native cimport getpid
@@ -198,6 +198,12 @@ cdef class SimulatedClient(Client):
         """As Client.finish()."""
         self.owner.crash_point()
         Client.finish(self, run, records, start_ns, end_ns, flags, n_yielded)
+
+    def tell(self, int kind, bytes payload=b"", *, bytes task=None, uint64_t request=0):
+        """As Client.tell()."""
+        if kind == EV_CHECKPOINT:
+            self.owner.crash_point()
+        Client.tell(self, kind, payload, task=task, request=request)
 
     def has_messages(self):
         """Whether take_runs() or collect() would bring anything, or the node has ended the process."""

@@ -34,7 +34,8 @@ MASTER = address_of(PARTY_MASTER, 0)
 
 class ControlPlane:
     """Args: cluster: its last machine is the master's; n_replicas: of each chain; n_shards: of the store; n_schedulers;
-    journals: whether replicas keep any; check: check every table of the store after every update; master: times, as
+    journals: whether replicas keep any; archives: whether rows of tasks that nothing can need again are kept on disk;
+    check: check every table of the store after every update; master: times, as
     Master takes them."""
 
     def __init__(
@@ -45,12 +46,14 @@ class ControlPlane:
         n_shards: int = 4,
         n_schedulers: int = 1,
         journals: bool = True,
+        archives: bool = False,
         check: bool | None = None,
         **master: int,
     ) -> None:
         self.cluster = cluster
         self.n_shards = n_shards
         self.journals = journals
+        self.archives = archives
         self.check = check
         self.master_options = {"n_shards": n_shards, "n_replicas": n_replicas, **master}
         n_nodes = len(cluster.machines) - 1
@@ -75,8 +78,8 @@ class ControlPlane:
         def make(incarnation: int) -> Any:
             number = self.cluster.places[address].machine
             machine, disk = self.cluster.machines[number], self.cluster.disks[number]
-            party = Replica(address, incarnation, journals=self.journals, debug=self.check)
-            if not self.journals:
+            party = Replica(address, incarnation, journals=self.journals, keeps_archive=self.archives, debug=self.check)
+            if not (self.journals or self.archives):
                 return PartyHost(self.cluster.network, machine, party)
             file = f"replica {address & 0xFFFFFF}"
             party.replay(self.n_shards, disk.read(file))

@@ -20,3 +20,4 @@ cdef class JournalHost(PartyHost):
 cdef class ReplicaHost(JournalHost):
     cdef uint64_t base_bytes          # the journal's size when it was last rewritten
     cdef uint64_t log_bytes           # written since
+    cdef int archive(self) except -1

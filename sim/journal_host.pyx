@@ -17,6 +17,9 @@ cdef enum:
     REWRITTEN_BYTES = 1 << 20     # a journal that has grown by so much, and by half, is rewritten
 
 
+ARCHIVE = "archive"
+
+
 cdef int at_try_again(void* target, void* event) except -1:
     return (<JournalHost> target).try_again()
 
@@ -93,11 +96,22 @@ cdef class JournalHost(PartyHost):
 
 
 cdef class ReplicaHost(JournalHost):
-    """The host of a replica, which itself passes on what is written, and nothing else. A long journal is rewritten."""
+    """The host of a replica, which itself passes on what is written, and nothing else. A long journal is rewritten;
+    rows that the replica has forgotten are written to another file of the disk, ARCHIVE."""
 
     def __init__(self, *args):
         JournalHost.__init__(self, *args)
         self.log_bytes = self.disk.size_bytes(self.file)
+
+    cdef int after_call(self) except -1:
+        self.archive()
+        return JournalHost.after_call(self)
+
+    cdef int archive(self) except -1:
+        """Write down the rows of tasks that went. Nothing waits for that; what a full disk does not take is gone."""
+        if not (<Replica> self.party).archive.empty():
+            self.disk.write(ARCHIVE, tuple(self.party.take_archive()), False)
+        return 0
 
     cdef bint holds_back(self) noexcept:
         return self.is_stuck

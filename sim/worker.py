@@ -18,7 +18,7 @@ class VirtualWorker(Worker):
 
     def function_of(self, run):
         loaded = super().function_of(run)
-        if loaded is None or run.is_call or run.n_returns == STREAMING:
+        if loaded is None or run.is_call or run.restores or run.n_returns == STREAMING:
             return loaded  # each item takes its time (see SimulatedClient.yielded), and each call (see actors)
         call = timed(loaded.call, self.owner)
         if run.creates and self.owner.kernel.recorder is not None:

@@ -57,13 +57,14 @@ def measure(
 
 def _elapsed_s(n_nodes: int, tasks_per_node: int, task_ns: int) -> float:
     """Virtual seconds that a branch on each node takes for so many tasks, once workers and functions are there."""
-    whole_node = pack_demand({"CPU": CPUS_PER_NODE * UNITS_PER_ONE})
-    with sim.cluster(1, [sim.Node(num_cpus=CPUS_PER_NODE) for _ in range(n_nodes)], check=False) as c:
+    demands = [pack_demand({"CPU": UNITS_PER_ONE, f"branch {number}": UNITS_PER_ONE}) for number in range(n_nodes)]
+    nodes = [sim.Node(num_cpus=CPUS_PER_NODE, resources={f"branch {number}": 1}) for number in range(n_nodes)]
+    with sim.cluster(1, nodes, check=False) as c:
         client = c.session.client
-        synthetic.run(client, [(0, 1, whole_node)], 1, SECOND_NS)  # the nodes learn that a branch takes its time
+        synthetic.run(client, [(0, 1, demands[0])], 1, SECOND_NS)  # the nodes learn that a branch takes its time
         for n_tasks, duration_ns in (WARM_UP, WARM_UP, (tasks_per_node, task_ns)):
             start_s = c.now()
-            branches = [(number, n_tasks, whole_node) for number in range(1, n_nodes + 1)]
+            branches = [(number, n_tasks, demand) for number, demand in enumerate(demands)]
             values = synthetic.run(client, branches, n_tasks, duration_ns)
             elapsed_s = c.now() - start_s
         if values != [synthetic.expected(number, size, size) for number, size, _ in branches]:

@@ -31,6 +31,7 @@ cdef extern from *:
 
 cdef enum:
     PUT_INDEX = 0x80000000        # objects made by put: this bit and the put's number within its task
+    CHECKPOINT_INDEX = 0xC0000000  # checkpoints of the actor that this task creates: put by it, as it were
     ACTOR_INDEX = 0xFFFFFFFE      # the actor that this task creates: an object as long as somebody has a handle
     FUNCTION_INDEX = 0xFFFFFFFF   # a function: the task half is the hash of its content
 

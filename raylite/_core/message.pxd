@@ -41,6 +41,7 @@ cdef enum MessageKind:
     EV_UNGROUP = 33               # object.task: the placement group is to go
     EV_GROUPS = 34                # request; object.task: a placement group, or zero for all; the answer tells of them
     EV_BYTES = 35                 # request: of a CMD_READ; payload: the bytes, or none if they cannot be read
+    EV_CHECKPOINT = 36            # object.task: actor; request: position of the last call in it; payload: ValueRecord
     EV_DESCRIPTOR = 63            # to the host: send the descriptor of segment object.index
     # commands: what the node tells a client or its host
     CMD_RUN = 64                  # payload: RunHeader ...; request: position in the worker's queue
@@ -70,6 +71,7 @@ cdef enum:
     SUBMIT_CONFIRM = 4            # answer with CMD_READY; aux: SUBMIT_TAKEN ...
     SUBMIT_CALL = 8               # of an actor's method; a CallHeader follows the SubmitHeader
     SUBMIT_ACTOR = 16             # makes an actor; an ActorHeader follows the SubmitHeader
+    SUBMIT_RESTORES = 32          # makes an actor from a checkpoint, its only argument
     SUBMIT_TAKEN = 1              # the id is another task's
     SUBMIT_TOO_MANY = 2           # the actor has as many calls pending as its options allow
     SUBMIT_NAME_TAKEN = 3         # by another actor
@@ -82,6 +84,7 @@ cdef enum:
     RUN_CREATES = 16              # the worker is the new actor's from now on
     RUN_CALL = 32                 # of the worker's actor; aux: concurrency group
     RUN_CAPTURES = 1024           # what the task submits goes into its placement group
+    RUN_RESTORES = 2048           # the actor is made from a checkpoint, the only value
     VALUE_IN_ARENA = 1
     READY_END = 1                 # EV_NEXT: there is no such item; EV_AWAIT_READ: nor a reader
     STOP_KILL = 1
@@ -99,6 +102,7 @@ cdef enum:
     ACTOR_PLACED_ON_CPU = 1       # its demand's CPUs are needed to place it, not to run
     ACTOR_OUT_OF_ORDER = 2        # its calls need not wait for the same caller's earlier ones
     ACTOR_DETACHED = 4            # lives without handles
+    ACTOR_REPLAYS = 8             # comes back to where it was: see replay.pyx
     QUERY_RESOURCES = 1
     QUERY_TASKS = 2
     QUERY_STORY = 3
@@ -110,6 +114,12 @@ cdef enum:
     QUERY_ACTOR_ROWS = 11
     QUERY_OBJECT_ROWS = 12
     QUERY_CLIENT_ROWS = 13        # workers and drivers
+    # key-value; answers begin with a u64 of StoreStatus, but for the last
+    QUERY_VALUE_PUT = 20          # payload: u32 key size, u32 VALUE_OVERWRITE, key padded to 8, value
+    QUERY_VALUE_GET = 21          # payload: key; the answer: value
+    QUERY_VALUE_DELETE = 22       # payload: key
+    QUERY_VALUE_KEYS = 23         # payload: prefix; the answer: of each key u32 size, u32 unused, key padded to 8
+    VALUE_OVERWRITE = 1
 
 cdef struct Message:
     uint8_t version

@@ -19,7 +19,10 @@ from raylite.runtime.worker import (
     n_records,
     pack_returns,
 )
-from raylite.serialization import pack_raw
+from raylite.serialization import pack, pack_raw
+
+KIND_CHECKPOINT = 5
+EV_CHECKPOINT = 36
 
 
 def make_actor(worker, run):
@@ -56,6 +59,7 @@ class Actor:
         self.position = 0  # of the last call that has come
         self.cancelled = set()  # task ids of calls that are still to come
         self.group, self.captures = None, False  # its placement group
+        self.saves = Saves(settings) if "checkpoint_interval" in settings else None
 
     # ---- making it ----
 
@@ -69,8 +73,7 @@ class Actor:
         token = context.enter()
         try:
             self.worker.name_output(self.class_name)
-            args, kwargs = run.arguments()
-            self.instance = self.function.call(*args, **kwargs)
+            self.instance = self.restore(run) if run.restores else self.make(run)
         except SystemExit:
             raise
         except BaseException as error:
@@ -82,6 +85,16 @@ class Actor:
         self.worker.flush_output()
         self.client.finish(run, records, start_ns, self.worker.now_ns(), flags)
         return not flags
+
+    def make(self, run):
+        """A new instance."""
+        args, kwargs = run.arguments()
+        return self.function.call(*args, **kwargs)
+
+    def restore(self, run):
+        """The instance as its last checkpoint has it."""
+        (state,), _ = run.arguments()
+        return self.saves.restore(self.function.call, state)
 
     def creation_error(self, error, run):
         """What `__init__` raised, in words."""
@@ -207,6 +220,21 @@ class SerialActor(Actor):
         self.running, self.is_running_cancelled = run.task_id, False
         self.perform(run, function)
         self.running = None
+        if self.saves is not None and not self.has_left and self.saves.is_due():
+            self.save(function.name)
+
+    def save(self, after):
+        """Take a checkpoint. If that fails the one before it holds, and the calls since are kept."""
+        try:
+            packed = self.saves.pack(self.instance)
+            record = self.client.record(packed)
+            self.client.tell(EV_CHECKPOINT, record, task=self.id, request=self.position)
+        except Exception as error:
+            self.worker.end_if_forked(error)
+            sys.stderr.write(f"The checkpoint of {self.class_name} after {after} failed; the one before it stays.\n")
+            sys.excepthook(type(error), error, error.__traceback__)
+        self.worker.end_if_forked()
+        self.worker.flush_output()
 
     def cancel_taken(self, task_id):
         """A call that runs goes on to its end, as in Ray; it can ask. Another has ended."""
@@ -218,6 +246,35 @@ class SerialActor(Actor):
         self.client.poll()
         self.worker.take_notices()
         return self.is_running_cancelled and self.running == task_id
+
+
+class Saves:
+    """When an actor's checkpoints are due, and how they are made. Args: settings: see actor.Creation."""
+
+    def __init__(self, settings):
+        self.interval = settings["checkpoint_interval"]
+        self.pickles = settings["pickles"]
+        self.n_calls = 0  # since the last one
+
+    def is_due(self):
+        """Whether it is, after one more call."""
+        self.n_calls += 1
+        return self.n_calls >= self.interval
+
+    def pack(self, instance):
+        """The instance's state, as it is now."""
+        self.n_calls = 0
+        packed = pack(instance if self.pickles else instance.__raylite_save__(), in_band=True)
+        packed.kind = KIND_CHECKPOINT
+        return packed
+
+    def restore(self, cls, state):
+        """The instance of a state."""
+        if self.pickles:
+            return state
+        instance = cls.__new__(cls)
+        instance.__raylite_restore__(state)
+        return instance
 
 
 class ThreadedActor(Actor):

@@ -97,6 +97,7 @@ cdef class Run:                   # a task to run: what CMD_RUN says
     cdef readonly bytes placement_group       # 16 bytes, or None
     cdef readonly bint captures   # what it submits goes into that group
     cdef readonly bint creates    # an actor
+    cdef readonly bint restores   # it, from a checkpoint
     cdef readonly bint is_call    # of this worker's actor
     cdef readonly uint32_t backpressure     # items that a generator may be ahead of its reader; 0: any number
     cdef readonly uint32_t group  # concurrency group of the call

@@ -62,6 +62,7 @@ class Run:
     captures: bool
     declined: bool
     creates: bool
+    restores: bool
     is_call: bool
     group: int
     backpressure: int

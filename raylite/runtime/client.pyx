@@ -1248,7 +1248,7 @@ cdef class Run:
         self.position = m.request
         self.retries_exceptions = m.flags & RUN_RETRY_EXCEPTIONS != 0
         self.in_place = m.flags & RUN_IN_PLACE != 0
-        self.creates = m.flags & RUN_CREATES != 0
+        self.creates, self.restores = m.flags & RUN_CREATES != 0, m.flags & RUN_RESTORES != 0
         self.is_call = m.flags & RUN_CALL != 0
         self.backpressure = h.backpressure
         self.group = <uint32_t> m.aux if self.is_call else 0
@@ -1280,7 +1280,7 @@ cdef class Run:
         return envelope_pickle(self.function_data)[:(<const EnvelopeHeader*> self.function_data).pickle_size]
 
     def arguments(self):
-        """(args, kwargs), references at the top level replaced by their values."""
+        """(args, kwargs), references at the top level replaced by values. Of an actor restored: its state alone."""
         cdef BlobBuffer all_bytes = BlobBuffer.__new__(BlobBuffer)
         cdef Cursor c = Cursor(self.values, self.values_size, False)
         cdef const ValueRecord* record
@@ -1310,7 +1310,7 @@ cdef class Run:
             packed = unpack_memory(self.args_data, self.args_size,
                                    whole[self.args_data - begin:self.args_data - begin + self.args_size])
         else:
-            return (), {}
+            return tuple(values), {}
         args, kwargs, slots = packed
         if slots:
             args = list(args)

@@ -32,6 +32,7 @@ _MODULES = (
     "dask",
     "debug",
     "joblib",
+    "key_value",
     "multiprocessing",
     "queue",
     "scheduling_strategies",

@@ -22,7 +22,7 @@ def list_named_actors(all_namespaces: bool = False) -> list[Any]:
     if not isinstance(all_namespaces, bool):
         raise TypeError(f"all_namespaces is True or False, not {all_namespaces!r}")
     words = client_or_init().query(QUERY_NAMES).decode().split("\n")[:-1]
-    found = zip(words[::2], words[1::2], strict=True)  # a full name: namespace, line feed, name
+    found = sorted(zip(words[::2], words[1::2], strict=True))  # a full name: namespace, line feed, name
     if all_namespaces:
         return [{"name": name, "namespace": namespace} for namespace, name in found]
     return [name for namespace, name in found if namespace == lifecycle.namespace()]

@@ -3,8 +3,8 @@
     host.submit("b", refs=["a"])   ->   ["spawn 2", "run b on 2"]
 
 Tasks, functions and objects have names: "a" is a task and also its first return, "a.1" its second (or, of a stream, its
-first item), "a!1" what it put first, "f()" a function, "A@" the object of the actor that task "A" makes. The driver is
-client 1. The host knows nothing but what the node
+first item), "a!1" what it put first, "f()" a function, "A@" the object of the actor that task "A" makes, "A#1" the
+first checkpoint of that. The driver is client 1. The host knows nothing but what the node
 told it: which client and attempt runs a task, where a lease lies.
 """
 
@@ -73,6 +73,9 @@ class Host:
             return p.function_id(name)
         if name.endswith("@"):
             return p.object_id(self.task(name[:-1]), p.ACTOR_INDEX)
+        if "#" in name:
+            task, index = name.split("#")
+            return p.object_id(self.task(task), p.CHECKPOINT_INDEX | int(index))
         if "!" in name:
             task, index = name.split("!")
             return p.object_id(self.task(task), p.PUT_INDEX | int(index))
@@ -88,6 +91,8 @@ class Host:
             return task
         if index == p.ACTOR_INDEX:
             return f"{task}@"
+        if index & p.CHECKPOINT_INDEX == p.CHECKPOINT_INDEX:
+            return f"{task}#{index & ~p.CHECKPOINT_INDEX}"
         if index & p.PUT_INDEX:
             return f"{task}!{index & ~p.PUT_INDEX}"
         return f"{task}.{index}" if index else task
@@ -160,6 +165,11 @@ class Host:
     def leave(self, task: str) -> list[str]:
         """A call ends its actor, by the actor's own wish."""
         return self.finish(task, count=0, flags=p.FINISHED_EXITS)
+
+    def save(self, actor: str, client: int, position: int, value: str | bytes = "state") -> list[str]:
+        """The worker of an actor saves it as it is after the message at a position."""
+        return self.send(p.EV_CHECKPOINT, client, object=p.object_id(self.task(actor)), request=position,
+                         payload=record(value))  # fmt: skip
 
     def make(self, actor: str, **options) -> Host:
         """Create an actor and its process, whose process id is 1000 more than its number; `__init__` returns."""
@@ -319,6 +329,7 @@ class Host:
             place = " in place" if command.flags & p.RUN_IN_PLACE else ""
             place += f" in group {command.aux}" if command.flags & p.RUN_CALL and command.aux else ""
             verb = "make" if command.flags & p.RUN_CREATES else "call" if command.flags & p.RUN_CALL else "run"
+            verb = "restore" if command.flags & p.RUN_RESTORES else verb
             return f"{verb} {task} on {who}{again}{of}{place}"
         if command.kind == p.CMD_VALUE:
             return f"{who} gets {self.name(command.object)}: {self.describe_value(command)}"

@@ -29,7 +29,8 @@ OP_COMMIT, OP_DONE, OP_PUT, OP_HOLD, OP_RELEASE, OP_LOCATE, OP_UNLOCATE, OP_WATC
 OP_ACTOR, OP_ACTOR_ALIVE, OP_ACTOR_ENDED, OP_ACTOR_CRASHED, OP_ACTOR_WATCH, OP_ACTOR_UNWATCH, OP_ACTOR_KILL = range(
     20, 27
 )
-OP_NAME_CLAIM, OP_NAME_FIND, OP_NAME_DROP = 30, 31, 32
+OP_NAME_CLAIM, OP_NAME_FIND, OP_NAME_DROP, OP_NAME_LIST = range(30, 34)
+OP_KV_PUT, OP_KV_GET, OP_KV_DELETE, OP_KV_LIST = range(40, 44)
 ENTRY_ANSWER, ENTRY_OBJECT, ENTRY_FREE, ENTRY_RERUN, ENTRY_ACTOR, ENTRY_ACTOR_END = range(1, 7)
 END_UNREFERENCED, END_KILLED, END_RESTART = range(3)
 STORED_ACTOR_PENDING, STORED_ACTOR_ALIVE, STORED_ACTOR_RESTARTING, STORED_ACTOR_DEAD = range(4)
@@ -47,7 +48,8 @@ STORE_WORDS = {
     OP_UNLOCATE: "unlocate", OP_WATCH: "watch", OP_UNWATCH: "unwatch", OP_ATTEMPT: "attempt",
     OP_ADOPT: "adopt", OP_ACTOR: "actor", OP_ACTOR_ALIVE: "alive", OP_ACTOR_ENDED: "ended", OP_ACTOR_CRASHED: "crashed",
     OP_ACTOR_WATCH: "watch", OP_ACTOR_UNWATCH: "unwatch", OP_ACTOR_KILL: "kill", OP_NAME_CLAIM: "claim name",
-    OP_NAME_FIND: "find name", OP_NAME_DROP: "drop name",
+    OP_NAME_FIND: "find name", OP_NAME_DROP: "drop name", OP_NAME_LIST: "list names", OP_KV_PUT: "put value",
+    OP_KV_GET: "get value", OP_KV_DELETE: "delete value", OP_KV_LIST: "list keys",
 }  # fmt: skip
 GROUP_KEY = b"\0group\0"
 GROUP_ANSWER = struct.Struct("<QII")
@@ -74,11 +76,12 @@ class Value(NamedTuple):
 class Neighbour(Host):
     """Args: number: of the node; resources and the rest as for Host. It knows the other nodes and one scheduler."""
 
-    def __init__(self, number: int, resources: dict[str, float] | None = None, others=(A, B, C), **options) -> None:
+    def __init__(self, number: int, resources: dict[str, float] | None = None, others=(A, B, C), n_shards=1,
+                 **options) -> None:  # fmt: skip
         self.member: Member | None = None
         super().__init__(resources, **options)
         self.number = number
-        self.member = Member(self.node, number, labels={NODE_ID: f"node {number}"})
+        self.member = Member(self.node, number, n_shards=n_shards, labels={NODE_ID: f"node {number}"})
         self.operations: list[dict] = []  # that were not answered
         self.said: list[dict] = []  # to other nodes, and not heard there yet
         self.tokens: dict[str, int] = {}  # of questions to the scheduler
@@ -185,7 +188,9 @@ class Neighbour(Host):
     def asked_about(self, operation: dict) -> str:
         if operation["kind"] in (OP_NAME_CLAIM, OP_NAME_DROP):
             return self.named(operation["body"][16:])
-        return self.named(operation["body"]) if operation["kind"] == OP_NAME_FIND else self.name(operation["object"])
+        if operation["kind"] in (OP_NAME_FIND, OP_NAME_LIST):
+            return self.named(operation["body"])
+        return operation["body"].decode() if operation["kind"] >= OP_KV_PUT else self.name(operation["object"])
 
     def named(self, name: bytes) -> str:
         """A name in the store: of an actor, or a group's id or name."""

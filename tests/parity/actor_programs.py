@@ -292,3 +292,22 @@ def cancels_calls(raylite):
     waiting, behind = slow.work.remote(never.remote()), slow.work.remote(2)
     raylite.cancel(waiting)
     return type_of(raylite, waiting), raylite.get(behind)
+
+
+@program
+def comes_back_as_it_was(raylite):
+    @raylite.remote(recovery="replay", checkpoint_interval=3, checkpoint="pickle")
+    class Sums:
+        def __init__(self):
+            self.total = 0
+
+        def add(self, n):
+            self.total += n
+            return self.total
+
+    sums = Sums.remote()
+    results = []
+    for n in range(7):
+        results.append(raylite.get(sums.add.remote(n)))
+        raylite.kill(sums, no_restart=False)
+    return results

@@ -1,6 +1,7 @@
 """What other parties tell a node, handed to who knows of it; and what the node has to say at the end of each event."""
 from cython.operator cimport dereference as deref
 from raylite._core.cluster.departures cimport go_on, send_departures, take_answer, tell
+from raylite._core.cluster.directory cimport shard_listed, value_answered
 from raylite._core.cluster.exposure cimport task_committed
 from raylite._core.cluster.guests cimport home_lost, on_function_gone, on_home_cancels, on_home_committed, on_task
 from raylite._core.cluster.groups cimport ask_for_groups, group_answered, groups_lost_node, hear_of_group, \
@@ -22,8 +23,8 @@ from raylite._core.envelope cimport blob_data, blob_drop
 from raylite._core.links.packet cimport SCHEDULER_ANSWER, SCHEDULER_ANSWER_GROUP
 from raylite._core.node.references cimport client_gone
 from raylite._core.store.message cimport AttemptHeader, END_KILLED, ENTRY_ACTOR, ENTRY_ACTOR_END, ENTRY_ANSWER, \
-    ENTRY_FREE, ENTRY_OBJECT, ENTRY_RERUN, OP_ACTOR_ALIVE, OP_ADOPT, OP_ATTEMPT, OP_COMMIT, OP_HOLD, OP_NAME_CLAIM, \
-    OP_NAME_FIND, OP_WATCH, STORE_OK, STORE_UNKNOWN
+    ENTRY_FREE, ENTRY_OBJECT, ENTRY_RERUN, OP_ACTOR_ALIVE, OP_ADOPT, OP_ATTEMPT, OP_COMMIT, OP_HOLD, OP_KV_DELETE, \
+    OP_KV_LIST, OP_KV_PUT, OP_NAME_CLAIM, OP_NAME_FIND, OP_NAME_LIST, OP_WATCH, STORE_OK, STORE_UNKNOWN
 
 
 cdef bint hear(NodeState* n, uint32_t source, const Message* m, const char* payload) noexcept nogil:
@@ -93,6 +94,10 @@ cdef void on_answer(NodeState* n, uint16_t status, uint64_t token, const char* b
         name_claimed(n, token, status)
     elif what.kind == OP_NAME_FIND:
         name_found(n, &what, status, body, size)
+    elif what.kind == OP_NAME_LIST or what.kind == OP_KV_LIST:
+        shard_listed(n, &what, body, size)
+    elif OP_KV_PUT <= what.kind <= OP_KV_DELETE:
+        value_answered(n, &what, status, body, size)
     elif what.kind == OP_ACTOR_ALIVE and status != STORE_OK:
         on_actor_end_entry(n, what.object.task, END_KILLED)   # it was ended while it was made
     elif what.kind == OP_ATTEMPT:

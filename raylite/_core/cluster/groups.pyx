@@ -511,6 +511,8 @@ cdef void round_over(NodeState* n, PlacementGroup* row) noexcept nogil:
     notify_all(n, row)
     n.dispatch_wanted = True
     release_tasks(n, row.id)
+    if n_homeless(row):           # others were lost meanwhile
+        n.cluster.unplaced.push_back(row.id)
 
 
 cdef void abandon(NodeState* n, PlacementGroup* row) noexcept nogil:

@@ -43,6 +43,7 @@ cdef class Member(Enlisted):
                  dict labels=None):
         self.join(address, node.state.incarnation)
         store_setup(&self.store, address, node.state.incarnation, n_shards, TELL_NS)
+        node.state.cluster.n_shards = n_shards
         self.node = node
         self.master = master
         node.state.cluster.joined = True

@@ -43,6 +43,12 @@ cdef struct Expected:             # the answer to an operation
     uint32_t client               # that it is for, if it is
     uint64_t request
 
+cdef struct Listing:              # a client's question to all shards
+    uint32_t client
+    uint64_t request
+    uint32_t n_missing            # answers
+    string found
+
 cdef struct Claim:                # an actor's submission that waits for its name
     Message message
     Blob* payload
@@ -84,6 +90,9 @@ cdef struct Cluster:
     uint64_t last_transfer
     uint64_t last_reading
     uint64_t last_question
+    uint64_t last_listing
+    uint32_t n_shards             # of the control store
+    ordered_map[uint64_t, Listing] listings
     Means means                   # of what ran and came here
     ordered_map[uint32_t, Peer] peers
     ordered_set[uint32_t] schedulers

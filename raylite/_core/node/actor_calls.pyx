@@ -3,7 +3,8 @@
 Calls of one caller keep their order: a call waits for its own arguments and for the calls before it. Of the calls that
 wait for nothing, each concurrency group sends the oldest first, a few more than it runs at once, so that the worker
 need not wait for the next message. A call that is tried again goes in front of those that came after it; if it has to
-wait for arguments once more (their bytes were lost), those that are not sent yet wait for it again.
+wait for arguments once more (their bytes were lost), those that are not sent yet wait for it again. An actor that comes
+back to where it was runs some calls again before all others: see replay.pyx.
 """
 from libc.stdint cimport uint32_t
 from libcpp.vector cimport vector
@@ -15,8 +16,8 @@ from raylite._core.node.local_scheduler cimport Worker, worker_find
 from raylite._core.message cimport ACTOR_OUT_OF_ORDER
 from raylite._core.node.placement cimport send_run
 from raylite._core.node.state cimport set_state
-from raylite._core.node.task_table cimport LISTED_CALLER, LISTED_NOT, LISTED_READY, LISTED_SENT, LISTED_WAITING, \
-    TASK_PLACED, TASK_READY, TASK_RUNNING, TASK_WAITING
+from raylite._core.node.task_table cimport LISTED_AGAIN, LISTED_CALLER, LISTED_NOT, LISTED_READY, LISTED_SENT, \
+    LISTED_WAITING, REPLAY_NOT, TASK_PLACED, TASK_READY, TASK_RUNNING, TASK_WAITING
 from raylite._core.planted cimport CALLS_OVERTAKE, planted
 
 
@@ -99,7 +100,9 @@ cdef void advance_caller(NodeState* n, ActorRow* actor, TaskRow* row) noexcept n
 cdef void call_ready(NodeState* n, TaskRow* row) noexcept nogil:
     """The call's arguments are there."""
     cdef ActorRow* actor = actors_find(&n.actors, row.actor)
-    if row.listed == LISTED_CALLER:
+    if row.listed == LISTED_AGAIN:
+        want_service(n, actor)
+    elif row.listed == LISTED_CALLER:
         advance_caller(n, actor, row)
     elif row.listed == LISTED_WAITING:
         list_remove(&actor.waiting, row)
@@ -133,6 +136,8 @@ cdef void call_leaves(NodeState* n, TaskRow* row) noexcept nogil:
         list_remove(&actor.waiting, row)
     elif listed == LISTED_READY:
         list_remove(&group.ready, row)
+    elif listed == LISTED_AGAIN:
+        list_remove(&actor.again, row)
     else:
         if row.state == TASK_PLACED:
             if group.next_to_run == row:
@@ -158,42 +163,70 @@ cdef void call_comes_back(NodeState* n, ActorRow* actor, TaskRow* row) noexcept 
     make_ready(n, actor, row)
 
 
-cdef void send_group(NodeState* n, ActorRow* actor, Worker* w, CallGroup* group) noexcept nogil:
+cdef bint has_room(const CallGroup* group) noexcept nogil:
+    return group.sent.size < <unsigned long long> group.limit + CALLS_AHEAD
+
+
+cdef bint has_arguments(NodeState* n, TaskRow* row) noexcept nogil:
+    """Whether the arguments of a call that is ready are still there; if not, it waits for them once more."""
+    if not n.lost_any or arguments_usable(n, row):
+        return True
+    set_state(n, row, TASK_WAITING, 0)
+    resolve(n, row)
+    return False
+
+
+cdef void send_call(NodeState* n, ActorRow* actor, Worker* w, CallGroup* group, TaskRow* row) noexcept nogil:
     cdef vector[uint32_t] no_gpus
+    w.position += 1
+    row.position = w.position
+    row.worker = w.client
+    if row.replay == REPLAY_NOT:
+        row.before = actor.last_call
+        actor.last_call = row.id
+        actor.n_calls += 1
+    row.listed = LISTED_SENT
+    list_append(&group.sent, row)
+    if group.n_running < group.limit:
+        group.n_running += 1
+        set_state(n, row, TASK_RUNNING, 0)
+    else:
+        set_state(n, row, TASK_PLACED, 0)
+        if group.next_to_run == NULL:
+            group.next_to_run = row
+    send_run(n, w, row, row.position, &no_gpus, 0)
+
+
+cdef bint send_again(NodeState* n, ActorRow* actor, Worker* w) noexcept nogil:
+    """Send calls that are to run again, in their order. Whether all of them were sent."""
+    cdef CallGroup* group = &actor.groups[0]
     cdef TaskRow* row
-    while group.ready.head != NULL and group.sent.size < <unsigned long long> group.limit + CALLS_AHEAD:
+    while actor.again.head != NULL:
+        row = actor.again.head
+        if row.state != TASK_READY or not has_room(group) or not has_arguments(n, row):
+            return False
+        list_remove(&actor.again, row)
+        send_call(n, actor, w, group, row)
+    return True
+
+
+cdef void send_group(NodeState* n, ActorRow* actor, Worker* w, CallGroup* group) noexcept nogil:
+    cdef TaskRow* row
+    while group.ready.head != NULL and has_room(group):
         row = group.ready.head
         if planted(CALLS_OVERTAKE) and row.next != NULL:
             row = row.next
         list_remove(&group.ready, row)
         row.listed = LISTED_NOT
-        if n.lost_any and not arguments_usable(n, row):
-            set_state(n, row, TASK_WAITING, 0)
-            resolve(n, row)
-            continue
-        w.position += 1
-        row.position = w.position
-        row.worker = w.client
-        row.before = actor.last_call
-        actor.last_call = row.id
-        actor.n_calls += 1
-        row.listed = LISTED_SENT
-        list_append(&group.sent, row)
-        if group.n_running < group.limit:
-            group.n_running += 1
-            set_state(n, row, TASK_RUNNING, 0)
-        else:
-            set_state(n, row, TASK_PLACED, 0)
-            if group.next_to_run == NULL:
-                group.next_to_run = row
-        send_run(n, w, row, row.position, &no_gpus, 0)
+        if has_arguments(n, row):
+            send_call(n, actor, w, group, row)
 
 
 cdef void send_calls(NodeState* n, ActorRow* actor) noexcept nogil:
     """Send what the worker should have by now."""
     cdef Worker* w = worker_find(&n.scheduler, actor.worker)
     cdef size_t i
-    if actor.state != ACTOR_ALIVE or w == NULL or w.stopping:
+    if actor.state != ACTOR_ALIVE or w == NULL or w.stopping or not send_again(n, actor, w):
         return
     for i in range(actor.groups.size()):
         send_group(n, actor, w, &actor.groups[i])

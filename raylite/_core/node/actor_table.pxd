@@ -59,6 +59,9 @@ cdef struct ActorRow:
     unordered_map[TaskId, CallList] callers   # calls that wait, or wait for one before them; by caller
     CallList waiting              # calls that wait for arguments and for nothing else
     vector[CallGroup] groups
+    CallList log                  # of one that replays: what has run since its checkpoint, in that order
+    CallList again                # likewise: what is to run again, in that order, before all others
+    uint32_t n_checkpoints        # that were ever taken
 
 cdef struct ActorTable:
     unordered_map[TaskId, ActorRow] rows

@@ -6,7 +6,7 @@
 The task that creates it keeps its row while it could have to run again. The actor's object (ACTOR_INDEX) is there from
 the start: its value describes a handle, whoever has a handle holds it, and when nobody does the actor ends, after the
 calls that were sent. Ray's meaning throughout: a call that ran when the process died fails unless it may be tried
-again; one that had not begun goes to the next process.
+again; one that had not begun goes to the next process. An actor that replays comes back as it was: see replay.pyx.
 """
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdio cimport snprintf
@@ -21,8 +21,8 @@ from raylite._core.cluster.remote_actors cimport forget_afar, give_calls_back, m
 from raylite._core.envelope cimport Blob, blob_copy, blob_data, blob_drop, blob_keep, envelope_pickle, envelope_valid, \
     EnvelopeHeader, KIND_SYSTEM_ERROR, KIND_VALUE, system_error
 from raylite._core.ids cimport ACTOR_INDEX, object_id, ObjectId, TaskId
-from raylite._core.message cimport ACTOR_DETACHED, ACTOR_PLACED_ON_CPU, ActorHeader, CMD_STOP, Cursor, \
-    KILL_NO_RESTART, STOP_KILL, take, take_padded
+from raylite._core.message cimport ACTOR_DETACHED, ACTOR_PLACED_ON_CPU, ACTOR_REPLAYS, ActorHeader, CMD_STOP, Cursor, \
+    KILL_NO_RESTART, STOP_KILL, SUBMIT_RESTORES, take, take_padded
 from raylite._core.node.actor_calls cimport call_comes_back, send_calls, want_service
 from raylite._core.node.actor_table cimport ACTOR_ALIVE, ACTOR_DEAD, ACTOR_RESTARTING, ActorRow, actors_add, \
     actors_erase, actors_find, add_all, CallGroup, CallList
@@ -31,11 +31,12 @@ from raylite._core.node.history cimport history_add_actor
 from raylite._core.node.local_scheduler cimport ready_remove, Worker, worker_find, worker_run
 from raylite._core.node.objects cimport ObjectRow, objects_add, objects_find, REACH_EXPOSED
 from raylite._core.node.references cimport client_holds, drop_value, retire_task, store_blob
+from raylite._core.node.replay cimport end_repetition, forget_calls, is_logged, replays, resume, rewind
 from raylite._core.node.resources cimport resources_lend
 from raylite._core.node.state cimport emit, ERROR_ACTOR_DIED, ERROR_ACTOR_INIT, ERROR_ACTOR_UNAVAILABLE, \
     ERROR_SPAWN_FAILED, ERROR_TASK_CANCELLED, set_state
-from raylite._core.node.task_table cimport CANCEL_KILLS, TASK_BLOCKED, TASK_CANCELLED, TASK_FAILED, TASK_FINISHED, \
-    TASK_READY, TASK_RUNNING, TASK_SPILLED, TASK_WAITING, tasks_find
+from raylite._core.node.task_table cimport CANCEL_KILLS, REPLAY_NOT, REPLAY_STATE, TASK_BLOCKED, TASK_CANCELLED, \
+    TASK_FAILED, TASK_FINISHED, TASK_READY, TASK_RUNNING, TASK_SPILLED, TASK_WAITING, tasks_find
 from raylite._core.store.message cimport OP_ACTOR_KILL
 
 
@@ -57,7 +58,7 @@ cdef bint take_actor(Cursor* c, ActorRequest* out) noexcept nogil:
     for i in range(out.header.n_groups):
         if out.groups[i] == 0:
             return False
-    return True
+    return out.header.flags & ACTOR_REPLAYS == 0 or out.header.n_groups == 1 and out.groups[0] == 1
 
 
 cdef bint actor_is_known(NodeState* n, TaskId id) noexcept nogil:
@@ -83,6 +84,7 @@ cdef void fill_actor(NodeState* n, TaskRow* row, ActorRow* actor, const ActorReq
     if actor.handle == NULL:
         actor.handle = blob_copy(request.handle, request.header.handle_size)
     actor.flags = <unsigned char> request.header.flags
+    n.any_replays |= replays(actor)
     actor.restarts_left = request.header.max_restarts
     actor.max_pending = request.header.max_pending
     for i in range(request.header.n_groups):
@@ -195,13 +197,17 @@ cdef void fail_calls(NodeState* n, ActorRow* actor) noexcept nogil:
     for i in range(actor.groups.size()):
         add_all(&actor.groups[i].ready, &calls)
         add_all(&actor.groups[i].sent, &calls)
+    add_all(&actor.again, &calls)
     sort(calls.begin(), calls.end())
     for i in range(calls.size()):
         row = tasks_find(&n.tasks, calls[i])
-        if row.cancelled:
+        if row.replay == REPLAY_STATE:
+            end_repetition(n, row, actor.death)
+        elif row.cancelled:
             fail_task(n, row, system_error(ERROR_TASK_CANCELLED, b"cancelled", 9), TASK_CANCELLED)
         else:
             fail_task(n, row, blob_keep(actor.death), TASK_FAILED)
+    forget_calls(n, actor)
 
 
 cdef void end_creation(NodeState* n, ActorRow* actor) noexcept nogil:
@@ -398,6 +404,8 @@ cdef void creation_failed(NodeState* n, TaskRow* row, Blob* error) noexcept nogi
     cdef const EnvelopeHeader* head = <const EnvelopeHeader*> blob_data(error)
     cdef string why = string(b"it could not be created: an argument of its __init__ is an error")
     cdef uint32_t code = 0
+    if row.flags & SUBMIT_RESTORES:
+        why.assign(b"it could not be restored: its checkpoint is lost")
     if head.kind == KIND_SYSTEM_ERROR:
         memcpy(&code, envelope_pickle(blob_data(error)), 4)
     if code == ERROR_SPAWN_FAILED:
@@ -437,7 +445,8 @@ cdef void lose_call(NodeState* n, ActorRow* actor, TaskRow* row, const char* why
 cdef void actor_lost(NodeState* n, ActorRow* actor, uint64_t started, const char* why, uint64_t why_size) \
         noexcept nogil:
     """Its process died; messages up to position `started` had been begun."""
-    cdef vector[pair[uint64_t, TaskId]] lost
+    cdef vector[pair[uint64_t, TaskId]] sent
+    cdef vector[TaskId] lost
     cdef TaskRow* row
     cdef TaskRow* previous
     cdef size_t i
@@ -445,21 +454,27 @@ cdef void actor_lost(NodeState* n, ActorRow* actor, uint64_t started, const char
         row = actor.groups[i].sent.tail
         while row != NULL:
             previous = row.previous
-            if row.position > started and not row.cancelled:
+            if row.position > started and not row.cancelled and row.replay == REPLAY_NOT:
                 call_comes_back(n, actor, row)
             else:
-                lost.push_back(pair[uint64_t, TaskId](row.position, row.id))
+                sent.push_back(pair[uint64_t, TaskId](row.position, row.id))
             row = previous
     if actor.restarts_left == 0:
         actor_dies(n, actor, actor_error(n, actor, ERROR_ACTOR_DIED, why, why_size), 0)
         return
-    sort(lost.begin(), lost.end())
+    sort(sent.begin(), sent.end())
+    if is_logged(n, actor):
+        rewind(n, actor, &sent, started, &lost)
+    else:
+        for i in range(sent.size()):
+            lost.push_back(sent[i].second)
     for i in range(lost.size()):
-        lose_call(n, actor, tasks_find(&n.tasks, lost[i].second), why, why_size)
+        lose_call(n, actor, tasks_find(&n.tasks, lost[i]), why, why_size)
     if n.cluster.joined:
         leave(n, actor, why, why_size)
     else:
         restart(n, actor)
+        resume(n, actor)
 
 
 cdef void leave(NodeState* n, ActorRow* actor, const char* why, uint64_t why_size) noexcept nogil:

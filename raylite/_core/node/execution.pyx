@@ -5,7 +5,7 @@ last argument is there the task is ready, and placement.pyx gives it to a worker
 ready. What happens when a worker dies or a task is cancelled is in recovery.pyx.
 """
 from cython.operator cimport dereference as deref
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t, uint8_t
 from libc.stdio cimport snprintf
 from libc.string cimport memset
 from libcpp.string cimport string
@@ -33,11 +33,14 @@ from raylite._core.node.objects cimport is_wanted_now, object_exists, OBJECT_IN_
     WAIT_HERE, Waiter
 from raylite._core.node.references cimport client_holds, hold_arguments, keep_as_lineage, lineage_to_arguments, \
     refuse_value, retire_task, store_blob, store_value
+from raylite._core.node.replay cimport call_repeated, cannot_repeat, is_logged, log_call, made_before, note_made, \
+    refuses_replay
 from raylite._core.node.requests cimport request_arrived
 from raylite._core.node.resources cimport resources_acquire, resources_lacking
 from raylite._core.node.state cimport call_back_queue, emit, ERROR_TASK_CANCELLED, reject, set_state, warn
-from raylite._core.node.task_table cimport CANCEL_KILLS, CANCEL_NOT, is_call, is_creation, TASK_BLOCKED, \
-    TASK_CANCELLED, TASK_FAILED, TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_RUNNING, TASK_WAITING, tasks_find
+from raylite._core.node.task_table cimport CANCEL_KILLS, CANCEL_NOT, is_call, is_creation, LISTED_LOGGED, \
+    REPLAY_STATE, TASK_BLOCKED, TASK_CANCELLED, TASK_FAILED, TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_RUNNING, \
+    TASK_WAITING, tasks_find
 from raylite._core.planted cimport planted, RETRY_FREE
 from raylite._core.scheduler.loads cimport means_task
 
@@ -88,6 +91,8 @@ cdef bint accept_again(NodeState* n, const Message* m, const SubmitHeader* h) no
     """Whether this submission repeats a task that is known, or done: then it is that task (rule 3)."""
     cdef TaskRow* row = tasks_find(&n.tasks, m.object.task)
     cdef uint32_t count
+    if made_before(n, m, h):
+        return True
     if m.flags & SUBMIT_CONFIRM and h.n_returns == STREAMING and stream_begun(n, m.object.task, row):
         confirm(n, m, SUBMIT_TAKEN)
         return True
@@ -103,7 +108,7 @@ cdef bint accept_again(NodeState* n, const Message* m, const SubmitHeader* h) no
             confirm(n, m, SUBMIT_TAKEN)   # a parent that runs again calls again: its actor may be a new one
             return True
         count = <uint32_t> h.n_returns
-    elif row.digest != h.digest:
+    elif row.digest != h.digest or row.listed == LISTED_LOGGED:
         confirm(n, m, SUBMIT_TAKEN)
         return True
     else:
@@ -143,10 +148,14 @@ cdef bint submit(NodeState* n, const Message* m, const char* payload, bint claim
         return False
     hold_results(n, row.id, n_result_rows(row), m.client)
     hold_arguments(n, row)
+    if n.any_replays:
+        note_made(n, row, s.call)
     confirm(n, m, 0)
     set_state(n, row, TASK_WAITING, 0)
     if s.header.flags & SUBMIT_ACTOR:
         add_actor(n, row, &s.actor, m.client)
+        if refuses_replay(n, row):
+            return True
     if s.call != NULL:
         add_call(n, row, s.call)
     else:
@@ -404,6 +413,8 @@ cdef void end_task(NodeState* n, TaskRow* row, unsigned char state, uint64_t dur
         n_kept += result.state == OBJECT_IN_ARENA or result.state == OBJECT_RELEASED
     if n_kept and state == TASK_FINISHED and not is_call(row) and not row.home:
         keep_as_lineage(n, row, n_kept)
+    elif row.replay == REPLAY_STATE:
+        log_call(n, row)
     else:
         retire_task(n, row)
 
@@ -422,6 +433,9 @@ cdef void fail_task(NodeState* n, TaskRow* row, Blob* error, unsigned char state
     cdef ObjectRow* result
     if is_creation(row):
         creation_failed(n, row, error)
+        return
+    if row.replay == REPLAY_STATE:
+        cannot_repeat(n, row, error)
         return
     row.error = blob_keep(error)
     for i in range(count):
@@ -537,7 +551,8 @@ cdef bint on_finished(NodeState* n, const Message* m, const char* payload) noexc
     cdef const ValueRecord* value
     cdef const char* body = NULL
     cdef ObjectRow* result
-    cdef bint counts = runs_here(row, m), again
+    cdef bint counts = runs_here(row, m), again, logged
+    cdef uint8_t state
     cdef uint32_t i
     cdef uint64_t duration_ns
     if h == NULL or not values_valid(c, h.n_values) or (counts and not answers_all(row, m, h)):
@@ -548,8 +563,9 @@ cdef bint on_finished(NodeState* n, const Message* m, const char* payload) noexc
             return False
         creation_ended(n, row, w, body if value != NULL else NULL)
         return True
+    logged = counts and is_call(row) and is_logged(n, actors_find(&n.actors, row.actor))
     again = counts and not row.cancelled and m.flags & FINISHED_USER_ERROR and m.flags & FINISHED_RETRYABLE \
-        and row.retries_left != 0
+        and row.retries_left != 0 and not logged
     for i in range(h.n_values):
         value = take_value(&c, &body)
         result = objects_find(&n.objects, object_id(m.object.task, i)) if counts and not again else NULL
@@ -570,10 +586,15 @@ cdef bint on_finished(NodeState* n, const Message* m, const char* payload) noexc
     if again:
         retry(n, row)
         return True
-    if m.flags & FINISHED_CANCELLED:
+    state = TASK_FAILED if m.flags & FINISHED_USER_ERROR else TASK_FINISHED
+    if row.replay == REPLAY_STATE:
+        call_repeated(n, row, state, duration_ns)
+    elif m.flags & FINISHED_CANCELLED:
         fail_task(n, row, system_error(ERROR_TASK_CANCELLED, b"cancelled", 9), TASK_CANCELLED)
     else:
-        end_task(n, row, TASK_FAILED if m.flags & FINISHED_USER_ERROR else TASK_FINISHED, duration_ns)
+        if logged:
+            row.replay = REPLAY_STATE
+        end_task(n, row, state, duration_ns)
     return True
 
 
@@ -588,7 +609,7 @@ cdef bint on_yielded(NodeState* n, const Message* m, const char* payload) noexce
     cdef ObjectId id = m.object
     if value == NULL or id.index == 0:
         return False
-    if not runs_here(row, m) or row.n_returns != STREAMING:
+    if not runs_here(row, m) or row.n_returns != STREAMING or row.replay == REPLAY_STATE:
         refuse_value(n, m.client, value)
         return True
     if row.home:

@@ -4,7 +4,8 @@ Holds: every count on an object equals the tasks and containers that list it. Re
 what running tasks and placement groups have. Groups: those listed as waiting or leaving do, for what is not there, and
 numbers of what is gone are free. Queues: a task is in the ready queue, in a worker's queue or on its stack exactly when
 its state says so. Arena: used bytes are the blocks' sizes, and every value there lies in a block. Lineage: a finished
-task is kept exactly while results of it could be lost. Waiting: who waits exists, and what is waited for will come.
+task is kept exactly while results of it could be lost, or as a call that an actor could have to repeat. Waiting: who
+waits exists, and what is waited for will come.
 """
 from cython.operator cimport dereference as deref, preincrement
 from libc.stdint cimport int64_t, uint32_t, uint64_t, uint8_t
@@ -25,11 +26,12 @@ from raylite._core.node.objects cimport OBJECT_IN_ARENA, OBJECT_INLINE, OBJECT_P
     OBJECT_REMOTE, ObjectRow, objects_find, REACH_FOREIGN
 from raylite._core.node.placement_groups cimport Bundle, GROUP_GONE, GROUP_LEAVING, GROUP_PENDING, \
     needs_nodes, PlacementGroup
+from raylite._core.node.replay cimport replays
 from raylite._core.node.resources cimport GPU, RESOURCE_CPU, RESOURCE_GPU, Resources, UNIT
 from raylite._core.node.state cimport request_key
-from raylite._core.node.task_table cimport is_call, is_creation, LISTED_CALLER, LISTED_NOT, LISTED_READY, LISTED_SENT, \
-    LISTED_WAITING, TASK_BLOCKED, TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_RUNNING, TASK_SPILLED, TASK_WAITING, \
-    TaskRow, tasks_find
+from raylite._core.node.task_table cimport is_call, is_creation, LISTED_AGAIN, LISTED_CALLER, LISTED_LOGGED, \
+    LISTED_NOT, LISTED_READY, LISTED_SENT, LISTED_WAITING, REPLAY_STATE, TASK_BLOCKED, TASK_FINISHED, TASK_PLACED, \
+    TASK_READY, TASK_RUNNING, TASK_SPILLED, TASK_WAITING, TaskRow, tasks_find
 
 cdef struct Counts:
     int64_t as_task
@@ -61,6 +63,10 @@ cdef const char* check_holds(NodeState* n) noexcept nogil:
             count_refs(&counts, envelope_refs(blob_data(task.arguments)),
                        (<const EnvelopeHeader*> blob_data(task.arguments)).n_refs, task)
         preincrement(t)
+    for siblings in n.made:
+        for made in siblings.second:
+            for i in range(made.second.n_results):
+                counts[object_id(made.first, ACTOR_INDEX if made.second.is_actor else <uint32_t> i)].as_task += 1
     while o != n.objects.rows.end():
         row = &deref(o).second
         for i in range(row.contained.size()):
@@ -303,16 +309,18 @@ cdef const char* check_queues(NodeState* n) noexcept nogil:
 cdef bint list_holds(const CallList* list, uint8_t listed, const ActorRow* actor, uint64_t* n_calls) noexcept nogil:
     """Whether the calls in a list are the actor's, think that they are in it, and are in a state for it."""
     cdef const TaskRow* row = list.head
-    cdef uint64_t n_listed = 0
+    cdef uint64_t n_listed = 0, n_over = 0
     while row != NULL:
         if row.listed != listed or not same_task(row.actor, actor.id) or (row.next == NULL and list.tail != row):
             return False
         if row.state == TASK_WAITING and (listed == LISTED_READY or listed == LISTED_SENT) \
-                or row.state == TASK_READY and (listed == LISTED_WAITING or listed == LISTED_SENT):
+                or row.state == TASK_READY and (listed == LISTED_WAITING or listed == LISTED_SENT) \
+                or (row.state >= TASK_FINISHED) != (listed == LISTED_LOGGED):
             return False
         n_listed += 1
+        n_over += row.replay == REPLAY_STATE
         row = row.next
-    n_calls[0] += n_listed
+    n_calls[0] += n_listed - n_over
     return n_listed == list.size
 
 
@@ -336,6 +344,9 @@ cdef const char* check_group(const CallGroup* group) noexcept nogil:
 cdef bint sends_all(const ActorRow* actor, const Worker* w) noexcept nogil:
     """Whether no call waits that could be sent."""
     cdef size_t i
+    if actor.again.head != NULL:
+        return actor.again.head.state != TASK_READY or w.stopping \
+            or actor.groups[0].sent.size >= <uint64_t> actor.groups[0].limit + CALLS_AHEAD
     for i in range(actor.groups.size()):
         if actor.groups[i].ready.head != NULL and not w.stopping \
                 and actor.groups[i].sent.size < <uint64_t> actor.groups[i].limit + CALLS_AHEAD:
@@ -386,6 +397,11 @@ cdef const char* check_actor(NodeState* n, ActorRow* actor) noexcept nogil:
         found = check_group(&actor.groups[i])
         if found != NULL:
             return found
+    if not list_holds(&actor.again, LISTED_AGAIN, actor, &n_calls) \
+            or not list_holds(&actor.log, LISTED_LOGGED, actor, &n_calls):
+        return b"the calls that run again, or may have to, are not those listed"
+    if actor.state == ACTOR_DEAD and actor.log.size or actor.log.size and not replays(actor):
+        return b"an actor keeps calls that it cannot repeat"
     if n_calls != actor.n_unfinished:
         return b"an actor miscounts its calls"
     if w != NULL and not sends_all(actor, w):
@@ -429,6 +445,8 @@ cdef const char* check_lineage(NodeState* n) noexcept nogil:
         row = &deref(t).second
         preincrement(t)
         if is_creation(row) and row.state == TASK_FINISHED and row.holds_arguments and not row.holds_lineage:
+            continue
+        if row.listed == LISTED_LOGGED and row.holds_arguments and not row.holds_lineage:
             continue
         if row.holds_lineage != (row.state == TASK_FINISHED) or row.state > TASK_FINISHED:
             return b"a task that has ended is kept, and not as lineage"

@@ -19,7 +19,7 @@ from raylite._core.node.objects cimport OBJECT_IN_ARENA, object_in_scope, OBJECT
     OBJECT_REMOTE, ObjectRow, objects_find, REACH_COPY, REACH_EXPOSED, REACH_FOREIGN
 from raylite._core.node.references cimport drop_value, lineage_serves_less, store_blob
 from raylite._core.node.state cimport Commit, emit, ERROR_OBJECT_LOST
-from raylite._core.node.task_table cimport TASK_FINISHED, TaskRow, tasks_find
+from raylite._core.node.task_table cimport is_call, TASK_FINISHED, TaskRow, tasks_find
 from raylite._core.store.message cimport OP_UNLOCATE
 
 
@@ -33,6 +33,8 @@ cdef void give_up(NodeState* n, ObjectRow* row, const TaskRow* creator) noexcept
     cdef const char* why = b"its bytes are lost, and the task that made it is no longer in the lineage"
     if row.id.index & PUT_INDEX:
         why = b"its bytes are lost, and it was made by put, which cannot be repeated"
+    elif creator != NULL and is_call(creator):
+        why = b"its bytes are lost, and it was made by a method of an actor, which cannot be repeated"
     elif creator != NULL and creator.retries_left == 0 and is_result(row, creator):
         why = b"its bytes are lost, and the task that made it has no retries left"
     elif creator != NULL:
@@ -58,7 +60,8 @@ cdef void rebuild_wanted(NodeState* n) noexcept nogil:
             watch(n, row)
             continue
         creator = tasks_find(&n.tasks, row.id.task)
-        if creator == NULL or row.id.index & PUT_INDEX or not is_result(row, creator):
+        if creator == NULL or row.id.index & PUT_INDEX or not is_result(row, creator) \
+                or is_call(creator) and creator.state >= TASK_FINISHED:
             give_up(n, row, creator)
         elif creator.state != TASK_FINISHED:
             row.state = OBJECT_PENDING

@@ -34,6 +34,7 @@ from raylite._core.node.placement cimport dispatch, start_worker, stop_idle_work
 from raylite._core.node.recovery cimport on_cancel, on_declined, on_recalled, on_worker_gone
 from raylite._core.node.references cimport client_gone, client_holds, drop_value, give_back_segments, refuse_value, \
     require_object, settle, store_blob, store_value
+from raylite._core.node.replay cimport on_checkpoint
 from raylite._core.node.reports cimport on_query
 from raylite._core.node.requests cimport forget_client_requests, on_await_read, on_forget, on_get, on_next, on_wait
 from raylite._core.node.resources cimport resources_name, resources_provide, resources_setup, UNIT
@@ -254,6 +255,8 @@ cdef bint route(NodeState* n, const Message* m, const char* payload) noexcept no
         on_await_read(n, m)
     elif m.kind == EV_KILL:
         on_kill(n, m)
+    elif m.kind == EV_CHECKPOINT:
+        return on_checkpoint(n, m, payload)
     elif m.kind == EV_TICK:
         on_tick(n)
     elif m.kind == EV_SEGMENT:

@@ -12,8 +12,8 @@ from libcpp.vector cimport vector
 from raylite._core.envelope cimport align8, Blob, blob_data, blob_new
 from raylite._core.ids cimport object_id, ObjectId, TaskId
 from raylite._core.message cimport CMD_RUN, CMD_SPAWN, CMD_STOP, EV_GET, Message, RUN_ARGS_OBJECT, RUN_CALL, \
-    RUN_CAPTURES, RUN_CREATES, RUN_HAS_FUNCTION, RUN_IN_PLACE, RUN_RETRY_EXCEPTIONS, RunHeader, SUBMIT_ARGS_OBJECT, \
-    SUBMIT_RETRY_EXCEPTIONS, ValueRecord, write_padded
+    RUN_CAPTURES, RUN_CREATES, RUN_HAS_FUNCTION, RUN_IN_PLACE, RUN_RESTORES, RUN_RETRY_EXCEPTIONS, RunHeader, \
+    SUBMIT_ARGS_OBJECT, SUBMIT_RESTORES, SUBMIT_RETRY_EXCEPTIONS, ValueRecord, write_padded
 from raylite._core.node.actor_calls cimport actor_is_busy
 from raylite._core.node.actors cimport serve_actors
 from raylite._core.node.execution cimport arguments_usable, resolve
@@ -105,7 +105,7 @@ cdef void send_run(NodeState* n, Worker* w, TaskRow* row, uint64_t position, con
         m.flags |= RUN_IN_PLACE
         m.aux = in_place_request
     elif is_creation(row):
-        m.flags |= RUN_CREATES
+        m.flags |= RUN_CREATES | (RUN_RESTORES if row.flags & SUBMIT_RESTORES else 0)
     elif is_call(row):
         m.flags |= RUN_CALL
         m.aux = row.group

@@ -26,9 +26,9 @@ from raylite._core.node.references cimport retire_task
 from raylite._core.cluster.spill cimport cancel_spilled
 from raylite._core.node.state cimport call_back_queue, emit, ERROR_SPAWN_FAILED, ERROR_TASK_CANCELLED, \
     ERROR_WORKER_CRASHED, set_state, warn
-from raylite._core.node.task_table cimport CANCEL_INTERRUPTS, CANCEL_KILLS, is_call, is_creation, TASK_BLOCKED, \
-    TASK_CANCELLED, TASK_FAILED, TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_RUNNING, TASK_SPILLED, TaskRow, \
-    tasks_find
+from raylite._core.node.task_table cimport CANCEL_INTERRUPTS, CANCEL_KILLS, is_call, is_creation, REPLAY_STATE, \
+    TASK_BLOCKED, TASK_CANCELLED, TASK_FAILED, TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_RUNNING, TASK_SPILLED, \
+    TaskRow, tasks_find
 
 cdef enum:
     SPAWNS_MOST = 3               # workers in a row that never came, before their tasks fail
@@ -258,5 +258,5 @@ cdef void on_cancel(NodeState* n, const Message* m) noexcept nogil:
         add_descendants(n, &ids)
     for i in range(ids.size()):
         row = tasks_find(&n.tasks, ids[i])
-        if row != NULL and row.state < TASK_FINISHED and not is_creation(row):
+        if row != NULL and row.state < TASK_FINISHED and not is_creation(row) and row.replay != REPLAY_STATE:
             cancel_task(n, row, CANCEL_KILLS if m.flags & CANCEL_FORCE else CANCEL_INTERRUPTS)

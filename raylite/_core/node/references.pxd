@@ -15,6 +15,7 @@ cdef void refuse_value(NodeState* n, uint32_t client, const ValueRecord* value) 
 cdef void client_holds(NodeState* n, ObjectRow* row, uint32_t client) noexcept nogil
 cdef void hold_arguments(NodeState* n, TaskRow* row) noexcept nogil
 cdef void retire_task(NodeState* n, TaskRow* row) noexcept nogil
+cdef void take_instead(NodeState* n, TaskRow* row, ObjectId id) noexcept nogil
 cdef void keep_as_lineage(NodeState* n, TaskRow* row, uint32_t n_kept) noexcept nogil
 cdef void lineage_to_arguments(NodeState* n, TaskRow* row) noexcept nogil
 cdef void client_gone(NodeState* n, uint32_t client) noexcept nogil

@@ -25,6 +25,7 @@ from raylite._core.node.history cimport history_add_name, history_add_task
 from raylite._core.node.local_scheduler cimport Worker
 from raylite._core.node.objects cimport object_hold, OBJECT_IN_ARENA, object_in_scope, OBJECT_INLINE, OBJECT_PENDING, \
     OBJECT_RELEASED, OBJECT_REMOTE, object_unhold, object_unpin, objects_add, objects_find, REACH_FOREIGN
+from raylite._core.node.replay cimport forget_made
 from raylite._core.node.requests cimport release_generator
 from raylite._core.node.state cimport emit, ERROR_OBJECT_LOST, ERROR_RAISED, ERROR_TASK_CANCELLED, Function
 from raylite._core.node.task_table cimport TASK_CANCELLED, TASK_FAILED, TASK_FINISHED, tasks_erase, tasks_find
@@ -160,6 +161,16 @@ cdef void hold_arguments(NodeState* n, TaskRow* row) noexcept nogil:
     row.holds_arguments = True
 
 
+cdef void take_instead(NodeState* n, TaskRow* row, ObjectId id) noexcept nogil:
+    """The task takes this one object from now on, instead of its arguments."""
+    change_holds(n, row, -1, 0)
+    blob_drop(row.arguments)
+    row.arguments = NULL
+    row.refs.assign(1, id)
+    row.flags &= ~SUBMIT_ARGS_OBJECT
+    change_holds(n, row, 1, 0)
+
+
 cdef void keep_as_lineage(NodeState* n, TaskRow* row, uint32_t n_kept) noexcept nogil:
     """The task ended with `n_kept` results in the arena: its row stays; the oldest such row goes if they are many."""
     change_holds(n, row, -1, 0 if planted(LINEAGE_UNHELD) else 1)
@@ -190,6 +201,8 @@ cdef void retire_task(NodeState* n, TaskRow* row) noexcept nogil:
     if row.holds_lineage:
         change_holds(n, row, 0, -1)
         n.lineage.erase(row.lineage_number)
+    if not n.made.empty():
+        forget_made(n, row.id)
     remember(n, row)
     tasks_erase(&n.tasks, row)
 

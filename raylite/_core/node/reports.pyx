@@ -17,9 +17,12 @@ from raylite._core.node.history cimport history_task, PastActor, PastClient, Pas
 from raylite._core.ids cimport FUNCTION_INDEX, object_id, same_object, same_task
 from raylite._core.node.local_scheduler cimport Run, Worker, worker_find, worker_run
 from raylite._core.message cimport ACTOR_PLACED_ON_CPU, CMD_READY, QUERY_ACTOR, QUERY_ACTOR_NAME, QUERY_ACTOR_ROWS, \
-    QUERY_ASSIGNED, QUERY_CLIENT_ROWS, QUERY_NAMES, QUERY_OBJECT_ROWS, QUERY_TASK_ROWS, SUBMIT_ARGS_OBJECT
+    QUERY_ASSIGNED, QUERY_CLIENT_ROWS, QUERY_NAMES, QUERY_OBJECT_ROWS, QUERY_TASK_ROWS, QUERY_VALUE_KEYS, \
+    QUERY_VALUE_PUT, SUBMIT_ARGS_OBJECT
 from raylite._core.node.objects cimport ObjectRow, objects_find
+from raylite._core.cluster.directory cimport list_names
 from raylite._core.cluster.remote_actors cimport find_name
+from raylite._core.node.key_values cimport on_value_query
 from raylite._core.node.resources cimport Amount, resource_asked_for, RESOURCE_CPU, Resources
 from raylite._core.node.state cimport Client, emit
 from raylite._core.node.task_table cimport TASK_BLOCKED, TASK_RUNNING, TaskRow, tasks_find
@@ -449,6 +452,8 @@ cdef bint on_query(NodeState* n, const Message* m, const char* payload) noexcept
     """Answer. False if the question is malformed."""
     cdef string out
     cdef ObjectId actor
+    if QUERY_VALUE_PUT <= m.object.index <= QUERY_VALUE_KEYS:
+        return on_value_query(n, m, payload)
     if m.object.index >= QUERY_TASK_ROWS:
         if m.size != sizeof(ReportQuery) or not report_rows(n, m.object.index, <const ReportQuery*> payload, &out):
             return False
@@ -462,6 +467,9 @@ cdef bint on_query(NodeState* n, const Message* m, const char* payload) noexcept
     elif m.object.index == QUERY_ACTOR_NAME and m.size == sizeof(TaskId):
         if actors_find(&n.actors, (<const TaskId*> payload)[0]) != NULL:
             out = actors_find(&n.actors, (<const TaskId*> payload)[0]).name
+    elif m.object.index == QUERY_NAMES and n.cluster.joined:
+        list_names(n, m)
+        return True
     elif m.object.index == QUERY_NAMES:
         report_names(n, &out)
     elif m.object.index == QUERY_ASSIGNED and m.size == sizeof(TaskId):

@@ -70,6 +70,11 @@ cdef struct Commit:
     ObjectId object
     vector[TaskId] tasks
 
+cdef struct Made:                 # what a task has submitted, and would submit again if it ran again
+    uint64_t digest
+    uint32_t n_results
+    bint is_actor
+
 cdef struct NodeState:
     uint64_t now_ns
     uint64_t n_events
@@ -91,12 +96,15 @@ cdef struct NodeState:
     Arena arena
     LocalScheduler scheduler
     PlacementGroups groups
+    ordered_map[string, string] values        # key-value, while the node is alone
     Story story
     History history
     Cluster cluster
     unordered_map[uint64_t, Request] requests
     ordered_map[uint32_t, Client] clients
     unordered_map[ObjectId, Function] functions
+    unordered_map[TaskId, ordered_map[TaskId, Made]] made   # by who submitted it: see replay.pyx
+    bint any_replays              # whether there ever was an actor that replays
     ordered_map[uint64_t, Commit] commits
     ordered_map[uint64_t, TaskId] lineage   # finished tasks that are kept, oldest first
     vector[PendingLease] leases

@@ -74,6 +74,7 @@ cdef struct TaskRow:
     int32_t retries_at_home       # of a guest: those that its home has left
     bint orphan                   # a guest whose home has died; until this node or another is its home
     bint registering              # the store is being told of this attempt
+    uint8_t replay                # of a call: Replay
     uint8_t n_refused             # how often the node that it must run on was not there
     uint8_t n_moves               # how often it has left a queue for another node's
 
@@ -83,6 +84,13 @@ cdef enum Listed:                 # in which list of its actor's a call is
     LISTED_WAITING = 2            # for arguments, whatever comes before it
     LISTED_READY = 3              # for its turn
     LISTED_SENT = 4               # to the actor's worker
+    LISTED_AGAIN = 5              # to run again, before all others
+    LISTED_LOGGED = 6             # it has ended, and may have to run again
+
+cdef enum Replay:                 # what a call of an actor that replays runs for
+    REPLAY_NOT = 0                # for its result; it has not begun, or its process lives
+    REPLAY_RESULT = 1             # likewise; its process died meanwhile, so it comes before those that had not begun
+    REPLAY_STATE = 2              # it has ended: only for what it did to the actor
 
 cdef struct TaskTable:
     unordered_map[TaskId, TaskRow] rows

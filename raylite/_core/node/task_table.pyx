@@ -9,6 +9,8 @@
       any of them -> FINISHED | FAILED | CANCELLED
       READY -> WAITING      an argument's bytes were lost
       FINISHED -> WAITING   lineage: its result is needed again
+      FINISHED or FAILED -> WAITING     a call of an actor that replays: what it did to the actor is needed again
+      READY -> FINISHED     and then it is not, as the actor ends
 
 A call of an actor's method that is sent is PLACED until its turn comes; with several at once, it may well run then.
 
@@ -23,7 +25,7 @@ allowed[<int> TASK_NONE] = 1 << TASK_WAITING
 allowed[<int> TASK_WAITING] = (1 << TASK_READY) | (1 << TASK_FAILED) | (1 << TASK_CANCELLED) \
     | (1 << TASK_SPILLED) | (1 << TASK_FINISHED)
 allowed[<int> TASK_READY] = (1 << TASK_PLACED) | (1 << TASK_RUNNING) | (1 << TASK_CANCELLED) | (1 << TASK_WAITING) \
-    | (1 << TASK_FAILED) | (1 << TASK_SPILLED)
+    | (1 << TASK_FAILED) | (1 << TASK_SPILLED) | (1 << TASK_FINISHED)
 allowed[<int> TASK_PLACED] = (1 << TASK_RUNNING) | (1 << TASK_READY) | (1 << TASK_CANCELLED) | (1 << TASK_FAILED) \
     | (1 << TASK_FINISHED) | (1 << TASK_WAITING)
 allowed[<int> TASK_RUNNING] = (1 << TASK_BLOCKED) | (1 << TASK_FINISHED) | (1 << TASK_FAILED) | (1 << TASK_CANCELLED) \
@@ -33,7 +35,7 @@ allowed[<int> TASK_BLOCKED] = (1 << TASK_RUNNING) | (1 << TASK_FINISHED) | (1 <<
 allowed[<int> TASK_SPILLED] = (1 << TASK_WAITING) | (1 << TASK_READY) | (1 << TASK_FINISHED) | (1 << TASK_FAILED) \
     | (1 << TASK_CANCELLED)
 allowed[<int> TASK_FINISHED] = 1 << TASK_WAITING
-allowed[<int> TASK_FAILED] = 0
+allowed[<int> TASK_FAILED] = 1 << TASK_WAITING
 allowed[<int> TASK_CANCELLED] = 0
 
 

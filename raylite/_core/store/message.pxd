@@ -43,7 +43,8 @@ cdef enum StoreOpKind:
     #                               the TaskId of who has it. An actor's goes with the actor
     OP_NAME_FIND = 31             # body: name; the answer: STORE_OK with TaskId, or STORE_UNKNOWN
     OP_NAME_DROP = 32             # body: TaskId, name
-    OP_NAME_LIST = 33             # body: prefix; the answer: this shard's names, each ended by a line feed
+    OP_NAME_LIST = 33             # body: prefix; flags: NAME_OF_ACTOR for those alone; the answer: this shard's names,
+    #                               each ended by a line feed
     # key-value, sharded by the hash of the key: object.task = hash
     OP_KV_PUT = 40                # flags: KV_*; body: u32 key size, u32 unused, key padded to 8, value
     OP_KV_GET = 41                # body: key; the answer: value

@@ -12,7 +12,7 @@ from raylite._core.links.packet cimport CHAIN_LAST, CHAIN_UPDATE, MASTER_CHAIN, 
     MASTER_NODE_DEAD, MASTER_REGISTER, MASTER_WELCOME, party, PARTY_MASTER, STORE_ENTRIES, STORE_REQUEST
 from raylite._core.store.chain cimport chain_configure, chain_delete, chain_deliver, chain_head_changed, \
     chain_journaled, chain_new, chain_replay, chain_unjournaled, chain_violation, chain_welcomed, \
-    chain_write_snapshot, JOURNAL_BEGUN, JournalRecord, ROLE_OUT
+    chain_write_snapshot, JOURNAL_BEGUN, JournalRecord, ROLE_MEMBER, ROLE_OUT
 from raylite._core.store.master_message cimport RegisterHeader, ShardHeld, WelcomeHeader
 from raylite._core.store.message cimport ChainView, NodeRecord, read_chain, store_letter_message, StreamHeader
 from raylite._core.store.snapshot cimport write_snapshot
@@ -34,7 +34,7 @@ cdef class Replica(Party):
 
     Args: address, incarnation: its own, flushes: whether tasks that no lineage needs go (the same in all replicas),
     journals: whether updates are put out as records, and passed on only when the host has written those, keeps_archive:
-    whether rows that go are put out, debug: check every table after every update.
+    whether rows that go are put out, as the tail of a chain, debug: check every table after every update.
     """
 
     def __init__(self, uint32_t address, uint32_t incarnation, *, bint flushes=True, bint journals=False,
@@ -230,7 +230,7 @@ cdef class Replica(Party):
                 self.journal.push_back(c.journal[k])
             c.journal.clear()
             for k in range(c.state.archive.size()):
-                if self.keeps_archive:
+                if self.keeps_archive and c.role == ROLE_MEMBER and c.place + 1 == c.members.size():
                     self.archive.push_back(c.state.archive[k])
                 else:
                     blob_drop(c.state.archive[k])
