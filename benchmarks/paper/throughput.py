@@ -39,7 +39,7 @@ def measure(
         columns=("nodes", "tasks", "virtual s", "tasks per s", "tasks per s and node", "tasks per s the cores allow"),
         chart=Chart(["tasks per s", "tasks per s the cores allow"], "tasks per second of virtual time"),
         paper="linear from 10 to 100 nodes, 1.8 million tasks a second at 100, 18,000 on each.",
-        why="A node is given more tasks at once than it can begin, so some are spilled through the one global scheduler. "
+        why="A node is given more tasks at once than it can begin; some are spilled through the one global scheduler. "
         "That, and the simulator's messages to workers, of which one in 64 takes up to 5 ms, leave a part of what the "
         "cores allow; with 2,000 tasks for each node instead of 1,000 more are spilled, and 100 nodes end 0.8 million "
         "a second. What the submitter and the control store cost is left out. The paper's nodes have 64 virtual CPUs, "
