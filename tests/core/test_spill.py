@@ -154,6 +154,28 @@ def test_large_arguments_are_pulled_in_chunks_from_where_they_are(pair):
     assert [each["kind"] for each in b.operations].count(6) == 1  # it says that it has a copy
 
 
+def test_a_scheduler_is_told_of_all_known_copies(pair):
+    """Of a value that was pulled here its maker has a copy too."""
+    a, b = pair
+    a.submit("x", needs=GPU)
+    a.placed("x", B)
+    a.acknowledged()
+    b.hears(a)
+    b.attach(2)
+    b.finish("x", b.in_arena(200_000, client=2))
+    b.acknowledged()
+    a.hears(b)
+    a.get("x")
+    b.hears(a)
+    b.acknowledged()
+    a.hears(b)
+    a.segment(1)
+    b.hears(a)
+    b.read(bytes(200_000))
+    a.hears(b)
+    assert a.submit("t", needs=GPU, refs=["x"]) == ["asks: t (x 200000 at 2,1)"]
+
+
 def test_what_is_on_its_way_comes_from_another_copy_if_its_source_dies(pair):
     _a, b = pair
     b.submit("u", refs=["x"])

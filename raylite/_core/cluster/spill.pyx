@@ -134,13 +134,10 @@ cdef uint32_t append_arguments(NodeState* n, const TaskRow* row, string* out) no
     """Of each large argument, once, its size, and where copies are. How many those are."""
     cdef PlaceArgument argument
     cdef const ObjectRow* object
-    cdef const RemoteObject* remote
+    cdef vector[uint32_t] locations
     cdef unordered_set[ObjectId] seen
-    cdef uint32_t here[2]
     cdef uint32_t count = 0
     cdef size_t i
-    memset(here, 0, 8)
-    here[0] = n.cluster.address
     for i in range(row.refs.size()):
         object = objects_find(&n.objects, row.refs[i])
         if object.state == OBJECT_INLINE or not seen.insert(row.refs[i]).second:
@@ -149,16 +146,15 @@ cdef uint32_t append_arguments(NodeState* n, const TaskRow* row, string* out) no
         memset(&argument, 0, sizeof(PlaceArgument))
         argument.object = row.refs[i]
         argument.size = object.size
-        argument.n_locations = 1
-        if object.state == OBJECT_REMOTE:
-            remote = &n.cluster.remote[object.id]
-            argument.n_locations = <uint32_t> remote.locations.size()
-            out.append(<const char*> &argument, sizeof(PlaceArgument))
-            out.append(<const char*> remote.locations.data(), 4 * remote.locations.size())
-            out.resize(align8(out.size()))
-        else:
-            out.append(<const char*> &argument, sizeof(PlaceArgument))
-            out.append(<const char*> here, 8)
+        locations.clear()
+        if n.cluster.remote.count(object.id):     # also if it is here by now: who made it has it too
+            locations = n.cluster.remote[object.id].locations
+        if object.state != OBJECT_REMOTE:
+            locations.push_back(n.cluster.address)
+        argument.n_locations = <uint32_t> locations.size()
+        out.append(<const char*> &argument, sizeof(PlaceArgument))
+        out.append(<const char*> locations.data(), 4 * locations.size())
+        out.resize(align8(out.size()))
     return count
 
 
