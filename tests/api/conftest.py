@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from raylite.util.state import list_objects
 from tests.api.gates import Gate, Tally
 
 
@@ -61,7 +62,10 @@ def all_freed(wait_until, node_sizes, n_objects):
 
     def wait():
         gc.collect()
-        wait_until(lambda: n_objects() == 0, what="that every object is freed")
+        try:
+            wait_until(lambda: n_objects() == 0, what="that every object is freed")
+        except pytest.fail.Exception as failure:
+            pytest.fail("\n".join([str(failure), *map(str, list_objects(detail=True))]))
         wait_until(lambda: not any(node_sizes()[name] for name in ("tasks", "arena_bytes", "requests", "leases")))
 
     return wait

@@ -132,7 +132,7 @@ MALFORMED = {
     "one and a half GPUs": p.demand({"GPU": 1.5}),
     "more behind it": p.demand() + bytes(8),
     "a bundle below any": p.demand(bundle=-2),
-    "an unknown flag": p.demand(flags=4),
+    "an unknown flag": p.demand(flags=32),
     "too many": p.demand({f"r{i}": 1 for i in range(5000)}),
     "first good, then bad": head(2) + p.demand({"new": 1})[p.DEMAND_HEADER.size :] + p.DEMAND_ENTRY.pack(-1, 3, 0),
 }

@@ -440,6 +440,46 @@ def test_retries_are_counted_from_the_first_attempt_wherever_it_was(pair):
     assert COMMIT_HEADER.unpack_from(commit["body"])[5] == 3
 
 
+def test_a_task_that_waits_to_leave_does_not_reach_the_next_node_at_an_address(pair):
+    a, _ = pair
+    a.put("root!1", a.in_arena(100))
+    a.submit("t", needs=GPU, nested=["root!1"], max_retries=1)
+    assert "to 2: task t" not in a.placed("t", B)
+    a.dies(B)
+    a.member.peer(B, 2)
+    assert a.acknowledged() == ["asks: t"]
+
+
+def test_of_a_guest_that_has_ended_nothing_is_left_if_its_home_dies_uncommitted(pair):
+    _, b = given(pair)
+    b.finish("t", b.in_arena(100, client=b.runs["t"].client))
+    assert b.member.departing()
+    b.dies(A)
+    b.acknowledged()
+    assert b.member.departing() == [] and "arena_bytes" not in b.sizes()
+
+
+def test_who_runs_what_a_forgotten_guest_submitted_hears_that_it_is_committed(pair):
+    _, b = given(pair)
+    worker = b.runs["t"].client
+    b.submit("child", worker, parent="t", needs={"x": 1})
+    b.placed("child", C)
+    assert b.acknowledged() == []
+    assert b.dies(A) == [f"kill {worker}", "to 3: committed child"]
+
+
+def test_a_copy_of_which_nobody_was_to_hear_goes_if_the_store_refuses_it(pair):
+    a, b = given(pair)
+    a.acknowledged()
+    b.hears(a)
+    b.dies(A)
+    b.acknowledged()
+    assert b.finish("t", b.in_arena(100, client=b.runs["t"].client)) == ["store: done t"]
+    assert b.sizes()["arena_bytes"]
+    b.acknowledged(status=STORE_STALE)
+    assert "arena_bytes" not in b.sizes()
+
+
 def test_a_task_that_was_given_away_is_cancelled_there(pair):
     a, b = given(pair)
     a.acknowledged()

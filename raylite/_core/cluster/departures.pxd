@@ -16,6 +16,7 @@ cdef Message* then_tell(NodeState* n, Departure* d, uint32_t target, uint8_t kin
 cdef bint go_on(NodeState* n, uint64_t token, bint done, PartyMessage* refused) noexcept nogil
 cdef void guest_committed(NodeState* n, TaskId task) noexcept nogil
 cdef void forget_guest(NodeState* n, TaskId task) noexcept nogil
+cdef void forget_target(NodeState* n, uint32_t address) noexcept nogil
 cdef void send_departures(NodeState* n) noexcept nogil
 cdef bint take_answer(NodeState* n, uint64_t token, Expected* out) noexcept nogil
 cdef void drop_cluster(NodeState* n) noexcept nogil

@@ -10,8 +10,11 @@ circle otherwise, and only what is let go after them waits for them.
 """
 from cython.operator cimport dereference as deref, preincrement
 from libc.string cimport memset
+from libcpp.algorithm cimport sort
 from libcpp.deque cimport deque
 from libcpp.vector cimport vector
+from raylite._core.cluster.homes cimport copies_refused
+from raylite._core.cluster.message cimport NODE_COMMITTED, NODE_ITEM, NODE_RESULT
 from raylite._core.cluster.table cimport Departure, PartyMessage, StoreRequest
 from raylite._core.envelope cimport blob_data, blob_drop
 from raylite._core.links.packet cimport MASTER_SETTLED
@@ -196,15 +199,70 @@ cdef void drop_departure(Departure* d) noexcept nogil:
 
 
 cdef void forget_guest(NodeState* n, TaskId task) noexcept nogil:
-    """The guest's home died before it had committed it: nobody will hear of what it led to."""
+    """The guest's home died before it had committed it: nobody will hear of what it made. Who runs tasks that it has
+    submitted hears that those are committed, as they end like any others."""
+    cdef Departure* d
     cdef size_t i
     if n.cluster.uncommitted.count(task) == 0:
         return
     for i in range(n.cluster.uncommitted[task].size()):
-        n.cluster.apart.erase(n.cluster.uncommitted[task][i].number)
-        drop_departure(&n.cluster.uncommitted[task][i])
+        d = &n.cluster.uncommitted[task][i]
+        n.cluster.apart.erase(d.number)
+        if d.message.message.kind == NODE_COMMITTED:
+            queue_in_order(n, d)
+        else:
+            drop_departure(d)
     n.cluster.uncommitted.erase(task)
+    copies_refused(n, task)
     free_releases(n)
+
+
+cdef bint unsay(Departure* d, uint32_t address) noexcept nogil:
+    """What was for this party is for nobody. Whether the store is to do nothing either."""
+    if d.message.target == address:
+        blob_drop(d.message.payload)
+        memset(&d.message, 0, sizeof(PartyMessage))
+    return d.message.target == 0 and d.operation.kind == 0
+
+
+cdef bint is_of_guest_ended(NodeState* n, TaskId guest, const vector[Departure]* waiting, uint32_t home) noexcept nogil:
+    """Whether this is what a guest of that home led to, which has ended: of others their rows tell what to do."""
+    cdef size_t i
+    if tasks_find(&n.tasks, guest) != NULL:
+        return False
+    for i in range(waiting.size()):
+        if waiting[0][i].message.target == home and (waiting[0][i].message.message.kind == NODE_RESULT
+                                                     or waiting[0][i].message.message.kind == NODE_ITEM):
+            return True
+    return False
+
+
+cdef void forget_target(NodeState* n, uint32_t address) noexcept nogil:
+    """A node is dead: what waits to be said to it must not reach the next one at its address."""
+    cdef deque[Departure] kept
+    cdef vector[uint64_t] tokens
+    cdef vector[TaskId] ended
+    cdef size_t i
+    for i in range(n.cluster.departures.size()):
+        if not unsay(&n.cluster.departures[i], address):
+            kept.push_back(n.cluster.departures[i])
+    n.cluster.departures.swap(kept)
+    it = n.cluster.uncommitted.begin()
+    while it != n.cluster.uncommitted.end():
+        if is_of_guest_ended(n, deref(it).first, &deref(it).second, address):
+            ended.push_back(deref(it).first)
+        for i in range(deref(it).second.size()):
+            unsay(&deref(it).second[i], address)
+        preincrement(it)
+    sort(ended.begin(), ended.end())
+    for i in range(ended.size()):
+        forget_guest(n, ended[i])
+    for followed in n.cluster.following:
+        if followed.second.target == address:
+            blob_drop(followed.second.payload)
+            tokens.push_back(followed.first)
+    for i in range(tokens.size()):
+        n.cluster.following.erase(tokens[i])
 
 
 cdef void send_departures(NodeState* n) noexcept nogil:
@@ -259,7 +317,7 @@ cdef void send_queue(NodeState* n) noexcept nogil:
             token = ask_store(n, d.operation.kind, d.operation.object, d.operation.body)
             if d.message.target:
                 n.cluster.following[token] = d.message
-        else:
+        elif d.message.target:
             n.cluster.outgoing.push_back(d.message)
         n.cluster.departures.pop_front()
 

@@ -1,12 +1,13 @@
 """What other parties tell a node, handed to who knows of it; and what the node has to say at the end of each event."""
 from cython.operator cimport dereference as deref
-from raylite._core.cluster.departures cimport go_on, send_departures, take_answer, tell
+from raylite._core.cluster.departures cimport forget_target, go_on, send_departures, take_answer, tell
 from raylite._core.cluster.directory cimport shard_listed, value_answered
 from raylite._core.cluster.exposure cimport task_committed
-from raylite._core.cluster.guests cimport home_lost, on_function_gone, on_home_cancels, on_home_committed, on_task
 from raylite._core.cluster.groups cimport ask_for_groups, group_answered, groups_lost_node, hear_of_group, \
     on_group_placement
-from raylite._core.cluster.homes cimport adoption_answered, attempt_answered, done_refused, new_epoch, on_rerun
+from raylite._core.cluster.guests cimport home_lost, on_function_gone, on_home_cancels, on_home_committed, on_task
+from raylite._core.cluster.homes cimport adoption_answered, attempt_answered, copies_refused, done_refused, new_epoch, \
+    on_rerun
 from raylite._core.cluster.message cimport NODE_BUNDLES_BACK, NODE_CANCEL, NODE_CHUNK, NODE_COMMITTED, \
     NODE_FUNCTION_GONE, NODE_GROUP, NODE_ITEM, NODE_ITEM_HELD, NODE_NOT_HERE, NODE_PULL, NODE_READ, NODE_RESULT, \
     NODE_RETURN, NODE_TASK, NODE_VALUE, RESULT_REFUSED
@@ -23,8 +24,8 @@ from raylite._core.envelope cimport blob_data, blob_drop
 from raylite._core.links.packet cimport SCHEDULER_ANSWER, SCHEDULER_ANSWER_GROUP
 from raylite._core.node.references cimport client_gone
 from raylite._core.store.message cimport AttemptHeader, END_KILLED, ENTRY_ACTOR, ENTRY_ACTOR_END, ENTRY_ANSWER, \
-    ENTRY_FREE, ENTRY_OBJECT, ENTRY_RERUN, OP_ACTOR_ALIVE, OP_ADOPT, OP_ATTEMPT, OP_COMMIT, OP_HOLD, OP_KV_DELETE, \
-    OP_KV_LIST, OP_KV_PUT, OP_NAME_CLAIM, OP_NAME_FIND, OP_NAME_LIST, OP_WATCH, STORE_OK, STORE_UNKNOWN
+    ENTRY_FREE, ENTRY_OBJECT, ENTRY_RERUN, OP_ACTOR_ALIVE, OP_ADOPT, OP_ATTEMPT, OP_COMMIT, OP_DONE, OP_HOLD, \
+    OP_KV_DELETE, OP_KV_LIST, OP_KV_PUT, OP_NAME_CLAIM, OP_NAME_FIND, OP_NAME_LIST, OP_WATCH, STORE_OK, STORE_UNKNOWN
 
 
 cdef bint hear(NodeState* n, uint32_t source, const Message* m, const char* payload) noexcept nogil:
@@ -84,6 +85,8 @@ cdef void on_answer(NodeState* n, uint16_t status, uint64_t token, const char* b
     if go_on(n, token, status == STORE_OK, &unsaid):
         done_refused(n, what.object.task, blob_data(unsaid.payload), unsaid.payload.size)
         tell_refused(n, &unsaid)
+    elif what.kind == OP_DONE and status != STORE_OK:
+        copies_refused(n, what.object.task)
     if group_answered(n, &what, token, status, body, size):
         pass
     elif what.kind == OP_COMMIT:
@@ -156,6 +159,7 @@ cdef void peer_died(NodeState* n, uint32_t address, uint32_t incarnation) noexce
         return
     n.cluster.addresses.erase(deref(it).second.id)
     n.cluster.peers.erase(address)
+    forget_target(n, address)
     actors_lost_node(n, address)
     forget_locations(n, address)
     transfers_lost(n, address)

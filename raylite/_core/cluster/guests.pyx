@@ -214,6 +214,7 @@ cdef void ended_beyond(NodeState* n, TaskRow* row, uint8_t state) noexcept nogil
             depart_to_store(n, OP_DONE, object_id(row.id, 0), write_values(n, row), row)
         return
     if row.orphan and not row.acknowledged:       # nobody has heard of it, nor will
+        forget_guest(n, row.id)
         hide_failure(n, row)
         return
     expose_contained(n, row)

@@ -10,4 +10,5 @@ cdef void see_elsewhere(NodeState* n, TaskRow* row) noexcept nogil
 cdef void new_epoch(NodeState* n, TaskId id, uint32_t epoch) noexcept nogil
 cdef void attempt_answered(NodeState* n, TaskId id, uint16_t status) noexcept nogil
 cdef void adoption_answered(NodeState* n, TaskId id, uint16_t status) noexcept nogil
+cdef void copies_refused(NodeState* n, TaskId id) noexcept nogil
 cdef void done_refused(NodeState* n, TaskId id, const char* values, uint64_t size) noexcept nogil

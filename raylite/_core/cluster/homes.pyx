@@ -173,3 +173,14 @@ cdef void done_refused(NodeState* n, TaskId id, const char* values, uint64_t siz
         if result != NULL:
             result.reach &= ~REACH_COPY
             n.unsettled.push_back(result.id)
+
+
+cdef void copies_refused(NodeState* n, TaskId id) noexcept nogil:
+    """Likewise, if nobody else was to hear of its end."""
+    cdef ObjectRow* result = objects_find(&n.objects, object_id(id, 0))
+    cdef uint32_t i = 0
+    while result != NULL:
+        result.reach &= ~REACH_COPY
+        n.unsettled.push_back(result.id)
+        i += 1
+        result = objects_find(&n.objects, object_id(id, i))

@@ -7,7 +7,7 @@ from raylite._core.cluster.events cimport hear_store, peer_came, peer_died, sche
 from raylite._core.cluster.message cimport NODE_CHUNK
 from raylite._core.cluster.offers cimport offer_queued
 from raylite._core.cluster.spill cimport questions_lost
-from raylite._core.cluster.table cimport PartyMessage, StoreRequest
+from raylite._core.cluster.table cimport Departure, PartyMessage, StoreRequest
 from raylite._core.envelope cimport Blob, blob_data, blob_drop
 from raylite._core.ids cimport object_bytes, object_from_bytes, task_bytes
 from raylite._core.links.packet cimport MASTER_CHAIN, MASTER_LAST, MASTER_NODE, MASTER_NODE_DEAD, MASTER_REGISTER, \
@@ -32,6 +32,11 @@ cdef uint64_t count_running(NodeState* n) noexcept nogil:
     for entry in n.scheduler.workers:
         count += entry.second.running.size()
     return count
+
+
+cdef describe(queue, const Departure* d):
+    return queue, d.operation.kind, d.message.message.kind, object_bytes(
+        d.operation.object if d.operation.kind else d.message.message.object)
 
 
 cdef class Member(Enlisted):
@@ -293,6 +298,21 @@ cdef class Member(Enlisted):
         """What the store was asked and has not answered: token to (kind, object id)."""
         return {entry.first: (entry.second.kind, object_bytes(entry.second.object))
                 for entry in self.node.state.cluster.expected}
+
+    def departing(self):
+        """What waits to be said: (queue, operation, message, object id) of each, by the queue that it is in."""
+        cdef size_t i
+        out = []
+        for i in range(self.node.state.cluster.departures.size()):
+            out.append(describe("departures", &self.node.state.cluster.departures[i]))
+        for i in range(self.node.state.cluster.settling.size()):
+            out.append(describe("settling", &self.node.state.cluster.settling[i]))
+        for i in range(self.node.state.cluster.releases.size()):
+            out.append(describe("releases", &self.node.state.cluster.releases[i]))
+        for entry in self.node.state.cluster.uncommitted:
+            for i in range(entry.second.size()):
+                out.append(describe(f"uncommitted of {task_bytes(entry.first).hex()}", &entry.second[i]))
+        return out
 
     def take_outgoing(self):
         """What is to be said to other parties, oldest first, as dicts."""
