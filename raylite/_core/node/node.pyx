@@ -427,6 +427,7 @@ cdef class Node:
         for task in self.state.tasks.rows:
             blob_drop(task.second.arguments)
             blob_drop(task.second.name)
+            blob_drop(task.second.error)
         history_clear(&self.state.history)
         for function in self.state.functions:
             blob_drop(function.second.name)
