@@ -153,6 +153,24 @@ def test_calls_to_an_actor_whose_node_dies_fail_or_go_where_it_starts_again(pair
     assert "to 3: task d again 1" in a.actor_is("X", STORED_ACTOR_ALIVE, C)
 
 
+def test_a_call_that_was_meant_for_another_life_of_the_actor_comes_back(pair):
+    """Else it would go before what its caller sent to the life before, and has not heard of."""
+    a, b = made(pair)
+    a.actor_is("X", STORED_ACTOR_ALIVE, B, epoch=1)
+    assert called(a, b, "c") == ["to 1: task back c"]
+
+
+def test_what_comes_back_waits_for_what_was_sent_before_it(pair):
+    a, b = made(pair, max_restarts=1)
+    called(a, b, "c", "d", max_retries=1)
+    b.detach(2, started=b.runs["c"].position, why="signal 9")
+    a.hears(b, 1)  # that d comes back; that c has failed is still on its way
+    assert a.actor_is("X", STORED_ACTOR_ALIVE, C, epoch=1) == []
+    assert a.hears(b) == ["store: attempt c"]
+    sent = [line for line in a.acknowledged() + a.actor_is("X", STORED_ACTOR_ALIVE, C, epoch=1) if "task" in line]
+    assert sent == ["to 3: task c again 1", "to 3: task d"]
+
+
 def test_a_call_that_the_store_knows_the_end_of_is_asked_for_and_those_behind_it_go_on(pair):
     a, b = made(pair, max_restarts=1)
     called(a, b, "c", "d", max_retries=1)
