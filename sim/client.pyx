@@ -8,7 +8,7 @@ from libc.string cimport memset
 from raylite._core.ids cimport TaskId
 from raylite._core.message cimport EV_CHECKPOINT, EV_DECLINED, Message
 from raylite.runtime.client cimport Mapping, Run, TaskContext
-from raylite.runtime.inbox cimport Call, Inbox, inbox_close, inbox_forget, inbox_free
+from raylite.runtime.inbox cimport Call, Inbox, inbox_close, inbox_forget, inbox_free, inbox_has_task
 from raylite.runtime.native cimport getpid
 from raylite.serialization cimport Packed
 from raylite.sim.kernel cimport AWAITS_ARRIVED, AWAITS_MESSAGES, Process, Thread
@@ -150,9 +150,9 @@ cdef class SimulatedClient(Client):
     # ---- running (workers) -------------------------------------------------------------------------------------
 
     def next_run(self):
-        """The next task to run, None if there is none now."""
+        """The next task to run, None if there is none now, False if a notice is to be taken first."""
         cdef Run run
-        while not self.inbox.runs.empty() and not self.inbox.closed and not self.owner.next_is_scripted():
+        while inbox_has_task(self.inbox) and not self.owner.next_is_scripted():
             self.owner.crash_point(IDLE_RARELY)
             run = Run.__new__(Run)
             run.client = self
@@ -160,10 +160,10 @@ cdef class SimulatedClient(Client):
             self.inbox.runs.pop_front()
             run.parse()
             run.declined = not self.begin(run.message())
-            if not run.declined or run.function_size:
+            if not run.declined or run.brings_function():
                 self.owner.crash_point()
                 return run
-        return None
+        return None if self.inbox.runs.empty() or self.inbox.notices.empty() else False
 
     def take_runs(self):
         """As Client.take_runs()."""

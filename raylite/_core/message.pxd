@@ -194,7 +194,7 @@ cdef struct RunHeader:
     uint64_t function_size        # envelope, follows, padded to 8; 0 if this worker has it
     uint64_t args_size            # envelope, follows, padded to 8
     uint32_t backpressure         # as in SubmitHeader
-    uint32_t unused
+    uint32_t is_forgotten         # set by the receiver: taken back, and the function is not to be cached any more
 
 cdef struct GroupHeader:
     uint32_t strategy             # GroupStrategy

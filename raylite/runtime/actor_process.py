@@ -172,13 +172,17 @@ class Actor:
 
     def take(self, run):
         """A call has come."""
-        self.position = run.position
         function = self.worker.function_of(run)
+        self.hear()
+        self.position = run.position
         if run.task_id in self.cancelled:
             self.cancelled.discard(run.task_id)
             self.refuse(run)
         else:
             self.serve(run, function)
+
+    def hear(self):
+        """Take what was said of the calls that have come, where nobody else does while calls run."""
 
     def cancel(self, task_id, position):
         """The node does not want a call any more, the one that it sent as message number `position`."""
@@ -209,11 +213,9 @@ class SerialActor(Actor):
         self.running = None  # the task id of the call that runs
         self.is_running_cancelled = False
 
-    def take(self, run):
-        """A call has come, and it is its turn."""
+    def hear(self):
         if self.client.has_notices():
             self.worker.take_notices()
-        super().take(run)
 
     def serve(self, run, function):
         """Run a call."""

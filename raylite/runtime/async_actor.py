@@ -61,12 +61,16 @@ class AsyncActor(Actor):
 
     def notice(self):
         """Something has come from the node."""
-        self.worker.take_notices()
-        while runs := self.client.take_runs():  # again: a function that comes with a call has us take notices, which
-            for run in runs:  # would leave us without word of what has come meanwhile
+        while True:
+            self.worker.take_notices()
+            runs = self.client.take_runs()
+            if runs is None:
+                self.stop()
+                return
+            if not runs and not self.client.has_notices():
+                return
+            for run in runs:
                 self.take(run)
-        if runs is None:
-            self.stop()
 
     def serve(self, run, function):
         """Begin a call, or let it wait for its turn."""

@@ -110,6 +110,7 @@ cdef class Run:                   # a task to run: what CMD_RUN says
     cdef uint64_t values_size
     cdef uint32_t n_values
     cdef Message* message(self)
+    cdef bint brings_function(self)
     cdef int parse(self) except -1
 
 cpdef Client current_client()

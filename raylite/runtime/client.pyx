@@ -5,8 +5,8 @@ pump's lock is tried with the GIL held and awaited only without it. The counts o
 segments are guarded by the GIL.
 """
 cimport cython
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.buffer cimport PyBuffer_FillInfo
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.exc cimport PyErr_CheckSignals
 from cython.operator cimport dereference as deref
 from libc.stdint cimport int32_t
@@ -19,8 +19,8 @@ from raylite._core.ids cimport ACTOR_INDEX, derive_task, FUNCTION_INDEX, hash_by
     object_id, PUT_INDEX, task_bytes, task_from_bytes
 from raylite._core.message cimport *
 from raylite._core.node.resources cimport DemandHeader
-from raylite.runtime.inbox cimport inbox_call, inbox_detach, inbox_free_call, inbox_lock, inbox_release_later, \
-    inbox_send, inbox_take_arrived, inbox_unlock
+from raylite.runtime.inbox cimport inbox_call, inbox_detach, inbox_free_call, inbox_has_task, inbox_lock, \
+    inbox_release_later, inbox_send, inbox_take_arrived, inbox_unlock
 from raylite.runtime.native cimport close, event_clear, event_set, getpid, map_shared, monotonic_ns, \
     pthread_mutex_lock, pthread_mutex_trylock, pthread_mutex_unlock, unmap
 from raylite.runtime.pump cimport pump_wait
@@ -1037,7 +1037,8 @@ cdef class Client:
 
     def next_run(self):
         """Wait for a task to run (a Run), or for a notice to take (False); None when the node is gone. Interrupted by
-        signals. A Run that is `declined` was taken back: it brings a function, and is not to be run."""
+        signals. A Run that is `declined` was taken back: it brings a function, and is not to be run. No notice is left
+        from before a Run that brings a function."""
         cdef Run run
         cdef Blob* task
         cdef bint closed, noticed
@@ -1049,7 +1050,7 @@ cdef class Client:
                     pump_wait(self.pump, has_work, self.inbox, -1, True)
                 closed = self.inbox.closed
                 noticed = not self.inbox.notices.empty()
-                if not self.inbox.runs.empty() and not closed:
+                if inbox_has_task(self.inbox):
                     task = self.inbox.runs.front()
                     self.inbox.runs.pop_front()
                 pthread_mutex_unlock(&self.pump.lock)
@@ -1065,11 +1066,12 @@ cdef class Client:
             run.blob = task
             run.parse()
             run.declined = not self.begin(run.message())
-            if not run.declined or run.function_size:
+            if not run.declined or run.brings_function():
                 return run
 
     def take_runs(self):
-        """The tasks that have come and were not taken back, without waiting for any; None when the node is gone."""
+        """The calls that have come, without waiting for any; None when the node is gone. While notices wait there may
+        be none: one that brings a function comes after the notices before it."""
         cdef deque[Blob*] taken
         cdef Run run
         cdef bint closed
@@ -1078,7 +1080,9 @@ cdef class Client:
         with nogil:
             inbox_lock(self.inbox)
             closed = self.inbox.closed
-            taken.swap(self.inbox.runs)
+            while inbox_has_task(self.inbox):
+                taken.push_back(self.inbox.runs.front())
+                self.inbox.runs.pop_front()
             inbox_unlock(self.inbox)
         for i in range(taken.size()):
             run = Run.__new__(Run)
@@ -1273,9 +1277,12 @@ cdef class Run:
     def attempt(self):
         return self.message().attempt
 
+    cdef bint brings_function(self):
+        return self.function_size and not (<const RunHeader*> (blob_data(self.blob) + sizeof(Message))).is_forgotten
+
     def function(self):
         """The function's pickle, if it came with this task; else None."""
-        if self.function_size == 0:
+        if not self.brings_function():
             return None
         return envelope_pickle(self.function_data)[:(<const EnvelopeHeader*> self.function_data).pickle_size]
 

@@ -54,6 +54,7 @@ cdef struct Inbox:                # a client's end of the interface; guarded by 
     bint closed                   # the node is gone
     wake_function wake            # without a pump: have inbox_flush called soon
 
+cdef bint inbox_has_task(const Inbox* b) noexcept nogil
 cdef void inbox_deliver(Inbox* b, const Message* m, const char* payload, Blob* shared) noexcept nogil
 cdef Call* inbox_call(Inbox* b, uint32_t n_slots, uint64_t token) noexcept nogil
 cdef bint inbox_detach(Inbox* b, Call* call, bint may_wait) noexcept nogil

@@ -3,17 +3,22 @@
 The same for a driver beside its node and for a process at the end of a ring; only `send` differs. Everything goes to
 the node in order: what destructors released first, then the message. Destructors run anywhere, so they only push onto
 a lock-free stack; whoever sends next, or the pump's timer, takes it from there.
+
+Tasks and notices are kept apart, and functions come with tasks and go with notices. So that they come and go in the
+order that the node meant, a task that brings a function waits until the notices before it have been taken, and one
+that was taken back brings nothing any more once the word to forget its function has come.
 """
 from cython.operator cimport dereference as deref, preincrement
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 from raylite._core.envelope cimport blob_copy, blob_data, blob_drop, blob_keep, blob_new, EnvelopeHeader, \
     KIND_SYSTEM_ERROR, KIND_USER_ERROR
-from raylite._core.message cimport CMD_LEASED, CMD_READY, CMD_RUN, CMD_VALUE, EV_DECLINED, EV_FORGET, EV_UNPIN, \
-    MESSAGE_VERSION, RUN_IN_PLACE, VALUE_IN_ARENA
-from raylite.runtime.pump cimport pump_nudge
+from raylite._core.ids cimport same_object
+from raylite._core.message cimport CMD_FORGET_FUNCTION, CMD_LEASED, CMD_READY, CMD_RUN, CMD_VALUE, EV_DECLINED, \
+    EV_FORGET, EV_UNPIN, MESSAGE_VERSION, RUN_HAS_FUNCTION, RUN_IN_PLACE, RunHeader, VALUE_IN_ARENA
 from raylite.runtime.native cimport event_set, exchange_pointer, monotonic_ns, pthread_mutex_lock, \
     pthread_mutex_unlock, push_pointer, timer_arm
+from raylite.runtime.pump cimport pump_nudge
 
 cdef enum:
     RELEASE_DELAY_NS = 2000000    # how long a release may wait for the next message to go with it
@@ -67,6 +72,22 @@ cdef void notify(Inbox* b) noexcept nogil:
         event_set(b.notice_event)
 
 
+cdef bint inbox_has_task(const Inbox* b) noexcept nogil:
+    """Whether a task has come that may be taken before any notice is."""
+    return not b.closed and not b.runs.empty() \
+        and (b.notices.empty() or not (<const Message*> blob_data(b.runs.front())).flags & RUN_HAS_FUNCTION)
+
+
+cdef void forget_function(Inbox* b, ObjectId function) noexcept nogil:
+    """Tasks that have come and bring it were taken back: it is held for as long as one is to be run."""
+    cdef RunHeader* h
+    cdef size_t i
+    for i in range(b.runs.size()):
+        h = <RunHeader*> (blob_data(b.runs[i]) + sizeof(Message))
+        if (<const Message*> blob_data(b.runs[i])).flags & RUN_HAS_FUNCTION and same_object(h.function, function):
+            h.is_forgotten = 1
+
+
 cdef void inbox_deliver(Inbox* b, const Message* m, const char* payload, Blob* shared) noexcept nogil:
     """A message from the node. `shared`: the blob that `payload` lies in, if it may be kept."""
     cdef Call* call
@@ -83,6 +104,8 @@ cdef void inbox_deliver(Inbox* b, const Message* m, const char* payload, Blob* s
         if b.pump != NULL:
             pump_nudge(b.pump)
         return
+    if m.kind == CMD_FORGET_FUNCTION:
+        forget_function(b, m.object)
     if m.kind != CMD_VALUE and m.kind != CMD_READY and m.kind != CMD_LEASED:
         b.notices.push_back(whole(m, payload))
         notify(b)

@@ -164,7 +164,8 @@ class Worker:
         if data is not None:
             from raylite.functions import load
 
-            self.take_notices()  # what came before it may be the word to forget an earlier copy
+            if run.in_place:
+                self.take_notices()  # what came before it may be the word to forget an earlier copy
             self.functions[run.function_id] = load(data, self.unfit)
         return self.functions.get(run.function_id)
 

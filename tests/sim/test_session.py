@@ -54,6 +54,41 @@ def test_functions_are_released_with_the_last_that_can_call_them():
     assert before == 1 and not any(sizes.values())
 
 
+def test_a_function_that_came_with_a_task_taken_back_holds_nothing():
+    """The task and the word to forget its function both lie at a worker that is busy, and is done only then."""
+
+    def program():
+        @raylite.remote
+        def nested():
+            return None
+
+        @raylite.remote
+        def work(is_long):
+            sim.cost(0.05 if is_long else 0.00001)
+            return raylite.get(nested.remote()) if is_long else None
+
+        def user_of(captured):
+            @raylite.remote
+            def use():
+                sim.cost(0.0001)
+                return raylite.get(captured)
+
+            return use
+
+        raylite.get([work.remote(False) for _ in range(20)])  # so that tasks are queued behind it as behind short ones
+        use = user_of(raylite.put("captured"))
+        waits = [work.remote(False), work.remote(True)]
+        assert raylite.get([use.remote() for _ in range(6)]) == ["captured"] * 6
+        del use
+        raylite.get(waits)
+        del waits, work, nested, user_of
+        return emptied()
+
+    for seed in range(5):
+        sizes = sim.run(program, seed=seed, num_cpus=2).value
+        assert not any(sizes.values()), f"seed {seed}: {sizes}"
+
+
 @pytest.mark.parametrize("num_cpus", [1, 2])
 def test_recursion_of_depth_200(num_cpus):
     def program():

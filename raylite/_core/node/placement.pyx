@@ -78,7 +78,7 @@ cdef void send_run(NodeState* n, Worker* w, TaskRow* row, uint64_t position, con
     h.function_size = function.size if ship else 0
     h.args_size = args_size
     h.backpressure = row.backpressure
-    h.unused = 0
+    h.is_forgotten = 0
     at = write_padded(<char*> (h + 1), <const char*> gpus.data(), 4 * gpus.size())
     if row.name != NULL:
         at = write_padded(at, blob_data(row.name), row.name.size)
