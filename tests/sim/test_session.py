@@ -81,7 +81,7 @@ def test_a_function_that_came_with_a_task_taken_back_holds_nothing():
         assert raylite.get([use.remote() for _ in range(6)]) == ["captured"] * 6
         del use
         raylite.get(waits)
-        del waits, work, nested, user_of
+        del waits
         return emptied()
 
     for seed in range(5):
