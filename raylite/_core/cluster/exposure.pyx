@@ -17,8 +17,9 @@ from raylite._core.ids cimport object_id
 from raylite._core.message cimport STREAMING, write_padded
 from raylite._core.node.objects cimport OBJECT_IN_ARENA, OBJECT_INLINE, object_ready, ObjectRow, objects_find, \
     REACH_COPY, REACH_EXPOSED, REACH_HELD
-from raylite._core.node.task_table cimport TASK_FINISHED, tasks_find
-from raylite._core.store.message cimport CommitHeader, DoneHeader, OP_COMMIT, OP_DONE, OP_PUT, StoreValue
+from raylite._core.node.task_table cimport REPLAY_STATE, TASK_FINISHED, tasks_find
+from raylite._core.store.message cimport CommitHeader, DoneHeader, EPOCH_OF_LOG, OP_COMMIT, OP_DONE, OP_PUT, \
+    StoreValue
 
 cdef struct Walk:
     vector[TaskId] tasks
@@ -65,7 +66,7 @@ cdef Blob* write_values(NodeState* n, const TaskRow* row) noexcept nogil:
         head.n_values += 1
         append_value(&out, result)
         result.reach |= REACH_EXPOSED | (REACH_COPY if result.state == OBJECT_IN_ARENA else 0)
-    head.epoch = row.epoch
+    head.epoch = EPOCH_OF_LOG if row.replay >= REPLAY_STATE else row.epoch
     head.attempt = row.attempt
     head.n_yielded = row.n_yielded
     memcpy(&out[0], &head, sizeof(DoneHeader))

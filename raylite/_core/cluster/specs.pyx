@@ -90,11 +90,12 @@ cdef size_t actor_size(const ActorRow* actor) noexcept nogil:
     return sizeof(ActorHeader) + align8(4 * actor.groups.size()) + align8(actor.name.size()) + align8(actor.handle.size)
 
 
-cdef char* write_actor(char* at, ActorRow* actor) noexcept nogil:
+cdef char* write_actor(char* at, ActorRow* actor, uint32_t n_restarts) noexcept nogil:
+    """n_restarts: as many have been used."""
     cdef ActorHeader* h = <ActorHeader*> at
     cdef uint32_t* limits = <uint32_t*> (h + 1)
     cdef size_t i
-    h.max_restarts = actor.restarts_left
+    h.max_restarts = actor.restarts_left + <int> n_restarts if actor.restarts_left >= 0 else -1
     h.max_pending = actor.max_pending
     h.flags = actor.flags
     h.n_groups = <uint32_t> actor.groups.size()
@@ -145,7 +146,7 @@ cdef Blob* write_spec(NodeState* n, const TaskRow* row) noexcept nogil:
         call.group = row.group
         at += sizeof(CallHeader)
     elif actor != NULL:
-        at = write_actor(at, actor)
+        at = write_actor(at, actor, row.attempt)
     if row.refs.size():
         memcpy(at, row.refs.data(), sizeof(ObjectId) * row.refs.size())
     at += sizeof(ObjectId) * row.refs.size()

@@ -10,6 +10,7 @@ from libc.stdio cimport snprintf
 from libc.string cimport memset
 from libcpp.string cimport string
 from libcpp.vector cimport vector
+from raylite._core.cluster.actor_log cimport is_known_beyond, log_beyond
 from raylite._core.cluster.guests cimport ended_beyond
 from raylite._core.cluster.homes cimport register_attempt
 from raylite._core.cluster.remote_actors cimport actor_from_afar, claim_name
@@ -33,14 +34,13 @@ from raylite._core.node.objects cimport is_wanted_now, object_exists, OBJECT_IN_
     WAIT_HERE, Waiter
 from raylite._core.node.references cimport client_holds, hold_arguments, keep_as_lineage, lineage_to_arguments, \
     refuse_value, retire_task, store_blob, store_value
-from raylite._core.node.replay cimport call_repeated, cannot_repeat, is_logged, log_call, made_before, note_made, \
-    refuses_replay
+from raylite._core.node.replay cimport call_repeated, cannot_repeat, is_logged, log_call, made_before, note_made
 from raylite._core.node.requests cimport request_arrived
 from raylite._core.node.resources cimport resources_acquire, resources_lacking
 from raylite._core.node.state cimport call_back_queue, emit, ERROR_TASK_CANCELLED, reject, set_state, warn
 from raylite._core.node.task_table cimport CANCEL_KILLS, CANCEL_NOT, is_call, is_creation, LISTED_LOGGED, \
-    REPLAY_STATE, TASK_BLOCKED, TASK_CANCELLED, TASK_FAILED, TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_RUNNING, \
-    TASK_WAITING, tasks_find
+    REPLAY_LOGGED, REPLAY_STATE, TASK_BLOCKED, TASK_CANCELLED, TASK_FAILED, TASK_FINISHED, TASK_PLACED, TASK_READY, \
+    TASK_RUNNING, TASK_WAITING, tasks_find
 from raylite._core.planted cimport planted, RETRY_FREE
 from raylite._core.scheduler.loads cimport means_task
 
@@ -154,8 +154,6 @@ cdef bint submit(NodeState* n, const Message* m, const char* payload, bint claim
     set_state(n, row, TASK_WAITING, 0)
     if s.header.flags & SUBMIT_ACTOR:
         add_actor(n, row, &s.actor, m.client)
-        if refuses_replay(n, row):
-            return True
     if s.call != NULL:
         add_call(n, row, s.call)
     else:
@@ -193,7 +191,8 @@ cdef void add_call(NodeState* n, TaskRow* row, const CallHeader* call) noexcept 
     while actor != NULL and actor.groups.size() <= call.group:
         actor.groups.push_back(group)     # of an actor elsewhere, where its limits are kept
     actors_find(&n.actors, call.actor).n_unfinished += 1
-    resolve(n, row)
+    if is_known_beyond(n, actors_find(&n.actors, call.actor), row):
+        resolve(n, row)
 
 
 cdef const string* function_name(NodeState* n, const TaskRow* row, string* out) noexcept nogil:
@@ -402,6 +401,8 @@ cdef void end_task(NodeState* n, TaskRow* row, unsigned char state, uint64_t dur
         result = objects_find(&n.objects, object_id(row.id, 0))
         row.error = blob_keep(result.blob) if result != NULL and is_error(result) else NULL
     if n.cluster.joined:
+        if row.replay >= REPLAY_STATE:
+            log_beyond(n, row)
         ended_beyond(n, row, state)
     for i in range(n_result_rows(row)):
         result = objects_find(&n.objects, object_id(row.id, i))
@@ -413,7 +414,7 @@ cdef void end_task(NodeState* n, TaskRow* row, unsigned char state, uint64_t dur
         n_kept += result.state == OBJECT_IN_ARENA or result.state == OBJECT_RELEASED
     if n_kept and state == TASK_FINISHED and not is_call(row) and not row.home:
         keep_as_lineage(n, row, n_kept)
-    elif row.replay == REPLAY_STATE:
+    elif row.replay == REPLAY_STATE and not n.cluster.joined:
         log_call(n, row)
     else:
         retire_task(n, row)
@@ -434,7 +435,7 @@ cdef void fail_task(NodeState* n, TaskRow* row, Blob* error, unsigned char state
     if is_creation(row):
         creation_failed(n, row, error)
         return
-    if row.replay == REPLAY_STATE:
+    if row.replay >= REPLAY_STATE and actors_find(&n.actors, row.actor).state != ACTOR_DEAD:
         cannot_repeat(n, row, error)
         return
     row.error = blob_keep(error)
@@ -592,7 +593,7 @@ cdef bint on_finished(NodeState* n, const Message* m, const char* payload) noexc
     elif m.flags & FINISHED_CANCELLED:
         fail_task(n, row, system_error(ERROR_TASK_CANCELLED, b"cancelled", 9), TASK_CANCELLED)
     else:
-        if logged:
+        if logged and row.replay < REPLAY_STATE:
             row.replay = REPLAY_STATE
         end_task(n, row, state, duration_ns)
     return True
@@ -609,7 +610,8 @@ cdef bint on_yielded(NodeState* n, const Message* m, const char* payload) noexce
     cdef ObjectId id = m.object
     if value == NULL or id.index == 0:
         return False
-    if not runs_here(row, m) or row.n_returns != STREAMING or row.replay == REPLAY_STATE:
+    if not runs_here(row, m) or row.n_returns != STREAMING or row.replay == REPLAY_STATE \
+            or row.replay == REPLAY_LOGGED:
         refuse_value(n, m.client, value)
         return True
     if row.home:

@@ -134,8 +134,12 @@ cdef uint16_t standing(StoreState* s, const StoredTask* t, uint32_t epoch) noexc
 
 
 cdef uint16_t standing_of_end(StoreState* s, const StoredTask* t, uint32_t epoch, uint32_t attempt) noexcept nogil:
-    """Likewise of its end: an attempt after which the home has begun another does not count any more."""
-    cdef uint16_t status = standing(s, t, epoch)
+    """Likewise of its end: an attempt after which the home has begun another does not count any more. What a log says
+    of how a call ended counts if nobody else has said it."""
+    cdef uint16_t status
+    if epoch == EPOCH_OF_LOG:
+        return STORE_UNKNOWN if t == NULL else STORE_OK if t.state < STORED_TASK_ENDED else STORE_STALE
+    status = standing(s, t, epoch)
     return STORE_STALE if status == STORE_OK and attempt < t.attempt else status
 
 
@@ -200,7 +204,7 @@ cdef bint on_done(StoreState* s, const StoreOp* op, Cursor* body) noexcept nogil
             take_given(body, &value)
             if value.head.index < n_results(t):
                 give(s, object_id(t.id, value.head.index), &value)
-        t.attempt = h.attempt
+        t.attempt = max(t.attempt, h.attempt)
         if not t.flags & SUBMIT_ACTOR:
             miss_results(s, t)
             end_task(s, t)
@@ -212,22 +216,33 @@ cdef bint on_failed(StoreState* s, const StoreOp* op, Cursor* body) noexcept nog
     """What the task has not made yet is this error."""
     cdef const AttemptHeader* h = <const AttemptHeader*> take(body, sizeof(AttemptHeader))
     cdef StoredTask* t = find_task(s, op.object.task)
-    cdef StoredObject* row
     cdef uint16_t status
-    cdef uint32_t i
     if h == NULL or not envelope_valid(body.data, body.left):
         return False
     status = standing_of_end(s, t, h.epoch, h.attempt)
     if status == STORE_OK:
-        for i in range(<uint32_t> n_results(t)):
-            row = find_object(s, object_id(t.id, i))
-            if row != NULL and (row.state == STORED_PENDING or row.state == STORED_REBUILT):
-                give_error(s, row, body.data, body.left)
-        t.attempt = h.attempt
-        if not t.flags & SUBMIT_ACTOR:
-            end_task(s, t)
+        t.attempt = max(t.attempt, h.attempt)
+        fail(s, t, body.data, body.left)
     answer(s, op, status, NULL, 0)
     return True
+
+
+cdef void fail(StoreState* s, StoredTask* t, const char* error, uint64_t size) noexcept nogil:
+    cdef StoredObject* row
+    cdef uint32_t i
+    for i in range(<uint32_t> n_results(t)):
+        row = find_object(s, object_id(t.id, i))
+        if row != NULL and (row.state == STORED_PENDING or row.state == STORED_REBUILT):
+            give_error(s, row, error, size)
+    if not t.flags & SUBMIT_ACTOR:
+        end_task(s, t)
+
+
+cdef void fail_unended(StoreState* s, TaskId id, const char* error, uint64_t size) noexcept nogil:
+    """If nobody has said how the task ended, it failed of this."""
+    cdef StoredTask* t = find_task(s, id)
+    if standing_of_end(s, t, EPOCH_OF_LOG, 0) == STORE_OK:
+        fail(s, t, error, size)
 
 
 # ---- made again ------------------------------------------------------------------------------------------------
