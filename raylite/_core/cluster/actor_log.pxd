@@ -7,6 +7,8 @@ from raylite._core.node.state cimport NodeState
 from raylite._core.node.task_table cimport TaskRow
 
 cdef bint is_known_beyond(NodeState* n, const ActorRow* actor, TaskRow* row) noexcept nogil
+cdef bint is_kept_for_parent(NodeState* n, const TaskRow* row) noexcept nogil
+cdef void parent_committed(NodeState* n, TaskId parent) noexcept nogil
 cdef void commit_answered(NodeState* n, TaskId id, uint16_t status) noexcept nogil
 cdef void log_beyond(NodeState* n, TaskRow* row) noexcept nogil
 cdef void log_arrived(NodeState* n, TaskId id, const char* body, uint64_t size) noexcept nogil

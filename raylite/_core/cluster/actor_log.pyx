@@ -4,7 +4,8 @@
                                      (its node dies) on the log -> the next node runs it again, before all others
 
 Each call is made once, though nodes die anywhere, as
-- the store knows a call before it is sent: made again by another run of its caller, it is found there;
+- the store knows a call before it is sent, and has it held by its caller as long as that may run again: then made again
+  by another run of its caller, it is found there;
 - nobody hears how it ended, nor of what depends on that, before it is on the log (departures wait for OP_ACTOR_LOG);
 - a call that is on the log and comes again is refused, and its home asks the store how it ended;
 - a checkpoint takes calls off the log when the store knows the ends of all of them.
@@ -35,7 +36,7 @@ from raylite._core.node.objects cimport objects_find
 from raylite._core.node.references cimport hold_arguments
 from raylite._core.node.replay cimport keep_made, repeat, replays, resume
 from raylite._core.node.state cimport ERROR_OBJECT_LOST, Made, set_state, warn
-from raylite._core.node.task_table cimport REPLAY_LOGGED, REPLAY_NOT, REPLAY_OWN, REPLAY_STATE, TASK_WAITING, \
+from raylite._core.node.task_table cimport is_call, REPLAY_LOGGED, REPLAY_NOT, REPLAY_OWN, REPLAY_STATE, TASK_WAITING, \
     tasks_find
 from raylite._core.store.message cimport AttemptHeader, EPOCH_OF_LOG, LogHeader, OP_ACTOR_LOG, OP_ACTOR_SAVED, \
     OP_FAILED, SavedHeader, STORE_OK
@@ -45,17 +46,46 @@ from raylite._core.store.message cimport AttemptHeader, EPOCH_OF_LOG, LogHeader,
 
 cdef bint is_known_beyond(NodeState* n, const ActorRow* actor, TaskRow* row) noexcept nogil:
     """Whether the call, which is in no list, may be sent. If not, it waits for the store first."""
+    cdef TaskRow* parent
     if not n.cluster.joined or row.home or row.acknowledged or not replays(actor):
         return True
+    parent = tasks_find(&n.tasks, row.parent)
     n.last_wait += 1
     row.wait_number = n.last_wait
     row.n_unresolved = 0
     row.committing = True
     if row.state != TASK_WAITING:
         set_state(n, row, TASK_WAITING, 0)
-    expose_task(n, row.id)
+    if parent != NULL and not parent.acknowledged:
+        n.cluster.before_children[parent.id].push_back(row.id)
+        expose_task(n, parent.id)
+    else:
+        expose_task(n, row.id)
     call_waits(n, row)
     return False
+
+
+cdef void parent_committed(NodeState* n, TaskId parent) noexcept nogil:
+    """What it has made may be known to the store: it holds that, as long as it may run again."""
+    cdef vector[TaskId] calls
+    cdef TaskRow* row
+    cdef size_t i
+    it = n.cluster.before_children.find(parent)
+    if it == n.cluster.before_children.end():
+        return
+    calls.swap(deref(it).second)
+    n.cluster.before_children.erase(parent)
+    for i in range(calls.size()):
+        row = tasks_find(&n.tasks, calls[i])
+        if row != NULL and row.committing:
+            expose_task(n, row.id)
+
+
+cdef bint is_kept_for_parent(NodeState* n, const TaskRow* row) noexcept nogil:
+    """Whether the parent would make the call again if it ran again, and it must be made once. Of an actor of which not
+    all is known here it may be so."""
+    cdef const ActorRow* actor = actors_find(&n.actors, row.actor) if is_call(row) else NULL
+    return actor != NULL and (replays(actor) or actor.handle == NULL) and tasks_find(&n.tasks, row.parent) != NULL
 
 
 cdef void commit_answered(NodeState* n, TaskId id, uint16_t status) noexcept nogil:

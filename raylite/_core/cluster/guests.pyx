@@ -10,7 +10,7 @@ from libcpp.algorithm cimport sort
 from libcpp.string cimport string
 from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
-from raylite._core.cluster.actor_log cimport is_on_log, refuse_logged
+from raylite._core.cluster.actor_log cimport is_on_log, parent_committed, refuse_logged
 from raylite._core.cluster.departures cimport depart, depart_to_store, forget_guest, guest_committed, tell, then_tell
 from raylite._core.cluster.exposure cimport expose_contained, write_values
 from raylite._core.cluster.homes cimport adopt
@@ -257,6 +257,7 @@ cdef void on_home_committed(NodeState* n, uint32_t source, const Message* m) noe
     cdef TaskRow* row = tasks_find(&n.tasks, m.object.task)
     if row != NULL and row.home == source:
         row.acknowledged = True
+        parent_committed(n, row.id)
     guest_committed(n, m.object.task)
 
 

@@ -34,7 +34,8 @@ from raylite._core.node.objects cimport is_wanted_now, object_exists, OBJECT_IN_
     WAIT_HERE, Waiter
 from raylite._core.node.references cimport client_holds, hold_arguments, keep_as_lineage, lineage_to_arguments, \
     refuse_value, retire_task, store_blob, store_value
-from raylite._core.node.replay cimport call_repeated, cannot_repeat, is_logged, log_call, made_before, note_made
+from raylite._core.node.replay cimport call_repeated, cannot_repeat, is_logged, log_call, made_before, note_made, \
+    replays
 from raylite._core.node.requests cimport request_arrived
 from raylite._core.node.resources cimport resources_acquire, resources_lacking
 from raylite._core.node.state cimport call_back_queue, emit, ERROR_TASK_CANCELLED, reject, set_state, warn
@@ -87,7 +88,12 @@ cdef bint stream_begun(NodeState* n, TaskId task, const TaskRow* row) noexcept n
     return row.n_yielded != 0 or row.home != 0 if row != NULL else objects_find(&n.objects, object_id(task, 0)) != NULL
 
 
-cdef bint accept_again(NodeState* n, const Message* m, const SubmitHeader* h) noexcept nogil:
+cdef bint is_made_once(NodeState* n, const CallHeader* call) noexcept nogil:
+    """Whether the call, if it is done, is not made again by another run of its caller: its actor knows it."""
+    return n.cluster.joined and call != NULL and replays(actors_find(&n.actors, call.actor))
+
+
+cdef bint accept_again(NodeState* n, const Message* m, const SubmitHeader* h, const CallHeader* call) noexcept nogil:
     """Whether this submission repeats a task that is known, or done: then it is that task (rule 3)."""
     cdef TaskRow* row = tasks_find(&n.tasks, m.object.task)
     cdef uint32_t count
@@ -104,7 +110,7 @@ cdef bint accept_again(NodeState* n, const Message* m, const SubmitHeader* h) no
     if row == NULL:
         if h.n_returns == STREAMING or not results_exist(n, m.object.task, <uint32_t> h.n_returns):
             return False
-        if m.flags & SUBMIT_CONFIRM and h.flags & SUBMIT_CALL:
+        if m.flags & SUBMIT_CONFIRM and h.flags & SUBMIT_CALL and not is_made_once(n, call):
             confirm(n, m, SUBMIT_TAKEN)   # a parent that runs again calls again: its actor may be a new one
             return True
         count = <uint32_t> h.n_returns
@@ -136,7 +142,7 @@ cdef bint submit(NodeState* n, const Message* m, const char* payload, bint claim
     cdef TaskRow* row
     if not take_submission(n, &c, m.object.task, &s):
         return False
-    if accept_again(n, m, s.header) or (s.call != NULL and not call_acceptable(n, m, s.call)):
+    if accept_again(n, m, s.header, s.call) or (s.call != NULL and not call_acceptable(n, m, s.call)):
         return True
     if s.header.flags & SUBMIT_ACTOR and name_is_taken(n, &s.actor):
         confirm(n, m, SUBMIT_NAME_TAKEN)

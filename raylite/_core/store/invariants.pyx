@@ -28,7 +28,8 @@ cdef bint is_holder(StoreState* s, ObjectId id, HolderKey key) noexcept nogil:
     cdef size_t i
     task.hi = key.hi
     task.lo = key.lo
-    if key.kind == HOLDER_NODE or key.kind == HOLDER_LOG or shard_of(task, s.n_shards) != s.shard:
+    if key.kind == HOLDER_NODE or key.kind == HOLDER_LOG or key.kind == HOLDER_PARENT \
+            or shard_of(task, s.n_shards) != s.shard:
         return True
     if key.kind == HOLDER_CONTAINER:
         outer = find_object(s, object_id(task, key.index))

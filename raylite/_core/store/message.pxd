@@ -28,6 +28,7 @@ cdef enum StoreOpKind:
     OP_ATTEMPT = 10               # object.task; body: AttemptHeader
     OP_ADOPT = 11                 # object.task; body: AttemptHeader; the answer: STORE_OK, STORE_STALE, STORE_UNKNOWN
     OP_FAILED = 12                # object.task; body: AttemptHeader, error envelope: all its pending results are this
+    OP_MADE = 13                  # between shards: object.task; body: ObjectId each: what the task has made, and holds
     # actors: their id is that of the task that creates them
     OP_ACTOR = 20                 # object.task; body: ActorRecord, name, handle, each padded: after the COMMIT of the
     #                               creation, in the same letter. The endpoint holds a handle: (task, ACTOR_INDEX)
@@ -103,6 +104,7 @@ cdef enum HolderKind:
     HOLDER_CONTAINER = 3          # an object whose value contains it
     HOLDER_LINEAGE = 4            # a task that would need it to run again
     HOLDER_LOG = 5                # a call that may have to run again for what it did to its actor
+    HOLDER_PARENT = 6             # a task that has made it, and would again if it ran again
 
 cdef enum:
     KV_OVERWRITE = 1
@@ -147,6 +149,9 @@ cdef struct CommitHeader:
     uint32_t flags                # SUBMIT_*
     uint32_t spec_size
     uint32_t unused
+
+cdef enum:
+    COMMIT_KEPT = 1 << 16         # flag of a CommitHeader: its parent holds what it makes
 
 cdef struct DoneHeader:
     uint32_t epoch

@@ -107,7 +107,7 @@ cdef bint read_holder(StoreState* s, const Holder* h, HolderKey* out) noexcept n
         return is_node(s.asking) and party_key(h.address, h.incarnation) == s.asking
     out[0] = HolderKey(h.kind, h.object.index, h.object.task.hi, h.object.task.lo)
     return is_shard(s.asking) and (h.kind == HOLDER_TASK or h.kind == HOLDER_LINEAGE or h.kind == HOLDER_CONTAINER
-                                   or h.kind == HOLDER_LOG)
+                                   or h.kind == HOLDER_LOG or h.kind == HOLDER_PARENT)
 
 
 cdef bint on_hold(StoreState* s, const StoreOp* op, Cursor* body) noexcept nogil:

@@ -24,7 +24,7 @@ from raylite._core.store.snapshot cimport read_snapshot, write_snapshot
 from raylite._core.store.state cimport Endpoint, is_fenced, is_node, is_shard, read_store_sizes, store_poison, \
     store_state_delete, store_state_new, StoreSizes
 from raylite._core.store.streams cimport acknowledge, add_endpoint, answer, drop_endpoint, find_endpoint, seal_drafts
-from raylite._core.store.tasks cimport on_attempt, on_commit, on_done, on_failed, settle_task
+from raylite._core.store.tasks cimport on_attempt, on_commit, on_done, on_failed, on_made, settle_task
 
 cdef extern from *:
     """
@@ -90,6 +90,8 @@ cdef bint from_shard(StoreState* s, const StoreOp* op, Cursor* body) noexcept no
     if inner.kind == OP_ACTOR_NAMED:
         on_actor_named(s, &inner, body)
         return True
+    if inner.kind == OP_MADE:
+        return on_made(s, &inner, body)
     if inner.kind == OP_FAILED:
         return on_failed(s, &inner, body)
     return False

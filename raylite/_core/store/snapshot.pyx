@@ -12,8 +12,8 @@ from libcpp.vector cimport vector
 from raylite._core.envelope cimport align8, blob_copy, blob_data
 from raylite._core.ids cimport ObjectId, TaskId
 from raylite._core.message cimport Cursor, STREAMING, take, take_padded
-from raylite._core.store.message cimport HOLDER_LINEAGE, HOLDER_LOG, HOLDER_NODE, STORED_ACTOR_DEAD, STORED_MISSING, \
-    StreamHeader
+from raylite._core.store.message cimport HOLDER_LINEAGE, HOLDER_NODE, HOLDER_PARENT, STORED_ACTOR_DEAD, \
+    STORED_MISSING, StreamHeader
 from raylite._core.store.state cimport AnswerWait, Endpoint, HolderKey, LetterWait, LoggedCall, store_state_clear, \
     STORED_TASK_RETIRED, StoredActor, StoredName, StoredObject
 
@@ -54,7 +54,7 @@ cdef struct ObjectRecord:         # then holders, locations, watchers, what it c
     uint8_t described
     uint8_t unused[2]
 
-cdef struct TaskRecord:           # then arguments, spec
+cdef struct TaskRecord:           # then arguments, what it has made, spec
     TaskId id
     TaskId parent
     TaskId before
@@ -62,6 +62,7 @@ cdef struct TaskRecord:           # then arguments, spec
     uint64_t home
     uint64_t spec_size
     uint64_t n_arguments
+    uint64_t n_made
     int32_t n_returns
     int32_t max_retries
     uint32_t flags
@@ -167,6 +168,7 @@ cdef void put_task(string* out, const StoredTask* t) noexcept nogil:
     r.home = t.home
     r.spec_size = t.spec.size
     r.n_arguments = t.arguments.size()
+    r.n_made = t.made.size()
     r.n_returns = t.n_returns
     r.max_retries = t.max_retries
     r.flags = t.flags
@@ -177,6 +179,7 @@ cdef void put_task(string* out, const StoredTask* t) noexcept nogil:
     r.holds = t.holds
     put(out, &r, sizeof(TaskRecord))
     put(out, t.arguments.data(), sizeof(ObjectId) * t.arguments.size())
+    put(out, t.made.data(), sizeof(ObjectId) * t.made.size())
     put_blob(out, t.spec)
 
 
@@ -371,7 +374,7 @@ cdef void get_object(StoreState* s, Cursor* c) noexcept nogil:
     o.described = r.described
     keys = <const HolderKey*> take(c, sizeof(HolderKey) * r.n_holders)
     for i in range(r.n_holders):
-        if keys[i].kind < HOLDER_NODE or keys[i].kind > HOLDER_LOG:
+        if keys[i].kind < HOLDER_NODE or keys[i].kind > HOLDER_PARENT:
             c.failed = True
             return
         if o.holders.insert(keys[i]).second and keys[i].kind != HOLDER_LINEAGE:
@@ -405,6 +408,7 @@ cdef void get_task(StoreState* s, Cursor* c) noexcept nogil:
     t.state = <uint8_t> r.state
     t.holds = <uint8_t> r.holds
     get_ids(c, r.n_arguments, &t.arguments)
+    get_ids(c, r.n_made, &t.made)
     t.spec = get_blob(c, r.spec_size)
 
 

@@ -60,6 +60,7 @@ cdef struct StoredTask:
     uint64_t home                 # party_key
     Blob* spec
     vector[ObjectId] arguments    # sorted, each once
+    vector[ObjectId] made         # what tasks that it has submitted make, if it holds that
     int32_t n_returns
     int32_t max_retries
     uint32_t flags                # SUBMIT_*

@@ -13,6 +13,7 @@ cdef void fail_unended(StoreState* s, TaskId id, const char* error, uint64_t siz
 cdef void forsake(StoreState* s, StoredTask* t) noexcept nogil
 cdef uint64_t n_results(const StoredTask* t) noexcept nogil
 cdef bint on_commit(StoreState* s, const StoreOp* op, Cursor* body) noexcept nogil
+cdef bint on_made(StoreState* s, const StoreOp* op, Cursor* body) noexcept nogil
 cdef bint on_done(StoreState* s, const StoreOp* op, Cursor* body) noexcept nogil
 cdef bint on_failed(StoreState* s, const StoreOp* op, Cursor* body) noexcept nogil
 cdef bint on_attempt(StoreState* s, const StoreOp* op, Cursor* body) noexcept nogil
