@@ -470,7 +470,7 @@ def ledgers(n_tasks: int, rng: random.Random) -> None:
             which.sort()
     hows = [rng.choice((writing.remote, Scribe.remote().write.remote)) for _ in plans[1:]]
     refs = [how(books, caller, plan) for caller, (how, plan) in enumerate(zip(hows, plans[1:], strict=True), 1)]
-    told = [write_calls(books, 0, plans[0])] + raylite.get(refs) if plans else []
+    told = [write_calls(books, 0, plans[0]), *raylite.get(refs)] if plans else []
     seen = raylite.get([book.read.remote() for book in books])
     right: list[dict[int, tuple]] = [{} for _ in books]
     for caller, (plan, answers) in enumerate(zip(plans, told, strict=True)):

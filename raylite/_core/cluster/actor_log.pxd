@@ -16,5 +16,5 @@ cdef void give_up_log(NodeState* n, ActorRow* actor) noexcept nogil
 cdef void forget_log(ActorRow* actor) noexcept nogil
 cdef bint is_on_log(NodeState* n, TaskId actor, TaskId call) noexcept nogil
 cdef void refuse_logged(NodeState* n, uint32_t source, const Message* m) noexcept nogil
-cdef bint fits_in_store(NodeState* n, const ActorRow* actor, const ValueRecord* value) noexcept nogil
+cdef bint fits_in_store(NodeState* n, ActorRow* actor, const ValueRecord* value) noexcept nogil
 cdef void save_beyond(NodeState* n, ActorRow* actor, TaskRow* creation, const ObjectRow* checkpoint) noexcept nogil

@@ -336,12 +336,13 @@ cdef void refuse_logged(NodeState* n, uint32_t source, const Message* m) noexcep
 
 # ---- checkpoints -----------------------------------------------------------------------------------------------
 
-cdef bint fits_in_store(NodeState* n, const ActorRow* actor, const ValueRecord* value) noexcept nogil:
+cdef bint fits_in_store(NodeState* n, ActorRow* actor, const ValueRecord* value) noexcept nogil:
     """A large one would be on this node alone: the one before it stays, with the calls since. Said once."""
     cdef string text
     if not value.in_arena:
         return True
-    if actor.n_checkpoints == 0:
+    if not actor.too_large:
+        actor.too_large = True
         text.assign(b"A checkpoint of ")
         text.append(actor.class_name)
         text.append(b" is too large to be kept beyond its node, so its calls since the one before stay on its log.")

@@ -151,7 +151,7 @@ cdef struct CommitHeader:
     uint32_t unused
 
 cdef enum:
-    COMMIT_KEPT = 1 << 16         # flag of a CommitHeader: its parent holds what it makes
+    COMMIT_KEPT = 65536           # flag of a CommitHeader: its parent holds what it makes
 
 cdef struct DoneHeader:
     uint32_t epoch
