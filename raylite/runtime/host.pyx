@@ -273,7 +273,7 @@ cdef void take_from_peer(Host* h, Peer* p) noexcept nogil:
         if m.kind == EV_DESCRIPTOR:
             send_descriptor(h, p, m.object.index)
         elif m.kind == EV_ATTACH or m.kind == EV_DETACH or m.kind == EV_SEGMENT or m.kind == EV_RECALLED \
-                or m.kind == EV_TICK or m.kind == EV_COMMITTED:
+                or m.kind == EV_TICK or m.kind == EV_COMMITTED or m.kind == EV_MEMORY_SHORT:
             p.channel.into.broken = True      # a host's events, not a client's
         else:
             m.time_ns = monotonic_ns()
@@ -328,9 +328,9 @@ cdef void host_poll(void* owner) noexcept nogil:
         feed(h, EV_TICK, 0, 0, 0, 0, NULL, 0)
         perform(h)
         deadline = node_deadline_ns(h.node)
-    if h.tick_at_ns == 0:
+    if h.tick_at_ns == 0 or 0 < deadline < h.tick_at_ns:
         h.tick_at_ns = deadline
-    if deadline and h.pump.timer_at_ns == 0:      # a release may have used the timer for itself meanwhile
+    if deadline and (h.pump.timer_at_ns == 0 or h.tick_at_ns < h.pump.timer_at_ns):    # others use the timer too
         pump_wake_by(&h.pump, h.tick_at_ns - now if h.tick_at_ns > now else 1)
 
 
@@ -756,6 +756,20 @@ cdef class EmbeddedHost:
             self.host.output_asleep = idle
             pthread_mutex_unlock(&self.host.pump.lock)
         return bool(idle)
+
+    def memory_short(self, uint64_t used, uint64_t total, uint64_t limit, list sizes not None):
+        """Tell the node that memory is short, in bytes; sizes: what each worker has of it, as (client, bytes)."""
+        cdef MemoryHeader head = MemoryHeader(used, total, limit)
+        cdef MemoryUse use
+        cdef string payload = string(<const char*> &head, sizeof(MemoryHeader))
+        use.unused = 0
+        for use.client, use.size in sizes:
+            payload.append(<const char*> &use, sizeof(MemoryUse))
+        with nogil:
+            pthread_mutex_lock(&self.host.pump.lock)
+            feed(self.host, EV_MEMORY_SHORT, 0, 0, 0, 0, payload.data(), <uint32_t> payload.size())
+            perform(self.host)
+            pthread_mutex_unlock(&self.host.pump.lock)
 
     def hang_up(self):
         """Tell the zygote to end, with all that is below it; no order is given to it any more. What it has still

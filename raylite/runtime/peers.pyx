@@ -22,7 +22,7 @@ cdef extern from *:
     void raylite_peer_delete(Peer*) nogil
 
 cdef enum:
-    STDERR_TAIL = 2000
+    STDERR_TAIL = 16384           # as much as output.py keeps
 
 
 cdef void close_fd(int fd) noexcept nogil:
