@@ -89,7 +89,7 @@ def submission_refused(answer: int) -> Exception:
 
 
 def worker_crashed(text: str) -> exceptions.WorkerCrashedError:
-    """Fields are separated by 0x1f: function, attempt, retries allowed, process id, how it ended, its standard error."""
+    """Fields are separated by 0x1f: function, attempt, retries allowed, process, how it ended, its standard error."""
     function_name, attempt, max_retries, pid, how, *stderr = text.split("\x1f")
     kind, _, number = how.rpartition(" ")
     known = {"signal": "signal", "exit code": "exit_code"}.get(kind)
@@ -125,19 +125,17 @@ def not_remade(text: str, task_id: str) -> exceptions.ObjectReconstructionFailed
 
 def last_words(output: str) -> tuple[list[str], list[str]]:
     """The last lines of a worker's standard error; and, apart from them, the stack that a fatal signal left there."""
-    lines = without_marks(output)
-    starts = [i for i, line in enumerate(lines) if line.startswith(FATAL)]
-    if not starts:
-        return lines, []
-    start = end = starts[-1]
-    while end < len(lines) and not lines[end].startswith(EXTENSIONS):
-        end += 1
-    stack = [line for line in lines[start:end] if line]
+    before, fatal, dump = output.rpartition(FATAL)
+    if not fatal:
+        return without_marks(output), []
+    dump, _, after = dump.partition(EXTENSIONS)
+    stack = [line for line in (fatal + dump).split("\n") if line]
+    lines = without_marks(before) + (without_marks(after)[1:] if after else [])
     n_users = len(stack)
     while n_users and any(frame in stack[n_users - 1] for frame in OUR_FRAMES):
         n_users -= 1
     in_users_code = any("  File " in line for line in stack[:n_users])
-    return lines[:start] + lines[end + 1 :], stack[:n_users] if in_users_code else stack
+    return lines, stack[:n_users] if in_users_code else stack
 
 
 def without_marks(output: str) -> list[str]:

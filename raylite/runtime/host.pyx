@@ -5,7 +5,6 @@ files. Lock: Pump.lock guards the node, the peers and the local inbox; nothing b
 blocks either: what does not fit waits in the peer's outbox, and the peer rings the bell when it has read.
 """
 from cython.operator cimport dereference as deref, preincrement
-from libc.stdio cimport snprintf
 from libc.string cimport memcpy, memset, strlen
 from libcpp.string cimport string
 from libcpp.vector cimport vector
@@ -24,7 +23,7 @@ from raylite.runtime.native cimport append_to, close, current_cpu_count, dup, ep
     epoll_watch_hangup, errno, event_new, event_set, full_fence, getpid, hang_up, kill, killpg, let_nobody_write, \
     load_seq, map_shared, memory_file, monotonic_ns, not_in_forks, open_pidfd, pthread_mutex_lock, \
     pthread_mutex_unlock, receive, say_no_more, send_with_fds, SIGKILL, store_seq, unmap
-from raylite.runtime.peers cimport append_stderr, bury_peer, close_fd, FD_BELL, FD_ERR, FD_MEMORY, FD_NODE_THREAD, \
+from raylite.runtime.peers cimport bury_peer, close_fd, describe_end, FD_BELL, FD_ERR, FD_MEMORY, FD_NODE_THREAD, \
     FD_NODE_WAITER, FD_OUT, FD_SOCKET, FD_SPACE, FD_THREAD, FD_WAITER, find_peer, Finished, flush_outbox, free_peers, \
     GPUS_MOST, list_outputs, n_drivers, open_peer, Peer, PEER_FDS, peers_have_input, ring_bell, send_to_peer, \
     SpawnOrder, sweep_graveyard
@@ -344,16 +343,10 @@ cdef void worker_exited(Host* h, uint32_t client, int status) noexcept nogil:
     """status: as waitpid gives it. What the worker had sent before counts."""
     cdef Peer* p = find_peer(&h.peers, client)
     cdef string text
-    cdef char what[64]
     if p == NULL:
         return
     take_from_peer(h, p)
-    if status & 0x7f:
-        snprintf(what, 64, "signal %d", status & 0x7f)
-    else:
-        snprintf(what, 64, "exit code %d", (status >> 8) & 0xff)
-    text.append(<const char*> what)
-    append_stderr(p, &text)
+    describe_end(p, status, &text)
     feed(h, EV_DETACH, client, load_seq(&p.channel.client.started), 0, 0, text.data(), <uint32_t> text.size())
     if not p.is_worker:
         epoll_unwatch(h.pump.epoll, p.pidfd)
@@ -757,14 +750,9 @@ cdef class EmbeddedHost:
             pthread_mutex_unlock(&self.host.pump.lock)
         return bool(idle)
 
-    def memory_short(self, uint64_t used, uint64_t total, uint64_t limit, list sizes not None):
-        """Tell the node that memory is short, in bytes; sizes: what each worker has of it, as (client, bytes)."""
-        cdef MemoryHeader head = MemoryHeader(used, total, limit)
-        cdef MemoryUse use
-        cdef string payload = string(<const char*> &head, sizeof(MemoryHeader))
-        use.unused = 0
-        for use.client, use.size in sizes:
-            payload.append(<const char*> &use, sizeof(MemoryUse))
+    def memory_short(self, bytes report not None):
+        """Tell the node that memory is short; report: the payload of EV_MEMORY_SHORT."""
+        cdef string payload = report
         with nogil:
             pthread_mutex_lock(&self.host.pump.lock)
             feed(self.host, EV_MEMORY_SHORT, 0, 0, 0, 0, payload.data(), <uint32_t> payload.size())
@@ -772,8 +760,7 @@ cdef class EmbeddedHost:
             pthread_mutex_unlock(&self.host.pump.lock)
 
     def hang_up(self):
-        """Tell the zygote to end, with all that is below it; no order is given to it any more. What it has still
-        to say is heard."""
+        """Tell the zygote to end, with all below it; it is given no more orders. What it has still to say is heard."""
         with nogil:
             pthread_mutex_lock(&self.host.pump.lock)
             if self.host.zygote >= 0:

@@ -5,12 +5,14 @@ and what each worker has of it that no other process shares (its arrays in the o
 """
 
 import os
+from _struct import Struct
 from time import monotonic_ns
 
 from raylite.config import cgroup_folders, read_text
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 NS_PER_MS = 1_000_000
+HEADER, USE = Struct("=QQQ"), Struct("=IIQ")  # MemoryHeader and MemoryUse of message.pxd
 V2 = ("memory.current", "memory.max", "inactive_file")
 V1 = ("memory.usage_in_bytes", "memory.limit_in_bytes", "total_inactive_file")
 
@@ -34,13 +36,14 @@ class MemoryMonitor:
         self.due_ns = now_ns + self.period_ns
         for used, total, reclaimable in memories(self.root):
             if used > self.threshold * total and used - reclaimable() > self.threshold * total:
-                limit = int(self.threshold * total)
-                self.host.memory_short(used - reclaimable(), total, limit, self.sizes())
+                self.host.memory_short(self.report(used - reclaimable(), total))
                 return
 
-    def sizes(self):
-        """What each worker has for itself alone: a list of (client, bytes)."""
-        return [(each["client"], private_bytes(each["pid"], self.root)) for each in self.host.workers() if each["pid"]]
+    def report(self, used, total):
+        """What the node is told: how short memory is, and what each worker has for itself alone."""
+        workers = [each for each in self.host.workers() if each["pid"]]
+        uses = [USE.pack(each["client"], 0, private_bytes(each["pid"], self.root)) for each in workers]
+        return b"".join([HEADER.pack(used, total, int(self.threshold * total)), *uses])
 
 
 def memories(root=""):

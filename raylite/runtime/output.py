@@ -15,7 +15,7 @@ from raylite.runtime.processes import punch_hole
 
 CHUNK_BYTES = 1 << 20
 PAGE = 4096
-KEPT_BYTES = 4 * PAGE  # the names of extension modules behind a stack can be long
+KEPT_BYTES = 3 * PAGE  # the names of extension modules behind a stack can be long
 FULL_PIPE_S = 0.01
 
 

@@ -29,8 +29,9 @@ cdef bint take_submission(NodeState* n, Cursor* c, TaskId id, Submission* out) n
     cdef const SubmitHeader* h = <const SubmitHeader*> take(c, sizeof(SubmitHeader))
     out.header = h
     out.call = NULL
-    if h == NULL or h.n_returns < STREAMING or h.n_returns > RETURNS_MOST or h.max_retries < -1 or h.retry_jitter > UNIT \
-            or not may_be_function(n, h.function) or h.flags & SUBMIT_CALL and h.flags & SUBMIT_ACTOR:
+    if h == NULL or h.n_returns < STREAMING or h.n_returns > RETURNS_MOST or h.max_retries < -1 \
+            or h.retry_jitter > UNIT or not may_be_function(n, h.function) \
+            or h.flags & SUBMIT_CALL and h.flags & SUBMIT_ACTOR:
         return False
     if h.flags & SUBMIT_CALL:
         out.call = <const CallHeader*> take(c, sizeof(CallHeader))

@@ -100,7 +100,6 @@ cdef void append_shortage(NodeState* n, const MemoryHeader* h, const MemoryUse* 
                           string* text) noexcept nogil:
     """How short, and who has the most."""
     cdef vector[pair[uint64_t, uint32_t]] largest
-    cdef Worker* w
     cdef size_t i
     append_size(text, h.used)
     text.append(b" of ")
