@@ -13,6 +13,7 @@ import pytest
 
 import raylite
 from raylite.exceptions import ActorDiedError, WorkerCrashedError
+from raylite.util.state import list_tasks
 
 MIB = 1 << 20
 
@@ -88,7 +89,7 @@ def test_a_task_that_is_put_off_can_be_cancelled(tally, wait_until):
         raise ValueError
 
     ref = raises.remote()
-    wait_until(lambda: [row for row in raylite.util.state.list_tasks() if row.attempt_number == 1])
+    wait_until(lambda: [row.attempt_number for row in list_tasks() if row.name == "raises"] == [1])
     raylite.cancel(ref)
     with pytest.raises(raylite.exceptions.TaskCancelledError):
         raylite.get(ref)
@@ -131,7 +132,7 @@ def test_a_large_result_half_written(tmp_path, all_freed):
     ref = half_written.remote()
     array = raylite.get(ref)
     assert array[: 2 * MIB].tobytes() == bytes([7]) * 2 * MIB and not array[2 * MIB :].any()
-    [row] = [row for row in raylite.util.state.list_tasks(detail=True) if row.name == "half_written"]
+    [row] = [row for row in list_tasks(detail=True) if row.name == "half_written"]
     assert row.attempt_number == 1
     for i, other in enumerate(others):
         assert (raylite.get(other) == i).all()
