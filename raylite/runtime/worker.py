@@ -6,6 +6,7 @@ SystemExit, a signal, or the node's word end the process.
 """
 
 import _signal
+import faulthandler
 import gc
 import os
 import sys
@@ -17,6 +18,7 @@ from raylite.runtime import client as clients
 from raylite.runtime import processes
 from raylite.runtime.output_marks import NAME_MARK
 from raylite.runtime.ring_client import RingClient
+from raylite.runtime.task_context import TaskContext
 from raylite.serialization import pack
 
 GeneratorType = type(_ for _ in ())  # `types` and `weakref` take longer to import than their parts used here
@@ -137,7 +139,7 @@ class Worker:
 
     def attempt(self, run, function, name, packed):
         """Call the function and pack what it returns. Returns flags and the number of items yielded."""
-        context = clients.TaskContext.of(
+        context = TaskContext.of(
             run.task_id, name, run.attempt, run.gpus, False, function.name, run.placement_group, run.captures
         )
         token = context.enter()
@@ -357,6 +359,11 @@ def write_to(out, err):
     processes.buffer_c_stdout_by_lines()
 
 
+def dump_stack_on_crash():
+    """Have a signal that ends the process leave the Python stack in its standard error, wherever a task sends that."""
+    faulthandler.enable(file=os.dup(2), all_threads=False)
+
+
 def after_fork():
     """In a child that a task forked: it is no worker."""
     from raylite.runtime.forks import forget_parent
@@ -373,6 +380,7 @@ def main(client_number, fds, environment, gpus, settings):
     """
     global current
     write_to(*fds[8:])
+    dump_stack_on_crash()
     sys.path[:] = settings["path"]
     sys.argv[:] = settings["argv"]
     try:

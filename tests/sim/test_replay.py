@@ -118,16 +118,8 @@ call_task = raylite.remote(max_retries=-1)(make_calls)
 def program(seed, n_callers=3, n_calls=8):
     """Two ledgers, called by the driver and by tasks. Returns what each has seen, and the calls."""
     rng = random.Random(seed)
-    second = (
-        raylite.remote(Ledger)
-        .options(recovery="replay", max_task_retries=-1, **rng.choice(WAYS))
-        .remote()
-    )
-    first = (
-        raylite.remote(Ledger)
-        .options(recovery="replay", max_task_retries=-1, **rng.choice(WAYS))
-        .remote(second)
-    )
+    second = raylite.remote(Ledger).options(recovery="replay", max_task_retries=-1, **rng.choice(WAYS)).remote()
+    first = raylite.remote(Ledger).options(recovery="replay", max_task_retries=-1, **rng.choice(WAYS)).remote(second)
     ledgers = [first, second]
     refs = [call_task.remote(ledgers, caller, n_calls) for caller in range(n_callers)]
     calls = {"driver": make_calls(ledgers, "driver", n_calls)}
@@ -211,6 +203,7 @@ def test_it_comes_back_on_another_node_with_the_calls_since_its_checkpoint(optio
         kept = raylite.remote(Ledger).options(recovery="replay", scheduling_strategy=there, num_cpus=1, **options)
         ledger = kept.remote()
         assert raylite.get([ledger.note.remote("driver", number) for number in range(10)]) == list(range(1, 11))
+        c.settle()
         c.kill_node(2)
         assert raylite.get(ledger.read.remote()) == [("driver", number) for number in range(10)]
         assert times_begun(c) == 10 - n_covered

@@ -253,6 +253,7 @@ cdef void take_out(NodeState* n, TaskRow* row) noexcept nogil:
     """The call is not where it was: away, or waiting for its turn, for arguments, for the store."""
     call_leaves(n, row)
     row.registering = row.committing = False
+    row.retry_at_ns = 0
     row.runs_at = 0
     row.worker = 0
     if row.state != TASK_WAITING:
