@@ -23,7 +23,7 @@ from raylite._core.cluster.guests cimport drop_guest
 from raylite._core.cluster.homes cimport see_elsewhere
 from raylite._core.cluster.message cimport CallRecord, MadeRecord, NODE_RESULT, RESULT_REFUSED
 from raylite._core.cluster.remote_objects cimport foreign_object
-from raylite._core.cluster.specs cimport add_task, all_arguments, Submission, take_submission, write_spec
+from raylite._core.cluster.specs cimport add_task, all_arguments, Submission, take_submission, write_spec_with_name
 from raylite._core.envelope cimport align8, Blob, blob_copy, blob_data, blob_drop, blob_new, ENVELOPE_RETRYABLE, \
     system_error
 from raylite._core.ids cimport ACTOR_INDEX, object_id, ObjectId, same_task
@@ -138,7 +138,7 @@ cdef void append_made(NodeState* n, TaskId call, vector[ObjectId]* held, vector[
 cdef Blob* write_call(NodeState* n, const ActorRow* actor, const TaskRow* row) noexcept nogil:
     cdef vector[ObjectId] held
     cdef vector[MadeRecord] made
-    cdef Blob* spec = write_spec(n, row)
+    cdef Blob* spec = write_spec_with_name(n, row)
     cdef Blob* body
     cdef LogHeader head
     cdef CallRecord record
@@ -359,7 +359,7 @@ cdef void save_beyond(NodeState* n, ActorRow* actor, TaskRow* creation, const Ob
     cdef string out
     expose_all(n, checkpoint.id, True)
     all_arguments(creation, &arguments)
-    spec = write_spec(n, creation)
+    spec = write_spec_with_name(n, creation)
     memset(&head, 0, sizeof(SavedHeader))
     head.number = actor.n_logged
     head.epoch = actor.epoch

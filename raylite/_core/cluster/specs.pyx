@@ -1,4 +1,5 @@
 """A task as bytes: as it is submitted, handed to another node, or kept in the control store. One form for all three."""
+from cython.operator cimport dereference as deref
 from libc.string cimport memcpy, memset
 from libcpp.algorithm cimport sort
 from raylite._core.cluster.groups cimport know_group
@@ -114,9 +115,19 @@ cdef char* write_actor(char* at, ActorRow* actor, uint32_t n_restarts) noexcept 
 
 cdef Blob* write_spec(NodeState* n, const TaskRow* row) noexcept nogil:
     """The task as it was submitted; its retries are counted from its first attempt."""
+    return write_named(n, row, row.name)
+
+
+cdef Blob* write_spec_with_name(NodeState* n, const TaskRow* row) noexcept nogil:
+    """Likewise, for a node that may not know the name of its function."""
+    it = n.functions.find(row.function)
+    return write_named(n, row, row.name if row.name != NULL or it == n.functions.end() else deref(it).second.name)
+
+
+cdef Blob* write_named(NodeState* n, const TaskRow* row, Blob* name) noexcept nogil:
     cdef const string* demand = &n.scheduler.resources.shapes[row.shape].key
     cdef ActorRow* actor = actors_find(&n.actors, row.id) if is_creation(row) else NULL
-    cdef size_t name_size = row.name.size if row.name != NULL else 0
+    cdef size_t name_size = name.size if name != NULL else 0
     cdef size_t args_size = row.arguments.size if row.arguments != NULL else 0
     cdef size_t size = sizeof(SubmitHeader) + sizeof(ObjectId) * row.refs.size() + align8(demand.size()) \
         + align8(name_size) + align8(args_size)
@@ -156,7 +167,7 @@ cdef Blob* write_spec(NodeState* n, const TaskRow* row) noexcept nogil:
         memcpy(at, row.refs.data(), sizeof(ObjectId) * row.refs.size())
     at += sizeof(ObjectId) * row.refs.size()
     at = write_padded(at, demand.data(), demand.size())
-    at = write_padded(at, blob_data(row.name) if name_size else NULL, name_size)
+    at = write_padded(at, blob_data(name) if name_size else NULL, name_size)
     write_padded(at, blob_data(row.arguments) if args_size else NULL, args_size)
     return out
 
