@@ -22,6 +22,7 @@ unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH
 python := $(VENV)/bin/python
 pip_install := $(python) -m pip install --quiet --disable-pip-version-check
 debug_checkout := build/debug-checkout
+sanitize_checkout := build/sanitize-checkout
 
 .PHONY: help run test test-debug test-pythons quality bench lint format build extensions debug-checkout clean distclean
 
@@ -77,6 +78,14 @@ extensions: $(VENV)/.tools
 
 build: extensions $(VENV)/.installed
 
+# A copy of this checkout, made anew around what is built in it.
+define copy_checkout
+mkdir -p $(1)
+find $(1) -path $(1)/build -prune -o ! -type d ! -name '*.so' -exec rm -f {} +
+tar -c --exclude=./.git --exclude=./build --exclude='./.venv*' --exclude='*.so' --exclude=__pycache__ \
+  --exclude='./.*_cache' --exclude=./.hypothesis . | tar -x -C $(1)
+endef
+
 # --- What people ask for
 
 run: build
@@ -87,10 +96,7 @@ test: build
 
 # The debug build has a checkout of its own, so that nothing started from it can meet the other build by its path.
 debug-checkout:
-	@mkdir -p $(debug_checkout)
-	find $(debug_checkout) -path $(debug_checkout)/build -prune -o ! -type d ! -name '*.so' -exec rm -f {} +
-	tar -c --exclude=./.git --exclude=./build --exclude='./.venv*' --exclude='*.so' --exclude=__pycache__ \
-	  --exclude='./.*_cache' --exclude=./.hypothesis . | tar -x -C $(debug_checkout)
+	@$(call copy_checkout,$(debug_checkout))
 
 test-debug: debug-checkout
 	@$(MAKE) -C $(debug_checkout) test RAYLITE_BUILD=debug VENV='$(abspath .venv-debug)'
@@ -103,6 +109,13 @@ quality: debug-checkout
 	'$(abspath .venv-debug)'/bin/python -m tests.quality.search $(ARGS) || status=$$?
 	cp tests/quality/found.txt '$(CURDIR)'/tests/quality/found.txt
 	exit $$status
+
+# Python itself is not instrumented, so the sanitizers come in before it, and what it never frees is no leak.
+sanitize: build
+	@$(call copy_checkout,$(sanitize_checkout))
+	cd $(sanitize_checkout)
+	$(abspath $(python)) -m tests.sanitize build
+	$(abspath $(python)) -m tests.sanitize run $(T)
 
 test-pythons:
 	@while read -r version path; do
