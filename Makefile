@@ -24,7 +24,7 @@ pip_install := $(python) -m pip install --quiet --disable-pip-version-check
 debug_checkout := build/debug-checkout
 sanitize_checkout := build/sanitize-checkout
 
-.PHONY: help run test test-debug test-pythons quality bench lint format build extensions debug-checkout clean distclean
+.PHONY: help run test test-debug test-pythons chaos sanitize quality bench lint format build extensions debug-checkout clean distclean
 
 help:
 	@printf '%s\n' \
@@ -32,7 +32,9 @@ help:
 	  'make test          build, then run every test' \
 	  'make test-debug    the same on the debug build, which checks its invariants after every event' \
 	  'make test-pythons  the tests of core and runtime on every Python from 3.10 on that is here' \
-	  'make quality       search, by simulation, the seeds that find the faults planted in the debug build' \
+	  'make chaos         random programs whose workers are killed all the time; ARGS="--seconds 60 --seed 7"' \
+  'make sanitize      the tests of the core under address, undefined-behaviour and thread sanitizers' \
+  'make quality       search, by simulation, the seeds that find the faults planted in the debug build' \
 	  'make bench         the benchmark table, beside the peers that can be installed' \
 	  'make lint          ruff, mypy and cython-lint; "make format" mends what can be mended' \
 	  'make build         build what changed' \
@@ -110,12 +112,21 @@ quality: debug-checkout
 	cp tests/quality/found.txt '$(CURDIR)'/tests/quality/found.txt
 	exit $$status
 
-# Python itself is not instrumented, so the sanitizers come in before it, and what it never frees is no leak.
-sanitize: build
+# Python itself is not instrumented: what the sanitizers need is loaded before it, and what it never frees is no leak.
+sanitize: export RAYLITE_BUILD := sanitize
+sanitize: $(VENV)/.installed
 	@$(call copy_checkout,$(sanitize_checkout))
 	cd $(sanitize_checkout)
-	$(abspath $(python)) -m tests.sanitize build
-	$(abspath $(python)) -m tests.sanitize run $(T)
+	python='$(abspath $(python))'
+	"$$python" setup.py -q build_ext --inplace
+	runtime() { "$${CXX:-g++}" -print-file-name="$$1"; }
+	LD_PRELOAD="$$(runtime libasan.so) $$(runtime libstdc++.so)" PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
+	  UBSAN_OPTIONS=print_stacktrace=1 "$$python" -m pytest --capture=sys $(or $(T),tests/core tests/runtime/test_channel.py)
+	"$$python" -m tests.threads build/threads
+	LD_PRELOAD="$$(runtime libtsan.so)" TSAN_OPTIONS=halt_on_error=1 "$$python" -m tests.threads build/threads run
+
+chaos: build
+	@$(python) -m tests.chaos $(ARGS)
 
 test-pythons:
 	@while read -r version path; do

@@ -2,9 +2,9 @@
 
 `RAYLITE_BUILD=release` (the default) is what people run. `RAYLITE_BUILD=debug` checks every index, lets the C++ library
 assert, keeps frame pointers and symbols, and defines `RAYLITE_DEBUG`, on which the core checks its invariants after
-every event. `RAYLITE_BUILD=sanitize` is the release with AddressSanitizer and UndefinedBehaviorSanitizer in it: it is
-loaded with libasan preloaded only (`make sanitize`). Each flavour has a build folder of its own under `build/`, and only what changed is built again: a source,
-a `.pxd` or header that it uses, the flags, the compiler or Cython.
+every event. `RAYLITE_BUILD=sanitize` is the release with AddressSanitizer and UndefinedBehaviorSanitizer in it, which
+loads only with libasan preloaded (`make sanitize`). Each flavour has a build folder of its own under `build/`, and only
+what changed is built again: a source, a `.pxd` or header that it uses, the flags, the compiler or Cython.
 
 Everything else about the package is said in `pyproject.toml`. `sim/` becomes `raylite.sim` by the link `raylite/sim`.
 """

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
+from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+import raylite
 from tests import leaks
+from tests.chaos import boundaries
 from tests.chaos.campaign import Campaign
 
 
@@ -17,10 +21,12 @@ from tests.chaos.campaign import Campaign
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the programs, and of who is killed.")
 @click.option("--interval", "interval_s", type=click.FloatRange(min=0, min_open=True), default=0.1, show_default=True,
               help="Mean time from one kill to the next, in seconds.")  # fmt: skip
-def main(seconds: float, seed: int, interval_s: float) -> None:
+@click.option("--first-round", type=click.IntRange(min=0), default=0, help="Where to begin, to see a round again.")
+def main(seconds: float, seed: int, interval_s: float, first_round: int) -> None:
     """Run random programs on real processes, with a random worker killed again and again."""
     leaks.isolate()
-    campaign = Campaign(seed, interval_s, seconds)
+    at_every_boundary()
+    campaign = Campaign(seed, interval_s, seconds, first_round)
     start = time.monotonic()
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
@@ -31,6 +37,18 @@ def main(seconds: float, seed: int, interval_s: float) -> None:
     tally = campaign.tally
     killed = ", ".join(f"{count} by {way}" for way, count in tally.killed.items())
     click.echo(f"{tally.n_rounds} rounds, {tally.n_results} results, all as in a serial run. Killed: {killed}.")
+
+
+def at_every_boundary() -> None:
+    """A worker killed at each message boundary of each short program."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in boundaries.PROGRAMS:
+            raylite.init(num_cpus=1)
+            n_died = len(list(boundaries.every_boundary(name, Path(folder))))
+            raylite.shutdown()
+            click.echo(
+                f"A worker killed at each of {n_died} message boundaries of the program '{name}': all came out right."
+            )
 
 
 if __name__ == "__main__":

@@ -20,12 +20,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import raylite
+from raylite import lifecycle
 from tests import leaks
 from tests.chaos.programs import Run, draw_program, serial
 
 N_STEPS = 150
 SESSION_ROUNDS = 10
 SETTLE_S = 30.0
+STORY_LINES = 40
 N_CPUS = 4
 STORE_BYTES = 256 << 20
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,13 +48,13 @@ class Tally:
 
 class Campaign:
     """Args: seed: of the programs and of who is killed; interval_s: mean time from one kill to the next; seconds: for
-    how long; tally: counted up as it goes."""
+    how long; first_round: where to begin, to see one again."""
 
-    def __init__(self, seed: int, interval_s: float, seconds: float) -> None:
+    def __init__(self, seed: int, interval_s: float, seconds: float, first_round: int = 0) -> None:
         self.seed = seed
         self.interval_s = interval_s
         self.deadline = time.monotonic() + seconds
-        self.tally = Tally()
+        self.tally = Tally(first_round)
 
     def run(self) -> Iterator[Tally]:
         """All rounds; yields after each one. Raises what a round raises, with its number in the notes."""
@@ -83,8 +85,8 @@ class Campaign:
             with tempfile.TemporaryDirectory() as folder:
                 self.tally.n_results += Run(program, Path(folder), random.Random(name)).check(serial(program))
             await_empty_tables()
-        except BaseException as error:
-            error.add_note(f"in round {number} of seed {self.seed}")
+        except Exception as error:
+            error.add_note(f"in round {number} of seed {self.seed}; {state_of_node()}")
             raise
         self.tally.n_rounds += 1
 
@@ -101,10 +103,20 @@ def killing(interval_s: float, seed: int, killed: Counter) -> Iterator[None]:
         killed.update(json.loads(deeds))
 
 
+def state_of_node() -> str:
+    """What the node has to do, to find out why it is not done: its tables, its workers, and its last transitions."""
+    runtime = lifecycle.runtime()
+    unfinished: dict[str, dict] = {}
+    for row in runtime.story():
+        unfinished[row["task"]] = row
+    lines = [str(row) for row in unfinished.values() if row["to"] not in ("FINISHED", "FAILED", "CANCELLED")]
+    return "\n".join([f"tables {runtime.sizes()}", *map(str, runtime.workers()), *lines[-STORY_LINES:]])
+
+
 def await_empty_tables() -> None:
     """Return once the node holds nothing of what has been let go of."""
     deadline = time.monotonic() + SETTLE_S
-    while left := {name: size for name, size in raylite.lifecycle.runtime().sizes().items() if size}:
+    while left := {name: size for name, size in lifecycle.runtime().sizes().items() if size}:
         if time.monotonic() > deadline:
             raise LeftBehind(f"in the node's tables, of a program that has ended: {left}")
         gc.collect()

@@ -1,7 +1,8 @@
 """Kills workers of a driver, one after the other, in ways and at times drawn from a seed.
 
 It is a process of its own, so that it strikes whatever the driver does. `python -m tests.chaos.killer DRIVER INTERVAL_S
-SEED` kills until its input ends, and then prints how often it did, by the way.
+SEED` kills until its input ends, and then prints how often it did, by the way. Where others use the machine too, it
+takes its time in proportion: a worker that never lives to do anything would show nothing.
 """
 
 from __future__ import annotations
@@ -17,18 +18,24 @@ from pathlib import Path
 
 WAYS = {"SIGKILL": 5, "SIGSEGV": 2, "SIGTERM": 1, "SIGSTOP, then SIGKILL": 2}  # how often each, of ten
 STOPPED_S = 0.05  # at most
+OWN_LOAD = 2  # processes that want each CPU while a campaign runs and nothing else
 
 
 def main(driver: int, interval_s: float, seed: int) -> None:
     """Kill until the input ends."""
     draw = random.Random(seed)
     killed = dict.fromkeys(WAYS, 0)
-    while not select.select([sys.stdin], [], [], draw.expovariate(1 / interval_s))[0]:
+    while not select.select([sys.stdin], [], [], draw.expovariate(1 / interval_s) * slowness())[0]:
         workers = sorted(workers_of(driver))
         if workers:
             way = draw.choices(list(WAYS), list(WAYS.values()))[0]
             killed[way] += kill(draw.choice(workers), way, draw.uniform(0, STOPPED_S))
     print(json.dumps(killed))
+
+
+def slowness() -> float:
+    """How many times as long as on a machine of its own everything takes here, roughly."""
+    return max(1.0, os.getloadavg()[0] / (OWN_LOAD * len(os.sched_getaffinity(0))))
 
 
 def workers_of(driver: int) -> set[int]:
@@ -43,7 +50,7 @@ def kill(pid: int, way: str, stopped_s: float) -> bool:
     except OSError:
         return False
     try:
-        if not is_zygote(parent_of(pid)):
+        if not is_worker(pid):
             return False  # its number is another's by now
         if way.startswith("SIGSTOP"):
             signal.pidfd_send_signal(pidfd, signal.SIGSTOP)
@@ -54,6 +61,10 @@ def kill(pid: int, way: str, stopped_s: float) -> bool:
         return False
     finally:
         os.close(pidfd)
+
+
+def is_worker(pid: int) -> bool:
+    return is_zygote(parent_of(pid))
 
 
 def is_zygote(pid: int) -> bool:

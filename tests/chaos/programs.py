@@ -208,8 +208,9 @@ class Run:
             refs = self.made.pop(at)
             try:
                 got = raylite.get(refs, timeout=PATIENCE_S)
-            except ValueError as error:
-                if step.kind != "call_fail":
+            except Exception as error:
+                if step.kind != "call_fail" or not isinstance(error, ValueError):
+                    error.add_note(f"of step {at}, {step}: {refs}")
                     raise
                 got = list(error.args)
             for index, (value, wanted) in enumerate(zip(got, expected[at], strict=True)):
