@@ -19,7 +19,7 @@ from tests.chaos.campaign import await_empty_tables
 from tests.chaos.killer import is_worker
 
 FAR = 1 << 30  # messages: no program gets so far
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 OUTLIVED_MOST = 2  # in a row: which of two workers runs a nested task is nobody's promise
 
 

@@ -9,7 +9,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 from raylite._core.message cimport Message
 from raylite.runtime.channel cimport BELL_THREAD, BELL_WAITER, Channel, CHANNEL_BYTES, channel_map, channel_unmap, \
-    ClientPage, NodePage, RING_BYTES, ring_has, ring_read, ring_write
+    RING_BYTES, ring_has, ring_read, ring_write
 from raylite.runtime.native cimport close, event_new, event_set, full_fence, load_seq, memory_file, monotonic_ns, \
     pthread_join, pthread_mutex_lock, pthread_mutex_unlock, pthread_t, sched_yield, start_thread
 from raylite.runtime.pump cimport Pump, pump_open, pump_start, pump_stop, pump_wait
@@ -187,9 +187,8 @@ def run(uint64_t n_questions):
         pthread_join(leader, NULL)
         pump_stop(&client.pump)
         pump_stop(&node.pump)
-    for side in (0, 1):
-        for fd in ((node.pump.thread_event, node.pump.waiter_event), (client.pump.thread_event, client.pump.waiter_event))[side]:
-            close(fd)
+    for fd in (node.pump.thread_event, node.pump.waiter_event, client.pump.thread_event, client.pump.waiter_event):
+        close(fd)
     channel_unmap(&node.channel)
     channel_unmap(&other_view)
     close(memory)
