@@ -24,7 +24,7 @@ pip_install := $(python) -m pip install --quiet --disable-pip-version-check
 debug_checkout := build/debug-checkout
 sanitize_checkout := build/sanitize-checkout
 
-.PHONY: help run test test-debug test-pythons chaos sanitize quality bench lint format build extensions debug-checkout clean distclean
+.PHONY: help run test test-debug test-pythons chaos sanitize soak quality bench lint format build extensions debug-checkout clean distclean
 
 help:
 	@printf '%s\n' \
@@ -33,6 +33,7 @@ help:
 	  'make test-debug    the same on the debug build, which checks its invariants after every event' \
 	  'make test-pythons  the tests of core and runtime on every Python from 3.10 on that is here' \
 	  'make chaos         random programs whose workers are killed all the time; ARGS="--seconds 60 --seed 7"' \
+  'make soak          millions of tasks, puts and calls, with steady memory; ARGS="--share 0.1"' \
   'make sanitize      the tests of the core under address, undefined-behaviour and thread sanitizers' \
   'make quality       search, by simulation, the seeds that find the faults planted in the debug build' \
 	  'make bench         the benchmark table, beside the peers that can be installed' \
@@ -127,6 +128,9 @@ sanitize: $(VENV)/.installed
 
 chaos: build
 	@$(python) -m tests.chaos $(ARGS)
+
+soak: build
+	@$(python) -m tests.soak $(ARGS)
 
 test-pythons:
 	@while read -r version path; do
