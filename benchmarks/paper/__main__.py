@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.paper.draw import draw
 
-EXPERIMENTS = ("throughput", "locality", "failover", "reconstruction", "allreduce", "flushing")
+EXPERIMENTS = ("throughput", "locality", "failover", "reconstruction", "actors", "allreduce", "flushing")
 RESULTS = Path(__file__).parent / "results"
 
 

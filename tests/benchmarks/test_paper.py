@@ -47,6 +47,11 @@ def shows_tasks_that_run_again(table):
     assert min(table.column("nodes")) == 2 and table.rows[-1][1] == 3
 
 
+def shows_what_checkpoints_save(table):
+    saved, logged = (sum(table.column(name)) for name in ("of them again per s", "of those again per s"))
+    assert 0 < saved <= 2 * 25 < 150 < logged  # on two actors
+
+
 def shows_that_delay_adds_up(table):
     assert table.column("times that without")[0] == 1 < table.column("times that without")[-1]
 
@@ -62,6 +67,7 @@ SHOWS = {
     "locality": shows_what_locality_saves,
     "failover": shows_that_the_store_waits_for_silence,
     "reconstruction": shows_tasks_that_run_again,
+    "actors": shows_what_checkpoints_save,
     "allreduce": shows_that_delay_adds_up,
     "flushing": shows_what_stays,
 }
