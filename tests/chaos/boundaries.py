@@ -69,7 +69,7 @@ def task_program(folder: str, n_messages: int):
 
 def actor_program(folder: str, n_messages: int):
     """Calls of an actor that replays, with checkpoints."""
-    options = {"recovery": "replay", "max_restarts": -1, "checkpoint_interval": 3}
+    options = {"recovery": "replay", "max_restarts": -1, "max_task_retries": -1, "checkpoint_interval": 3}
     actor = raylite.remote(Armed).options(**options).remote(1)
     large = raylite.put(tasks.block(2, 200_000))
     refs = [actor.add.remote(1), actor.arm.remote(folder, n_messages)]

@@ -164,7 +164,11 @@ class Run:
 
     def chain(self, number: int, name: str):
         cls, options = CHAINS[name]
-        return raylite.remote(cls).options(max_restarts=-1, recovery="replay", **options).remote(number)
+        return (
+            raylite.remote(cls)
+            .options(max_restarts=-1, max_task_retries=-1, recovery="replay", **options)
+            .remote(number)
+        )
 
     def submit(self, step: Step, refs: list, chain, echo):
         """The reference or references of one step."""
