@@ -7,6 +7,7 @@ from raylite._core.node.node import Node
 from raylite.environments import Environment
 from raylite.runtime.host import EmbeddedHost
 from raylite.runtime.monitor import Monitor
+from raylite.runtime.stacks import Answerable
 
 JOB = 1
 KEPT_IDLE_MOST = 64
@@ -34,6 +35,9 @@ class EmbeddedRuntime:
         )
         self.host = EmbeddedHost(node)
         self.client = self.host.connect(zygote.root, JOB)
+        self.client.patience_ns = int(config.explain_after_s * 1e9)
+        self.client.call_sites = set() if config.record_call_sites else None
+        self.answerable = Answerable()
         job = zygote.settings["environment"]
         self.client.environment = Environment(0, job, zygote.packages, job)
         self.monitor = Monitor(self.host, self.client, config.log_to_driver, self.restart_zygote)
@@ -95,5 +99,6 @@ class EmbeddedRuntime:
                 self.zygote.end()
                 self.host.hear_zygote()  # else what a worker wrote that was just started would be nobody's
         self.monitor.stop()
+        self.answerable.stop()
         self.client.drop_mappings()
         self.host.stop()
