@@ -59,7 +59,9 @@ class Patience:
             return
         from raylite.explanation import told
 
-        say(f"a call has waited for {now_s - self.began_s + 1:.0f} s, and nothing goes on:\n{told(self.client, answer)}")
+        say(
+            f"a call has waited for {now_s - self.began_s + 1:.0f} s, and nothing goes on:\n{told(self.client, answer)}"
+        )
 
 
 def say(text: str) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "list": "raylite.cli.list:list_",
     "run": "raylite.cli.run:run",
+    "stack": "raylite.cli.stack:stack",
     "summary": "raylite.cli.summary:summary",
     "version": "raylite.cli.version:version",
 }

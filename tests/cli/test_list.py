@@ -304,3 +304,10 @@ def drivers_found(pid):
     from raylite.runtime import attach
 
     return next(driver for driver in attach.drivers() if driver.pid == pid)
+
+
+def test_stack_shows_where_every_process_is(asked):
+    found = json.loads(asked("stack", "--format", "json"))
+    assert {each["type"] for each in found} == {"DRIVER", "WORKER"}
+    assert any("in waits" in line for each in found for thread in each["threads"] or () for line in thread)
+    assert "in waits" in asked("stack")

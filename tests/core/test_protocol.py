@@ -20,7 +20,13 @@ FILES = (
     "node/resources.pxd",
     "node/local_scheduler.pxd",
 )
-FILES += ("node/actor_table.pxd", "node/placement_groups.pxd", "node/reports.pxd", "node/waits.pxd", "node/call_sites.pxd")
+FILES += (
+    "node/actor_table.pxd",
+    "node/placement_groups.pxd",
+    "node/reports.pxd",
+    "node/waits.pxd",
+    "node/call_sites.pxd",
+)
 INTERNAL = {"CPU", "GPU", "MEMORY", "QUERY_TASKS", "QUERY_STORY", "EV_DESCRIPTOR"}  # tests need no name for these
 INTERNAL |= {"ACTOR_PENDING", "ACTOR_ALIVE", "ACTOR_RESTARTING", "ACTOR_DEAD"}
 INTERNAL_PREFIXES = ("ARENA_", "PLACE_", "RESOURCE_", "DOOM_", "REPORT_", "WAIT_", "STEP_", "CALL_SITE")

@@ -22,9 +22,9 @@ def test_what_nobody_knows_is_gone(host):
 
 
 def test_a_task_that_runs_says_where_and_since_when(host):
-    host.attach(2, process=77)
     host.now_ns = 5 * MS
     host.submit("a")
+    host.attach(2, process=77)
     host.now_ns = 9 * MS
     answer = host.explain("a")
     assert host.chain("a") == ["a made", "a runs"]
@@ -177,8 +177,8 @@ def test_a_generator_that_waits_for_its_reader(host):
 
 
 def test_an_object_that_is_made_again_names_the_attempt(host):
+    host.submit("a", max_retries=1)
     host.attach(2)
-    host.submit("a")
     host.finish("a", host.in_arena(1 << 20, client=2))
     host.lose("a")
     assert host.chain("a") == ["a made", "a runs"]

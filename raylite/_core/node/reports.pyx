@@ -140,7 +140,9 @@ cdef const string* demand_of(NodeState* n, uint32_t shape, uint64_t serial, cons
 
 
 cdef const string* site_of(NodeState* n, uint32_t number, const string* none) noexcept nogil:
-    return &n.call_sites[number - 1] if number else none
+    if number == 0:
+        return none
+    return &n.call_sites[number - 1]
 
 
 cdef uint32_t flags_of(NodeState* n, uint32_t client) noexcept nogil:
