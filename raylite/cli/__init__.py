@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 # command -> module and what of it; a click.Command each
 COMMANDS = {
     "list": "raylite.cli.list:list_",
+    "memory": "raylite.cli.memory:memory",
     "run": "raylite.cli.run:run",
     "stack": "raylite.cli.stack:stack",
     "summary": "raylite.cli.summary:summary",
