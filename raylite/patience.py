@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 _said: set[str] = set()  # functions that run for long
 
 
+def look_why(client: Any, request: int, patience: Patience | None) -> Patience:
+    """A call has waited for a second, or for one more. Args: patience: what this returned the last time, or None."""
+    if patience is None:
+        patience = Patience(client, request, client.patience_ns / 1e9)
+    patience.look()
+    return patience
+
+
 class Patience:
     """Args: client; request: the number of the call, at the node; patience_s: how long it may wait without a word."""
 

@@ -29,7 +29,7 @@ SORTS = {"size": "size_bytes", "id": "object_id"}
 @format_option
 @address_option
 def memory(sort_by: str, limit: int, form: str, address: int | None) -> None:
-    """Show every object of a program that runs raylite on this machine, started by you: its size, where its value is, who
+    """Show every object of a program that runs raylite here, started by you: its size, where its value is, who
     refers to it, and the line that made it, if the program records them (RAYLITE_RECORD_CALL_SITES=1); then the totals.
 
     \b

@@ -72,8 +72,6 @@ cdef class Client:
     cdef list submit_confirmed(self, Message* m, const char* payload, TaskContext context, uint64_t index)
     cdef bint begin(self, Message* m)
     cdef void ask_read(self, Message* m, Run run, uint32_t index)
-    cdef object look_why(self, uint64_t request, object patience)
-    cdef uint64_t call_site(self)
     cdef void report(self, Run run, int kind, ObjectId object, bytes payload, int flags)
 
 cdef class ObjectRef:

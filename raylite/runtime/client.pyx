@@ -26,15 +26,13 @@ from raylite.runtime.native cimport close, event_clear, event_set, getpid, map_s
 from raylite.runtime.pump cimport pump_wait
 from raylite.serialization cimport BlobBuffer, unpack_blob, unpack_memory
 
-from sys import _getframe
-
 from _contextvars import ContextVar
 
+from raylite.call_sites import note_call_site
 from raylite.serialization import pack, packing
 
 cdef enum:
     INLINE_MOST = 100 * 1024      # larger values go through the arena
-    CALL_SITE_MOST = 1000         # bytes
     SIGNAL_CHECK_NS = 1000000000  # a signal that comes just before a wait begins does not end it, so look again
 
 cdef object _task = ContextVar("raylite_task")
@@ -54,14 +52,6 @@ cdef bint call_answered(Call* call):
 
 cdef int kind_of(Blob* envelope):
     return (<EnvelopeHeader*> blob_data(envelope)).kind
-
-
-cdef str line_of_program():
-    """Where in the program, outside this library, the caller is."""
-    frame = _getframe(0)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("raylite."):
-        frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
 
 
 cdef int64_t to_ns(double timeout_s):
@@ -430,34 +420,11 @@ cdef class Client:
             else:
                 PyErr_CheckSignals()
                 if timeout_ns < 0 and self.patience_ns:
-                    patience = self.look_why(call.id, patience)
+                    from raylite.patience import look_why
+                    patience = look_why(self, call.id, patience)
             if timeout_ns >= 0:
                 left = <int64_t> (until - monotonic_ns())
                 left = left if left > 0 else 0
-
-    cdef object look_why(self, uint64_t request, object patience):
-        """A call has waited for a second, or for one more: say why if it has been long. patience: what this returned
-        the last time."""
-        if patience is None:
-            from raylite.patience import Patience
-            patience = Patience(self, request, self.patience_ns / 1e9)
-        patience.look()
-        return patience
-
-    cdef uint64_t call_site(self):
-        """The hash of the line of the program that calls; the node knows it from now on."""
-        cdef TaskId hash
-        cdef Message m
-        text = line_of_program().encode("utf-8", "replace")[:CALL_SITE_MOST]
-        hash = hash_bytes(PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text), 0)
-        if hash.lo not in self.call_sites:
-            self.call_sites.add(hash.lo)
-            memset(&m, 0, sizeof(Message))
-            m.kind = EV_CALL_SITE
-            m.request = hash.lo
-            m.size = <uint32_t> PyBytes_GET_SIZE(text)
-            self.post(&m, PyBytes_AS_STRING(text))
-        return hash.lo
 
     cdef Call* ask(self, int kind, list refs, uint64_t aux, int flags, uint64_t token):
         """Send a request about objects."""
@@ -878,7 +845,7 @@ cdef class Client:
         m.attempt = context.attempt
         m.size = <uint32_t> PyBytes_GET_SIZE(record)
         if self.call_sites is not None:
-            m.aux = self.call_site()
+            m.aux = note_call_site(self)
         ref = self.ref(m.object, False)
         self.post(&m, PyBytes_AS_STRING(record))
         return ref
@@ -1030,7 +997,7 @@ cdef class Client:
         m.size = <uint32_t> total
         m.object = object_id(derive_task(context.id, index, 0), 0)
         if self.call_sites is not None:
-            m.aux = self.call_site()
+            m.aux = note_call_site(self)
         if confirm or context.attempt:
             return self.submit_confirmed(&m, PyBytes_AS_STRING(buffer), context, index)
         out = refs_of_results(self, &m, h)
