@@ -38,7 +38,7 @@ def memory(sort_by: str, limit: int, form: str, address: int | None) -> None:
     """
     with attached(address):
         rows = object_rows()
-        node = node_name()
+        node = node_id()
     rows.sort(key=lambda row: (-row["size_bytes"], row["object_id"]) if sort_by == "size" else (0, row["object_id"]))
     sites = totals(rows, lambda row: row["call_site"] or "not recorded")
     nodes = totals(rows, lambda row: node)
@@ -83,7 +83,8 @@ def object_row(rows: Rows, report: ObjectReport) -> dict[str, Any]:
     }
 
 
-def node_name() -> str:
+def node_id() -> str:
+    """The id of the node that is asked, in hexadecimal."""
     from raylite.api import connected_client
 
     return connected_client().node_id().hex()
