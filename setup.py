@@ -71,6 +71,8 @@ EXTENSIONS = (
     "raylite._core.node.replay",
     "raylite._core.node.lineage",
     "raylite._core.node.key_values",
+    "raylite._core.node.waits",
+    "raylite._core.node.call_sites",
     "raylite._core.node.reports",
     "raylite._core.cluster.invariants",
     "raylite._core.node.invariants",

@@ -28,6 +28,7 @@ _NAMES = {
         "timeline",
     ),
     "raylite.actor": ("get_actor", "kill", "method"),
+    "raylite.explanation": ("explain",),
     "raylite.runtime_context": ("get_runtime_context",),
     "raylite.runtime.client": ("ObjectRef", "ObjectID"),
     "raylite.generator": ("ObjectRefGenerator", "DynamicObjectRefGenerator"),
@@ -92,6 +93,7 @@ if TYPE_CHECKING:
     from raylite.constants import SCRIPT_MODE as SCRIPT_MODE
     from raylite.constants import WORKER_MODE as WORKER_MODE
     from raylite.constants import Language as Language
+    from raylite.explanation import explain as explain
     from raylite.generator import ObjectRefGenerator as DynamicObjectRefGenerator  # noqa: F401
     from raylite.generator import ObjectRefGenerator as ObjectRefGenerator
     from raylite.ids import ActorClassID as ActorClassID

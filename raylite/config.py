@@ -42,6 +42,7 @@ DEFAULT_MEMORY_USAGE_THRESHOLD = 0.95
 DEFAULT_MEMORY_REFRESH_MS = 250
 
 DEFAULT_SEED = 0
+DEFAULT_EXPLAIN_AFTER_S = 10.0
 SIM_NUM_CPUS = 4
 SIM_MEMORY_BYTES = 8 << 30
 
@@ -91,12 +92,15 @@ class Config:
         network: of the simulator: a sim.Network, or None.
         spill_dir: folder for objects that do not fit, or None for the runtime's choice.
         worker_cap: how many worker processes there may be.
+        explain_after_s: seconds after which a call that waits, while nothing goes on, says why; 0: never.
+        record_call_sites: whether objects and tasks remember the line that made them.
         memory_usage_threshold: the part of the memory that may be in use before a task is killed.
         memory_monitor_refresh_ms: how often that is looked at; 0 for never.
     """
 
     __slots__ = (
         "attachable",
+        "explain_after_s",
         "faults",
         "gpu_ids",
         "ignore_reinit_error",
@@ -112,6 +116,7 @@ class Config:
         "num_cpus",
         "num_gpus",
         "object_store_memory",
+        "record_call_sites",
         "resources",
         "runtime_env",
         "seed",
@@ -138,6 +143,8 @@ class Config:
     network: Any
     spill_dir: str | None
     worker_cap: int
+    explain_after_s: float
+    record_call_sites: bool
     memory_usage_threshold: float
     memory_monitor_refresh_ms: int
 
@@ -170,6 +177,8 @@ class Config:
         self.ignore_reinit_error = bool(given["ignore_reinit_error"])
         self.attachable = given["attachable"] is not False
         self.spill_dir = given["spill_dir"]
+        self.explain_after_s = _first(given["explain_after_s"], DEFAULT_EXPLAIN_AFTER_S)
+        self.record_call_sites = bool(given["record_call_sites"])
         self.memory_usage_threshold = _first(given["memory_usage_threshold"], DEFAULT_MEMORY_USAGE_THRESHOLD)
         self.memory_monitor_refresh_ms = _first(given["memory_monitor_refresh_ms"], DEFAULT_MEMORY_REFRESH_MS)
         if self.mode == "sim":
@@ -528,6 +537,14 @@ def _bytes(at_least: int) -> Callable[[Any], int]:
     return check
 
 
+def _seconds(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{shown(value)} is no number")
+    if not 0 <= value < 1e9:
+        raise ValueError(f"{shown(value)} is out of range")
+    return float(value)
+
+
 def _labels(value: Any) -> dict[str, str]:
     for key, label in check_type(value, dict).items():
         if not isinstance(key, str) or not isinstance(label, str):
@@ -588,6 +605,8 @@ SETTINGS = {
     "log_to_driver": Setting("RAYLITE_LOG_TO_DRIVER", _flag_from_text, _FLAG, of_type(bool)),
     "ignore_reinit_error": Setting("RAYLITE_IGNORE_REINIT_ERROR", _flag_from_text, _FLAG, of_type(bool)),
     "attachable": Setting("RAYLITE_ATTACHABLE", _flag_from_text, _FLAG, of_type(bool)),
+    "explain_after_s": Setting("RAYLITE_EXPLAIN_AFTER_S", float, "a number of seconds from 0 up", _seconds),
+    "record_call_sites": Setting("RAYLITE_RECORD_CALL_SITES", _flag_from_text, _FLAG, of_type(bool)),
     "seed": Setting("RAYLITE_SIM_SEED", _whole_from_text, _COUNT, count(0, (1 << 64) - 1)),
     "nodes": Setting("RAYLITE_SIM_NODES", _from_json, "a list of sim.Node, or how many there are", _nodes),
     "network": Setting("RAYLITE_SIM_NETWORK", _from_json, "a sim.Network, or a dict of its arguments", _network),

@@ -9,14 +9,14 @@ cdef enum MessageKind:
     # events: what a host or a client tells the node
     EV_ATTACH = 1                 # client (flags: CLIENT_*) can be talked to; request: its process id
     EV_DETACH = 2                 # client is gone; request: positions it had started; payload: u32 code, text of why
-    EV_SUBMIT = 3                 # object: the task's first return; payload: SubmitHeader ...
+    EV_SUBMIT = 3                 # object: the task's first return; aux: its call site, or 0; payload: SubmitHeader
     EV_FINISHED = 4               # object.task, attempt; payload: FinishedHeader, a ValueRecord for each return
     EV_YIELDED = 5                # object: the item; attempt; payload: ValueRecord
     EV_GET = 6                    # request; object.task: who asks; payload: ObjectId ...
     EV_WAIT = 7                   # as EV_GET; aux: how many are enough
     EV_NEXT = 8                   # request; object: the stream item wanted
     EV_FORGET = 9                 # request: no longer of interest
-    EV_PUT = 10                   # object; payload: ValueRecord
+    EV_PUT = 10                   # object; aux: its call site's hash, or 0; payload: ValueRecord
     EV_HOLD = 11                  # object: the client now holds it
     EV_RELEASE = 12               # object: the client holds it no more
     EV_UNPIN = 13                 # object: one view of it fewer
@@ -42,6 +42,7 @@ cdef enum MessageKind:
     EV_GROUPS = 34                # request; object.task: a placement group, or zero for all; the answer tells of them
     EV_BYTES = 35                 # request: of a CMD_READ; payload: the bytes, or none if they cannot be read
     EV_CHECKPOINT = 36            # object.task: actor; request: position of the last call in it; payload: ValueRecord
+    EV_CALL_SITE = 40             # request: hash; payload: the line of the program that it stands for
     EV_MEMORY_SHORT = 45          # payload: MemoryHeader, a MemoryUse for each worker that lives
     EV_DESCRIPTOR = 63            # to the host: send the descriptor of segment object.index
     # commands: what the node tells a client or its host
@@ -115,6 +116,7 @@ cdef enum:
     QUERY_ACTOR_ROWS = 11
     QUERY_OBJECT_ROWS = 12
     QUERY_CLIENT_ROWS = 13        # workers and drivers
+    QUERY_EXPLAIN = 14            # payload: ExplainQuery (waits.pxd)
     # key-value; answers begin with a u64 of StoreStatus, but for the last
     QUERY_VALUE_PUT = 20          # payload: u32 key size, u32 VALUE_OVERWRITE, key padded to 8, value
     QUERY_VALUE_GET = 21          # payload: key; the answer: value

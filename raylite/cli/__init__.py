@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 # command -> module and what of it; a click.Command each
 COMMANDS = {
     "list": "raylite.cli.list:list_",
+    "memory": "raylite.cli.memory:memory",
     "run": "raylite.cli.run:run",
+    "stack": "raylite.cli.stack:stack",
     "summary": "raylite.cli.summary:summary",
     "version": "raylite.cli.version:version",
 }

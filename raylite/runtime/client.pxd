@@ -45,6 +45,8 @@ cdef class Client:
     cdef public bint is_worker
     cdef public object worker     # the Worker whose client this is, or None
     cdef public bint keep_warned
+    cdef public int64_t patience_ns           # after so long a wait without progress says why; 0: never
+    cdef public set call_sites    # hashes of lines that the node knows; None: they are not recorded
     cdef void post(self, Message* m, const char* payload)
     cdef Call* open_call(self, Message* m, const char* payload, uint32_t n_slots, uint64_t token)
     cdef void detach_call(self, Call* call)

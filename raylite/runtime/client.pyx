@@ -28,6 +28,7 @@ from raylite.serialization cimport BlobBuffer, unpack_blob, unpack_memory
 
 from _contextvars import ContextVar
 
+from raylite.call_sites import note_call_site
 from raylite.serialization import pack, packing
 
 cdef enum:
@@ -393,6 +394,7 @@ cdef class Client:
         cdef int result
         cdef Blob* task
         cdef Run run
+        cdef object patience = None
         if call_answered(call):
             return 1
         while True:
@@ -417,6 +419,9 @@ cdef class Client:
                 return result
             else:
                 PyErr_CheckSignals()
+                if timeout_ns < 0 and self.patience_ns:
+                    from raylite.patience import look_why
+                    patience = look_why(self, call.id, patience)
             if timeout_ns >= 0:
                 left = <int64_t> (until - monotonic_ns())
                 left = left if left > 0 else 0
@@ -839,6 +844,8 @@ cdef class Client:
         m.object = object_id(context.id, PUT_INDEX | context.n_put)
         m.attempt = context.attempt
         m.size = <uint32_t> PyBytes_GET_SIZE(record)
+        if self.call_sites is not None:
+            m.aux = note_call_site(self)
         ref = self.ref(m.object, False)
         self.post(&m, PyBytes_AS_STRING(record))
         return ref
@@ -989,6 +996,8 @@ cdef class Client:
         m.kind = EV_SUBMIT
         m.size = <uint32_t> total
         m.object = object_id(derive_task(context.id, index, 0), 0)
+        if self.call_sites is not None:
+            m.aux = note_call_site(self)
         if confirm or context.attempt:
             return self.submit_confirmed(&m, PyBytes_AS_STRING(buffer), context, index)
         out = refs_of_results(self, &m, h)

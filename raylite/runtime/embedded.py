@@ -8,6 +8,7 @@ from raylite.environments import Environment
 from raylite.runtime.host import EmbeddedHost
 from raylite.runtime.memory_monitor import MemoryMonitor
 from raylite.runtime.monitor import Monitor
+from raylite.runtime.stacks import Answerable
 
 JOB = 1
 KEPT_IDLE_MOST = 64
@@ -35,6 +36,9 @@ class EmbeddedRuntime:
         )
         self.host = EmbeddedHost(node)
         self.client = self.host.connect(zygote.root, JOB)
+        self.client.patience_ns = int(config.explain_after_s * 1e9)
+        self.client.call_sites = set() if config.record_call_sites else None
+        self.answerable = Answerable()
         job = zygote.settings["environment"]
         self.client.environment = Environment(0, job, zygote.packages, job)
         memory = MemoryMonitor(self.host, config.memory_usage_threshold, config.memory_monitor_refresh_ms)
@@ -97,5 +101,6 @@ class EmbeddedRuntime:
                 self.zygote.end()
                 self.host.hear_zygote()  # else what a worker wrote that was just started would be nobody's
         self.monitor.stop()
+        self.answerable.stop()
         self.client.drop_mappings()
         self.host.stop()

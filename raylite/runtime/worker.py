@@ -18,6 +18,7 @@ from raylite.runtime import client as clients
 from raylite.runtime import processes
 from raylite.runtime.output_marks import NAME_MARK
 from raylite.runtime.ring_client import RingClient
+from raylite.runtime.stacks import Answerable
 from raylite.serialization import pack
 
 GeneratorType = type(_ for _ in ())  # `types` and `weakref` take longer to import than their parts used here
@@ -394,6 +395,9 @@ def main(client_number, fds, environment, gpus, settings):
     if gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(settings["gpu_ids"][gpu] for gpu in gpus)
     client.run_task = worker.perform_in_place
+    client.patience_ns = int(settings["explain_after_s"] * 1e9)
+    client.call_sites = set() if settings["record_call_sites"] else None
+    Answerable()
     clients.set_current_client(client)
     _signal.signal(_signal.SIGINT, worker.on_interrupt)
     os.register_at_fork(after_in_child=after_fork)

@@ -141,6 +141,8 @@ def settings(config, root, packages):
         "gpu_ids": list(config.gpu_ids),
         "log_to_driver": config.log_to_driver,
         "packages": packages,
+        "explain_after_s": config.explain_after_s,
+        "record_call_sites": config.record_call_sites,
         "environment": job_environment(config, packages),
         "runtime_env": dict(config.runtime_env),
     }

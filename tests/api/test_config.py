@@ -34,6 +34,8 @@ SAMPLES = {
     "worker_cap": ("9", 9, 4),
     "memory_usage_threshold": ("0.5", 0.5, 0.75),
     "memory_monitor_refresh_ms": ("0", 0, 1000),
+    "explain_after_s": ("2.5", 2.5, 60.0),
+    "record_call_sites": ("1", True, False),
 }
 
 

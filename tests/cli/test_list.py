@@ -304,3 +304,24 @@ def drivers_found(pid):
     from raylite.runtime import attach
 
     return next(driver for driver in attach.drivers() if driver.pid == pid)
+
+
+def test_stack_shows_where_every_process_is(asked):
+    found = json.loads(asked("stack", "--format", "json"))
+    assert {each["type"] for each in found} == {"DRIVER", "WORKER"}
+    assert any("in waits" in line for each in found for thread in each["threads"] or () for line in thread)
+    assert "in waits" in asked("stack")
+
+
+def test_memory_shows_every_object_and_what_they_take(asked):
+    found = json.loads(asked("memory", "--format", "json"))
+    largest = found["objects"][0]
+    assert largest["size_bytes"] >= 300_000 and largest["where"] == "shared memory"
+    assert "LOCAL_REFERENCE (driver" in largest["references"]
+    for groups in (found["by_call_site"], found["by_node"]):
+        [total] = groups.values()
+        assert total == {
+            "objects": len(found["objects"]),
+            "size_bytes": sum(each["size_bytes"] for each in found["objects"]),
+        }
+    assert largest["object_id"] in asked("memory", "--limit", "1")

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from raylite._core.node.node import Node
 from raylite.util.state.reports import DETAIL, Question, TaskReport
+from raylite.util.state.waits import Answer, ask
 from tests.core import protocol as p
 
 DRIVER = 1
@@ -192,6 +193,22 @@ class Host:
     def reports(self) -> Question:
         """The node's rows, as programs ask for them: `.tasks()`, `.actors()`, `.objects()`, `.clients()`."""
         return Question(self, timeout_s=60)  # whose client has to have query()
+
+    def explain(self, name: str = "", *, request: int = 0, client: int = DRIVER, flags: int = 0) -> Answer:
+        """Why an object is not there, or what a request waits for."""
+
+        class Asker:
+            @staticmethod
+            def query(what: int, payload: bytes) -> bytes:
+                return self.query(what, payload, client)
+
+        return ask(Asker, self.object(name) if name else bytes(20), request, flags)
+
+    def chain(self, name: str) -> list[str]:
+        """The same in short: the things, and the reasons of each."""
+        answer = self.explain(name)
+        steps = [f"{self.names.get(step.object[:16], '?')} {step.reason}" for step in answer.steps]
+        return [*steps, *([f"back to {answer.back_to}"] if answer.back_to >= 0 else ["stuck"] if answer.stuck else [])]
 
     def past(self, task: str) -> TaskReport:
         """The one row of a task, from the table or the history."""

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from raylite.util.state import reports
+from raylite.util.state import reports, waits
 from tests.core import packets, placing, protocol
 from tests.source.tree import ROOT
 
@@ -20,10 +20,16 @@ FILES = (
     "node/resources.pxd",
     "node/local_scheduler.pxd",
 )
-FILES += ("node/actor_table.pxd", "node/placement_groups.pxd", "node/reports.pxd")
+FILES += (
+    "node/actor_table.pxd",
+    "node/placement_groups.pxd",
+    "node/reports.pxd",
+    "node/waits.pxd",
+    "node/call_sites.pxd",
+)
 INTERNAL = {"CPU", "GPU", "MEMORY", "QUERY_TASKS", "QUERY_STORY", "EV_DESCRIPTOR"}  # tests need no name for these
 INTERNAL |= {"ACTOR_PENDING", "ACTOR_ALIVE", "ACTOR_RESTARTING", "ACTOR_DEAD"}
-INTERNAL_PREFIXES = ("ARENA_", "PLACE_", "RESOURCE_", "DOOM_", "REPORT_")
+INTERNAL_PREFIXES = ("ARENA_", "PLACE_", "RESOURCE_", "DOOM_", "REPORT_", "WAIT_", "STEP_", "CALL_SITE")
 STRUCTS = {
     "SubmitHeader": protocol.SUBMIT_HEADER,
     "CallHeader": protocol.CALL_HEADER,
@@ -46,6 +52,10 @@ STRUCTS = {
     "ActorReport": reports.ACTOR,
     "ObjectReport": reports.OBJECT,
     "ClientReport": reports.CLIENT,
+    "WaitQuery": waits.QUERY,
+    "WaitHeader": waits.HEADER,
+    "StepReport": waits.STEP,
+    "HolderReport": waits.HOLDER,
 }
 CODES = {"uint8_t": "B", "uint32_t": "I", "int32_t": "i", "uint64_t": "Q", "int64_t": "q"}
 CODES |= {"ObjectId": "24s", "TaskId": "16s", "Location": "24s"}

@@ -27,6 +27,7 @@ from raylite._core.node.actor_calls cimport call_leaves, call_ready, call_waits,
 from raylite._core.node.actor_table cimport ACTOR_DEAD, ActorRow, actors_find, CallGroup, CallList
 from raylite._core.node.actors cimport actor_exits, actor_is_known, actor_object, add_actor, creation_ended, \
     creation_failed, death_of, GROUPS_MOST, name_is_taken
+from raylite._core.node.call_sites cimport note_call_site
 from raylite._core.node.local_scheduler cimport Queued, ready_push, Worker, worker_begin, worker_end, worker_find
 from raylite._core.node.objects cimport is_wanted_now, object_exists, OBJECT_IN_ARENA, object_in_scope, \
     OBJECT_PENDING, object_ready, OBJECT_RELEASED, OBJECT_REMOTE, ObjectRow, objects_add, objects_find, WAIT_EXISTS, \
@@ -152,6 +153,8 @@ cdef bint submit(NodeState* n, const Message* m, const char* payload, bint claim
     if row == NULL:
         return False
     hold_results(n, row.id, n_result_rows(row), m.client)
+    if m.aux:
+        note_call_site(n, row, n_result_rows(row), m.aux)
     hold_arguments(n, row)
     if n.any_replays:
         note_made(n, row, s.call)

@@ -20,6 +20,7 @@ from raylite._core.envelope cimport blob_copy, blob_data, blob_drop, envelope_va
 from raylite._core.ids cimport ACTOR_INDEX, object_bytes, object_from_bytes, ObjectId, task_bytes
 from raylite._core.message cimport *
 from raylite._core.node.actors cimport actor_object, on_kill
+from raylite._core.node.call_sites cimport call_site_number, on_call_site
 from raylite._core.node.environments cimport on_environment, on_find_environment
 from raylite._core.node.execution cimport announce_arrivals, on_finished, on_submit, on_yielded
 from raylite._core.node.group_events cimport group_client_gone, on_group, on_groups, on_ungroup, serve_groups
@@ -109,6 +110,7 @@ cdef bint on_put(NodeState* n, const Message* m, const char* payload) noexcept n
     if object_ready(row):
         refuse_value(n, m.client, value)
     else:
+        row.call_site = call_site_number(n, m.aux)
         store_value(n, m.client, row, value, body)
     return True
 
@@ -291,6 +293,8 @@ cdef bint route(NodeState* n, const Message* m, const char* payload) noexcept no
         return on_group(n, m, payload)
     elif m.kind == EV_UNGROUP:
         on_ungroup(n, m)
+    elif m.kind == EV_CALL_SITE:
+        return on_call_site(n, m, payload)
     elif m.kind == EV_MEMORY_SHORT:
         return on_memory_short(n, m, payload)
     elif m.kind == EV_GROUPS:

@@ -45,6 +45,7 @@ cdef struct ObjectRow:
     uint32_t n_lineage_holds      # ended tasks that may have to run again on it
     uint32_t n_items              # of a stream that has ended: its items have the indices from 1 to this
     uint32_t place                # of an item that was not read: where it is in `contained` of its stream
+    uint32_t call_site            # the line that made it; 0: not known
     uint64_t offset
     uint64_t size
     Blob* blob

@@ -1,5 +1,6 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libcpp.string cimport string
+from raylite._core.envelope cimport Blob
 from raylite._core.ids cimport ObjectId, TaskId
 from raylite._core.message cimport Message
 from raylite._core.node.state cimport NodeState
@@ -48,6 +49,8 @@ cdef struct TaskReport:           # demand, name, function's name, refs, error f
     uint32_t name_size
     uint32_t function_size
     uint32_t n_refs
+    uint32_t call_site_size       # follows the error
+    uint32_t unused
     uint64_t error_size
 
 cdef struct ActorReport:          # demand, class name, full name, death follow, each padded to 8
@@ -78,6 +81,8 @@ cdef struct ObjectReport:         # ids of holders, of those who view it, u32 ea
     uint32_t kept
     uint32_t n_holders
     uint32_t n_pins
+    uint32_t call_site_size       # follows
+    uint32_t unused
 
 cdef struct ClientReport:         # why it ended follows, padded to 8
     uint32_t id
@@ -89,5 +94,8 @@ cdef struct ClientReport:         # why it ended follows, padded to 8
     uint32_t why_size
     uint32_t unused
 
+cdef void append(string* out, const void* data, uint64_t size) noexcept nogil
+cdef Blob* name_of(NodeState* n, ObjectId function) noexcept nogil
+cdef uint32_t process_of(NodeState* n, uint32_t client) noexcept nogil
 cdef bint on_query(NodeState* n, const Message* m, const char* payload) noexcept nogil
 cdef bint report_rows(NodeState* n, uint32_t what, const ReportQuery* query, string* out) noexcept nogil

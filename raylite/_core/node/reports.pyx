@@ -17,7 +17,7 @@ from raylite._core.node.history cimport history_task, PastActor, PastClient, Pas
 from raylite._core.ids cimport FUNCTION_INDEX, object_id, same_object, same_task
 from raylite._core.node.local_scheduler cimport Run, Worker, worker_find, worker_run
 from raylite._core.message cimport ACTOR_PLACED_ON_CPU, CMD_READY, QUERY_ACTOR, QUERY_ACTOR_NAME, QUERY_ACTOR_ROWS, \
-    QUERY_ASSIGNED, QUERY_CLIENT_ROWS, QUERY_NAMES, QUERY_OBJECT_ROWS, QUERY_TASK_ROWS, QUERY_VALUE_KEYS, \
+    QUERY_ASSIGNED, QUERY_CLIENT_ROWS, QUERY_EXPLAIN, QUERY_NAMES, QUERY_OBJECT_ROWS, QUERY_TASK_ROWS, QUERY_VALUE_KEYS, \
     QUERY_VALUE_PUT, SUBMIT_ARGS_OBJECT
 from raylite._core.node.objects cimport ObjectRow, objects_find
 from raylite._core.cluster.directory cimport list_names
@@ -26,6 +26,7 @@ from raylite._core.node.key_values cimport on_value_query
 from raylite._core.node.resources cimport Amount, resource_asked_for, RESOURCE_CPU, Resources
 from raylite._core.node.state cimport Client, emit
 from raylite._core.node.task_table cimport TASK_BLOCKED, TASK_RUNNING, TaskRow, tasks_find
+from raylite._core.node.waits cimport report_waits
 
 cdef extern from *:
     """
@@ -138,6 +139,12 @@ cdef const string* demand_of(NodeState* n, uint32_t shape, uint64_t serial, cons
     return none
 
 
+cdef const string* site_of(NodeState* n, uint32_t number, const string* none) noexcept nogil:
+    if number == 0:
+        return none
+    return &n.call_sites[number - 1]
+
+
 cdef uint32_t flags_of(NodeState* n, uint32_t client) noexcept nogil:
     it = n.clients.find(client)
     if it != n.clients.end():
@@ -199,6 +206,7 @@ cdef void write_task(NodeState* n, string* out, const Found* found, uint32_t fla
     cdef const TaskRow* row = <const TaskRow*> found.row
     cdef const PastTask* past = <const PastTask*> found.past
     cdef const string* demand
+    cdef const string* site
     cdef string none
     cdef Blob* name = past.name if past != NULL else row.name
     cdef Blob* function = name_of(n, past.function if past != NULL else row.function)
@@ -224,12 +232,15 @@ cdef void write_task(NodeState* n, string* out, const Found* found, uint32_t fla
     report.function_size = <uint32_t> blob_size(function)
     report.n_refs = <uint32_t> refs.size()
     report.error_size = blob_size(error)
+    site = site_of(n, row.call_site if row != NULL else 0, &none)
+    report.call_site_size = <uint32_t> site.size()
     append(out, &report, sizeof(report))
     append(out, demand.data(), demand.size())
     append_blob(out, name)
     append_blob(out, function)
     append(out, refs.data(), refs.size() * sizeof(ObjectId))
     append_blob(out, error)
+    append(out, site.data(), site.size())
 
 
 cdef bint is_asked_for(const ReportQuery* query, TaskId id, TaskId actor) noexcept nogil:
@@ -319,9 +330,12 @@ cdef void write_object(NodeState* n, string* out, const Found* found, uint32_t f
     cdef TaskRow* creator = tasks_find(&n.tasks, row.id.task)
     cdef vector[uint32_t] clients = row.holders
     cdef ObjectReport report
+    cdef string none
+    cdef const string* site = site_of(n, row.call_site, &none)
     cdef size_t i
     memset(&report, 0, sizeof(report))
     report.id = row.id
+    report.call_site_size = <uint32_t> site.size()
     report.size = row.size
     report.state, report.kind, report.kept = row.state, row.kind, row.kept
     report.creator_state = creator.state if creator != NULL else 0
@@ -333,6 +347,7 @@ cdef void write_object(NodeState* n, string* out, const Found* found, uint32_t f
     for i in range(row.pins.size()):
         clients.push_back(row.pins[i].client)
     append(out, clients.data(), 4 * clients.size())
+    append(out, site.data(), site.size())
 
 
 cdef void report_objects(NodeState* n, const ReportQuery* query, string* out) noexcept nogil:
@@ -454,7 +469,10 @@ cdef bint on_query(NodeState* n, const Message* m, const char* payload) noexcept
     cdef ObjectId actor
     if QUERY_VALUE_PUT <= m.object.index <= QUERY_VALUE_KEYS:
         return on_value_query(n, m, payload)
-    if m.object.index >= QUERY_TASK_ROWS:
+    if m.object.index == QUERY_EXPLAIN:
+        if not report_waits(n, m, payload, &out):
+            return False
+    elif m.object.index >= QUERY_TASK_ROWS:
         if m.size != sizeof(ReportQuery) or not report_rows(n, m.object.index, <const ReportQuery*> payload, &out):
             return False
     elif m.object.index == QUERY_ACTOR and n.cluster.joined:

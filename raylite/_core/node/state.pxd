@@ -4,6 +4,7 @@ from libcpp.pair cimport pair
 from libcpp.set cimport set as ordered_set
 from libcpp.string cimport string
 from libcpp.unordered_map cimport unordered_map
+from libcpp.unordered_set cimport unordered_set
 from libcpp.vector cimport vector
 from raylite._core.node.actor_table cimport ActorTable
 from raylite._core.node.arena cimport Arena
@@ -104,6 +105,9 @@ cdef struct NodeState:
     ordered_map[string, string] values        # key-value, while the node is alone
     Story story
     History history
+    vector[string] call_sites     # lines of the program, by number less 1
+    ordered_map[uint64_t, uint32_t] call_site_numbers     # by hash
+    unordered_set[TaskId] told    # ends of chains of waiting that somebody was told of: see waits.pyx
     Cluster cluster
     unordered_map[uint64_t, Request] requests
     ordered_map[uint32_t, Client] clients

@@ -81,6 +81,7 @@ cdef struct TaskRow:
     uint8_t replay                # of a call: Replay
     uint8_t n_short               # how often it was killed for want of memory
     uint8_t n_refused             # how often the node that it must run on was not there
+    uint32_t call_site            # the line that submitted it; 0: not known
     uint8_t n_moves               # how often it has left a queue for another node's
 
 cdef enum Listed:                 # in which list of its actor's a call is

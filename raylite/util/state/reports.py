@@ -26,9 +26,9 @@ NOTHING = bytes(24)
 
 QUERY = Struct("<24s16sQ24sIIII")
 HEADER = Struct("<IIQ")
-TASK = Struct("<16s16s16s16sQQQQIIIIIIiIIIIIIIQ")
+TASK = Struct("<16s16s16s16sQQQQIIIIIIiIIIIIIIIIQ")
 ACTOR = Struct("<16sQIIIIIIIIIIQ")
-OBJECT = Struct("<20sIQIIIIIIIIII")
+OBJECT = Struct("<20sIQIIIIIIIIIIII")
 CLIENT = Struct("<IIIIQQII")
 DEMAND = Struct("<QIi16sII")
 AMOUNT = Struct("<qQ")
@@ -69,6 +69,7 @@ class TaskReport(NamedTuple):
     function: str
     refs: list[bytes]  # object ids, 20 bytes
     error: bytes  # an envelope; empty if there is none
+    call_site: str
 
 
 class ActorReport(NamedTuple):
@@ -104,6 +105,7 @@ class ObjectReport(NamedTuple):
     kept: int
     holders: list[int]
     viewers: list[int]
+    call_site: str
 
 
 class ClientReport(NamedTuple):
@@ -176,13 +178,14 @@ def read_task(reader: Reader) -> TaskReport:
     values = reader.take(TASK)
     (id, parent, actor, before, submit_ns, ready_ns, start_ns, end_ns, client, client_flags, job, attempt, worker,
      process, n_returns, error_code, state, waits_in, demand_size, name_size, function_size, n_refs,
-     error_size) = values  # fmt: skip
+     call_site_size, _, error_size) = values  # fmt: skip
     demand, name, function = reader.demand(demand_size), reader.text(name_size), reader.text(function_size)
     refs = reader.bytes(24 * n_refs)
     return TaskReport(
         id, parent, given(actor), given(before), submit_ns, ready_ns, start_ns, end_ns, client,
         bool(client_flags & 1), job, attempt, worker, process, n_returns, error_code, state, waits_in, demand, name,
         function, [refs[24 * i : 24 * i + 20] for i in range(n_refs)], reader.bytes(error_size),
+        reader.text(call_site_size),
     )  # fmt: skip
 
 
@@ -196,9 +199,9 @@ def read_actor(reader: Reader) -> ActorReport:
 
 def read_object(reader: Reader) -> ObjectReport:
     """The next row of an answer about objects."""
-    id, _, *numbers, n_holders, n_viewers = reader.take(OBJECT)
+    id, _, *numbers, n_holders, n_viewers, call_site_size, _ = reader.take(OBJECT)
     clients = reader.numbers(n_holders + n_viewers)
-    return ObjectReport._make((id, *numbers, clients[:n_holders], clients[n_holders:]))
+    return ObjectReport._make((id, *numbers, clients[:n_holders], clients[n_holders:], reader.text(call_site_size)))
 
 
 def read_client(reader: Reader) -> ClientReport:

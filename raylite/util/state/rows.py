@@ -84,6 +84,7 @@ class Rows:
         row.start_time_ms = self.unix_ms(report.start_ns)
         row.end_time_ms = self.unix_ms(report.end_ns)
         row.error_message = error_message(report.error, row.task_id) or None
+        row.call_site = report.call_site or None
 
     def events(self, report: TaskReport) -> list[dict[str, Any]]:
         """The states that the latest attempt was in, and since when."""
@@ -144,7 +145,7 @@ class Rows:
                     task_status=status_of(report),
                     attempt_number=report.attempt + 1,
                     reference_type=reference_type(report, number),
-                    call_site="disabled",
+                    call_site=report.call_site or "disabled",
                     type=worker_type(client) if client else None,
                     pid=client.process if client else None,
                     ip=ADDRESS,
