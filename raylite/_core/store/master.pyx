@@ -4,7 +4,7 @@ It hears of every party by heartbeats, suspects who is silent for suspect_ns, an
 While it is down everything else goes on, but for changes of configuration; started again from its journal it goes on
 where it was, and parties register anew.
 
-Nodes hear of each other NEWS_DELAY_NS after the first of those who come: when many start at once, each gets one message.
+Nodes hear of each other NEWS_DELAY_NS after the first of those who come: if many start at once, each gets one message.
 """
 from cython.operator cimport dereference as deref
 from libc.string cimport memset
@@ -294,8 +294,8 @@ cdef class Master(Party):
     """The master.
 
     Args: incarnation: of this start, n_shards: of the store, n_replicas: wanted in each chain (the first chains are
-    made when there are so many, or dead_ns after the first came), heartbeat_ns: how often parties report, suspect_ns, dead_ns: how long they may be
-    silent.
+    made when there are so many, or dead_ns after the first came), heartbeat_ns: how often parties report, suspect_ns,
+    dead_ns: how long they may be silent.
     Raises ValueError for times or numbers that make no sense.
     """
 
