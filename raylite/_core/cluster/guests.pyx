@@ -32,7 +32,6 @@ from raylite._core.node.resources cimport resources_lacking
 from raylite._core.node.state cimport Function, set_state
 from raylite._core.node.task_table cimport CANCEL_INTERRUPTS, CANCEL_KILLS, TASK_CANCELLED, TASK_FINISHED, \
     TASK_WAITING, tasks_erase, tasks_find
-from raylite._core.planted cimport OLD_EPOCH, planted
 from raylite._core.store.message cimport OP_DONE
 
 
@@ -143,8 +142,8 @@ cdef bint runs_actor(NodeState* n, const CallHeader* call, uint32_t epoch) noexc
     """Whether the actor that is called runs here, in the life that its caller knows of: not so, what the caller has
     sent to the one before goes first."""
     cdef ActorRow* actor = actors_find(&n.actors, call.actor)
-    return actor != NULL and actor.state == ACTOR_ALIVE and actor.worker != 0 \
-        and (actor.epoch == epoch or planted(OLD_EPOCH)) and call.group < actor.groups.size()
+    return actor != NULL and actor.state == ACTOR_ALIVE and actor.worker != 0 and actor.epoch == epoch \
+        and call.group < actor.groups.size()
 
 
 cdef void drop_guest(NodeState* n, TaskRow* row) noexcept nogil:

@@ -10,6 +10,7 @@ from libcpp.string cimport string
 from raylite._core.envelope cimport blob_copy, blob_data, blob_drop, envelope_valid
 from raylite._core.ids cimport ACTOR_INDEX, object_id, ObjectId, PUT_INDEX
 from raylite._core.message cimport STREAMING, SUBMIT_ACTOR, SUBMIT_CALL, take, take_padded
+from raylite._core.planted cimport OLD_EPOCH, planted
 from raylite._core.store.actors cimport actor_needs_creation, creation_forsaken
 from raylite._core.store.message cimport *
 from raylite._core.store.objects cimport give, give_error, give_up, GivenValue, hold, hold_here, known_object, \
@@ -129,13 +130,13 @@ cdef uint16_t standing(StoreState* s, const StoredTask* t, uint32_t epoch) noexc
     """How an endpoint's word about a task is taken that it works on under this epoch."""
     if t == NULL or t.state == STORED_TASK_RETIRED:
         return STORE_UNKNOWN
-    return STORE_OK if t.epoch == epoch else STORE_STALE
+    return STORE_OK if t.epoch == epoch or planted(OLD_EPOCH) else STORE_STALE
 
 
 cdef uint16_t standing_of_end(StoreState* s, const StoredTask* t, uint32_t epoch, uint32_t attempt) noexcept nogil:
     """Likewise of its end: an attempt after which the home has begun another does not count any more."""
     cdef uint16_t status = standing(s, t, epoch)
-    return STORE_STALE if status == STORE_OK and attempt < t.attempt else status
+    return STORE_STALE if status == STORE_OK and attempt < t.attempt and not planted(OLD_EPOCH) else status
 
 
 cdef bint on_attempt(StoreState* s, const StoreOp* op, Cursor* body) noexcept nogil:
