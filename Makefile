@@ -22,8 +22,9 @@ unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH
 python := $(VENV)/bin/python
 pip_install := $(python) -m pip install --quiet --disable-pip-version-check
 debug_checkout := build/debug-checkout
+sanitize_checkout := build/sanitize-checkout
 
-.PHONY: help run test test-debug test-pythons quality bench lint format build extensions debug-checkout clean distclean
+.PHONY: help run test test-debug test-pythons chaos sanitize soak quality bench lint format build extensions debug-checkout clean distclean
 
 help:
 	@printf '%s\n' \
@@ -31,7 +32,10 @@ help:
 	  'make test          build, then run every test' \
 	  'make test-debug    the same on the debug build, which checks its invariants after every event' \
 	  'make test-pythons  the tests of core and runtime on every Python from 3.10 on that is here' \
-	  'make quality       search, by simulation, the seeds that find the faults planted in the debug build' \
+	  'make chaos         random programs whose workers are killed all the time; ARGS="--seconds 60 --seed 7"' \
+  'make soak          millions of tasks, puts and calls, with steady memory; ARGS="--share 0.1"' \
+  'make sanitize      the tests of the core under address, undefined-behaviour and thread sanitizers' \
+  'make quality       search, by simulation, the seeds that find the faults planted in the debug build' \
 	  'make bench         the benchmark table, beside the peers that can be installed' \
 	  'make lint          ruff, mypy and cython-lint; "make format" mends what can be mended' \
 	  'make build         build what changed' \
@@ -77,6 +81,14 @@ extensions: $(VENV)/.tools
 
 build: extensions $(VENV)/.installed
 
+# A copy of this checkout, made anew around what is built in it.
+define copy_checkout
+mkdir -p $(1)
+find $(1) -path $(1)/build -prune -o ! -type d ! -name '*.so' -exec rm -f {} +
+tar -c --exclude=./.git --exclude=./build --exclude='./.venv*' --exclude='*.so' --exclude=__pycache__ \
+  --exclude='./.*_cache' --exclude=./.hypothesis . | tar -x -C $(1)
+endef
+
 # --- What people ask for
 
 run: build
@@ -87,10 +99,7 @@ test: build
 
 # The debug build has a checkout of its own, so that nothing started from it can meet the other build by its path.
 debug-checkout:
-	@mkdir -p $(debug_checkout)
-	find $(debug_checkout) -path $(debug_checkout)/build -prune -o ! -type d ! -name '*.so' -exec rm -f {} +
-	tar -c --exclude=./.git --exclude=./build --exclude='./.venv*' --exclude='*.so' --exclude=__pycache__ \
-	  --exclude='./.*_cache' --exclude=./.hypothesis . | tar -x -C $(debug_checkout)
+	@$(call copy_checkout,$(debug_checkout))
 
 test-debug: debug-checkout
 	@$(MAKE) -C $(debug_checkout) test RAYLITE_BUILD=debug VENV='$(abspath .venv-debug)'
@@ -103,6 +112,25 @@ quality: debug-checkout
 	'$(abspath .venv-debug)'/bin/python -m tests.quality.search $(ARGS) || status=$$?
 	cp tests/quality/found.txt '$(CURDIR)'/tests/quality/found.txt
 	exit $$status
+
+# Python itself is not instrumented: what the sanitizers need is loaded before it, and what it never frees is no leak.
+sanitize: export RAYLITE_BUILD := sanitize
+sanitize: $(VENV)/.installed
+	@$(call copy_checkout,$(sanitize_checkout))
+	cd $(sanitize_checkout)
+	python='$(abspath $(python))'
+	"$$python" setup.py -q build_ext --inplace
+	runtime() { "$${CXX:-g++}" -print-file-name="$$1"; }
+	LD_PRELOAD="$$(runtime libasan.so) $$(runtime libstdc++.so)" PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
+	  UBSAN_OPTIONS=print_stacktrace=1 "$$python" -m pytest --capture=sys $(or $(T),tests/core tests/runtime/test_channel.py)
+	"$$python" -m tests.threads build/threads
+	LD_PRELOAD="$$(runtime libtsan.so)" TSAN_OPTIONS=halt_on_error=1 "$$python" -m tests.threads build/threads run
+
+chaos: build
+	@$(python) -m tests.chaos $(ARGS)
+
+soak: build
+	@$(python) -m tests.soak $(ARGS)
 
 test-pythons:
 	@while read -r version path; do

@@ -1,9 +1,10 @@
-"""Builds raylite's Cython extensions as C++17, in one of two flavours that differ only in checks and symbols.
+"""Builds raylite's Cython extensions as C++17, in one of three flavours that differ only in checks and symbols.
 
 `RAYLITE_BUILD=release` (the default) is what people run. `RAYLITE_BUILD=debug` checks every index, lets the C++ library
 assert, keeps frame pointers and symbols, and defines `RAYLITE_DEBUG`, on which the core checks its invariants after
-every event. Each flavour has a build folder of its own under `build/`, and only what changed is built again: a source,
-a `.pxd` or header that it uses, the flags, the compiler or Cython.
+every event. `RAYLITE_BUILD=sanitize` is the release with AddressSanitizer and UndefinedBehaviorSanitizer in it, which
+loads only with libasan preloaded (`make sanitize`). Each flavour has a build folder of its own under `build/`, and only
+what changed is built again: a source, a `.pxd` or header that it uses, the flags, the compiler or Cython.
 
 Everything else about the package is said in `pyproject.toml`. `sim/` becomes `raylite.sim` by the link `raylite/sim`.
 """
@@ -40,6 +41,7 @@ EXTENSIONS = (
     "raylite._core.node.history",
     "raylite._core.scheduler.group_placement",
     "raylite._core.node.state",
+    "raylite._core.cluster.actor_log",
     "raylite._core.cluster.departures",
     "raylite._core.node.leases",
     "raylite._core.cluster.specs",
@@ -80,6 +82,7 @@ EXTENSIONS = (
     "raylite._core.store.streams",
     "raylite._core.store.objects",
     "raylite._core.store.tasks",
+    "raylite._core.store.actor_log",
     "raylite._core.store.actors",
     "raylite._core.store.directory",
     "raylite._core.store.nodes",
@@ -128,8 +131,8 @@ EXTENSIONS = (
 
 FLAVOUR = os.environ.get("RAYLITE_BUILD", "release")
 
-if FLAVOUR not in ("release", "debug"):
-    sys.exit(f"RAYLITE_BUILD is {FLAVOUR!r}; it must be 'release' or 'debug'.")
+if FLAVOUR not in ("release", "debug", "sanitize"):
+    sys.exit(f"RAYLITE_BUILD is {FLAVOUR!r}; it must be 'release', 'debug' or 'sanitize'.")
 if sys.platform != "linux" or platform.machine() not in ("x86_64", "aarch64", "arm64") or sys.maxsize < 2**32:
     sys.exit(
         "raylite runs on 64-bit Linux on x86-64 and arm64 only: it is built on memfd, eventfd and pidfd. "
@@ -163,8 +166,10 @@ DIRECTIVES = {
 COMMON_FLAGS = ["-std=c++17", "-pthread", "-fvisibility=hidden", "-Wno-unused-function"]
 RELEASE_FLAGS = ["-O2", "-g0", "-DNDEBUG"]
 DEBUG_FLAGS = ["-O1", "-g", "-UNDEBUG", "-DRAYLITE_DEBUG=1", "-D_GLIBCXX_ASSERTIONS", "-fno-omit-frame-pointer"]
-COMPILE_FLAGS = COMMON_FLAGS + (DEBUG_FLAGS if DEBUG else RELEASE_FLAGS)
-LINK_FLAGS = ["-pthread"]
+SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize=vptr", "-fno-sanitize-recover=undefined"]
+SANITIZE_FLAGS = ["-O1", "-g", "-UNDEBUG", "-D_GLIBCXX_ASSERTIONS", "-fno-omit-frame-pointer", *SANITIZERS]
+COMPILE_FLAGS = COMMON_FLAGS + {"release": RELEASE_FLAGS, "debug": DEBUG_FLAGS, "sanitize": SANITIZE_FLAGS}[FLAVOUR]
+LINK_FLAGS = ["-pthread", *(SANITIZERS if FLAVOUR == "sanitize" else ())]
 
 
 def source_of(module):

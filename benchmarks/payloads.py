@@ -52,3 +52,25 @@ class AsyncServer:
 
     async def answer_to(self, _argument: object) -> bytes:
         return b"ok"
+
+
+class Tally:
+    """An actor that notes each call that it runs in a file: a byte for each. It can be saved."""
+
+    def __init__(self, path: str) -> None:
+        self.__raylite_restore__((path, 0))
+
+    def answer(self) -> int:
+        os.write(self.file, b".")
+        self.n_calls += 1
+        return self.n_calls
+
+    def process(self) -> int:
+        return os.getpid()
+
+    def __raylite_save__(self) -> tuple[str, int]:
+        return self.path, self.n_calls
+
+    def __raylite_restore__(self, saved: tuple[str, int]) -> None:
+        self.path, self.n_calls = saved
+        self.file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)

@@ -220,6 +220,48 @@ class KeeperState:
         return self.kept[number : number + 1]  # nothing if it has been restarted since
 
 
+class LedgerState:
+    """Notes each call. A call gives how many there were then, here and, if it is passed on, at another one."""
+
+    def __init__(self):
+        self.seen = []
+
+    def note(self, caller, call, *further):
+        self.seen.append((caller, call))
+        if not further:
+            return (len(self.seen),)
+        first, *others = further
+        place = len(self.seen)
+        return (place, *raylite.get(first.note.remote(("passed on", caller), call, *others)))
+
+    def read(self):
+        return list(self.seen)
+
+    def __raylite_save__(self):
+        return self.seen
+
+    def __raylite_restore__(self, seen):
+        self.seen = seen
+
+
+class ScribeState:
+    """Calls ledgers; its own calls are replayed, too."""
+
+    def write(self, ledgers, caller, calls):
+        return write_calls(ledgers, caller, calls)
+
+
+def write_calls(ledgers, caller, calls):
+    """Call the ledgers of each call, the first of which passes it on to the others; all at once, or one by one."""
+    refs = []
+    for call, (which, is_awaited) in enumerate(calls):
+        first, *others = (ledgers[number] for number in which)
+        refs.append(first.note.remote(caller, call, *others))
+        if is_awaited:
+            raylite.wait(refs[-1:])
+    return raylite.get(refs)
+
+
 # The functions keep names of their own: so they are sent to workers by name, and not as a whole each time.
 task = raylite.remote(max_retries=-1)
 number_task, plus_task, block_task, weigh_task, merge_task = map(task, (number, plus, make_block, weigh, merge))
@@ -229,6 +271,9 @@ growing, passed_on, read_by_task = map(task, (grow, pass_on, read_through))
 conversing = raylite.remote(max_retries=0)(converse)
 restarted = raylite.remote(max_restarts=-1, max_task_retries=-1)
 Counter, Keeper, Teller = map(restarted, (CounterState, KeeperState, TellerState))
+replayed = raylite.remote(max_restarts=-1, max_task_retries=-1, recovery="replay", num_cpus=0)
+Ledger, Scribe = map(replayed, (LedgerState, ScribeState))
+writing = task(write_calls)
 
 
 # ---- workloads ----
@@ -411,6 +456,38 @@ def callers(n_tasks: int, rng: random.Random) -> None:
                 raise WrongResult(f"caller {caller} called in order, and one life of the actor began {in_life}")
 
 
+def ledgers(n_tasks: int, rng: random.Random) -> None:
+    """Actors that replay, called by the driver, by tasks, by actors that replay and by each other: each call is made
+    once, at the place that it was told, and those of a caller are in order."""
+    ways: tuple[dict[str, Any], ...] = ({}, {"checkpoint_interval": 1}, {"checkpoint_interval": 4})
+    books = [Ledger.options(**rng.choice(ways)).remote() for _ in range(rng.randrange(1, 4))]
+    plans = [
+        [(rng.sample(range(len(books)), rng.randrange(1, 1 + len(books))), rng.random() < 0.3) for _ in range(size)]
+        for size in parts_of(n_tasks, rng)
+    ]
+    for plan in plans:  # a ledger that waits for another must not be waited for by that one
+        for which, _ in plan:
+            which.sort()
+    hows = [rng.choice((writing.remote, Scribe.remote().write.remote)) for _ in plans[1:]]
+    refs = [how(books, caller, plan) for caller, (how, plan) in enumerate(zip(hows, plans[1:], strict=True), 1)]
+    told = [write_calls(books, 0, plans[0]), *raylite.get(refs)] if plans else []
+    seen = raylite.get([book.read.remote() for book in books])
+    right: list[dict[int, tuple]] = [{} for _ in books]
+    for caller, (plan, answers) in enumerate(zip(plans, told, strict=True)):
+        for call, ((which, _), places) in enumerate(zip(plan, answers, strict=True)):
+            entry: tuple = (caller, call)
+            for number, place in zip(which, places, strict=True):
+                expect(f"whether place {place} of ledger {number} was told once", place in right[number], False)
+                right[number][place] = entry
+                entry = ("passed on", entry[0]), call
+    expect("what the ledgers have seen", seen, [[notes[place] for place in sorted(notes)] for notes in right])
+    for number, notes in enumerate(seen):
+        for caller in {caller for caller, _ in notes}:
+            calls = [call for of, call in notes if of == caller]
+            if not isinstance(caller, tuple) and calls != sorted(calls):
+                raise WrongResult(f"caller {caller} called in order, and ledger {number} has {calls}")
+
+
 def interrupted(n_tasks: int, rng: random.Random) -> None:
     """Trees of tasks of which some are cancelled, gently or not, in the middle: each ends right, or as cancelled."""
     specs = [random_work(rng, size) for size in parts_of(max(n_tasks, 1), rng)]
@@ -472,6 +549,7 @@ WORKLOADS = {
     "resources": resources,
     "references": references,
     "callers": callers,
+    "ledgers": ledgers,
 }
 LARGE_WORKLOADS = {"synthetic": synthetic_tasks}  # no seed draws them: they are asked for
 

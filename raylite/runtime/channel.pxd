@@ -1,6 +1,7 @@
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libcpp.vector cimport vector
 from raylite._core.message cimport Message
+from raylite.runtime.native cimport load_flag, load_relaxed
 
 cdef enum:
     PAGE = 4096
@@ -64,4 +65,5 @@ cdef bint ring_write(Writer* w, const Message* m, const char* payload, uint64_t*
 cdef bint ring_read(Reader* r) noexcept nogil
 
 cdef inline bint ring_has(const Reader* r) noexcept nogil:
-    return (<volatile uint64_t*> r.shared_tail)[0] != r.head and not r.broken
+    """Whether there is anything to read. A leader that spins asks without the lock, while another thread may read."""
+    return load_relaxed(r.shared_tail) != load_relaxed(r.shared_head) and not load_flag(&r.broken)

@@ -7,7 +7,7 @@ records of at most RECORD_MOST bytes; the reader copies a record before it looks
 """
 from libc.string cimport memcpy, memset
 from raylite.runtime.native cimport close, load_acquire, map_mirrored, map_shared, memory_file, not_in_forks, \
-    store_release, unmap
+    raise_flag, store_release, unmap
 
 cdef struct RecordHeader:
     uint32_t size
@@ -106,7 +106,8 @@ cdef bint ring_read(Reader* r) noexcept nogil:
             break
         begin = r.message.size()
         r.message.resize(begin + h.size)
-        memcpy(r.message.data() + begin, r.data + (r.head & (RING_BYTES - 1)) + sizeof(RecordHeader), h.size)
+        if h.size:                # with nothing in it there may be no buffer yet
+            memcpy(r.message.data() + begin, r.data + (r.head & (RING_BYTES - 1)) + sizeof(RecordHeader), h.size)
         r.head += sizeof(RecordHeader) + ((<uint64_t> h.size + 7) & ~(<uint64_t> 7))
         store_release(r.shared_head, r.head)
         m = <Message*> r.message.data()
@@ -117,7 +118,7 @@ cdef bint ring_read(Reader* r) noexcept nogil:
         if r.message.size() < sizeof(Message) or r.message.size() != sizeof(Message) + <uint64_t> m.size:
             break
         return True
-    r.broken = True
+    raise_flag(&r.broken)
     return False
 
 

@@ -22,7 +22,7 @@ from raylite.runtime.inbox cimport inbox_close, inbox_deliver, inbox_flush, inbo
 from raylite.runtime.native cimport append_to, close, current_cpu_count, dup, epoll_unwatch, epoll_watch, \
     epoll_watch_hangup, errno, event_new, event_set, full_fence, getpid, hang_up, kill, killpg, let_nobody_write, \
     load_seq, map_shared, memory_file, monotonic_ns, not_in_forks, open_pidfd, pthread_mutex_lock, \
-    pthread_mutex_unlock, receive, say_no_more, send_with_fds, SIGKILL, store_seq, unmap
+    pthread_mutex_unlock, raise_flag, receive, say_no_more, send_with_fds, SIGKILL, store_seq, unmap
 from raylite.runtime.peers cimport bury_peer, close_fd, describe_end, FD_BELL, FD_ERR, FD_MEMORY, FD_NODE_THREAD, \
     FD_NODE_WAITER, FD_OUT, FD_SOCKET, FD_SPACE, FD_THREAD, FD_WAITER, find_peer, Finished, flush_outbox, free_peers, \
     GPUS_MOST, list_outputs, n_drivers, open_peer, Peer, PEER_FDS, peers_have_input, ring_bell, send_to_peer, \
@@ -273,7 +273,7 @@ cdef void take_from_peer(Host* h, Peer* p) noexcept nogil:
             send_descriptor(h, p, m.object.index)
         elif m.kind == EV_ATTACH or m.kind == EV_DETACH or m.kind == EV_SEGMENT or m.kind == EV_RECALLED \
                 or m.kind == EV_TICK or m.kind == EV_COMMITTED or m.kind == EV_MEMORY_SHORT:
-            p.channel.into.broken = True      # a host's events, not a client's
+            raise_flag(&p.channel.into.broken)        # a host's events, not a client's
         else:
             m.time_ns = monotonic_ns()
             node_handle(h.node, m, p.channel.into.message.data() + sizeof(Message))

@@ -47,6 +47,8 @@ cdef extern from *:
     static inline void store_release(uint64_t *p, uint64_t v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
     static inline void store_seq(uint64_t *p, uint64_t v) { __atomic_store_n(p, v, __ATOMIC_SEQ_CST); }
     static inline uint64_t load_seq(const uint64_t *p) { return __atomic_load_n(p, __ATOMIC_SEQ_CST); }
+    static inline int load_flag(const int *p) { return __atomic_load_n(p, __ATOMIC_RELAXED); }
+    static inline void raise_flag(int *p) { __atomic_store_n(p, 1, __ATOMIC_RELAXED); }
     static inline void full_fence(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
     static inline void *exchange_pointer(void **p, void *v) { return __atomic_exchange_n(p, v, __ATOMIC_ACQ_REL); }
     static inline int push_pointer(void **head, void **next, void *item) {
@@ -190,6 +192,8 @@ cdef extern from *:
     uint64_t load_seq(const uint64_t* p) noexcept nogil
     void store_release(uint64_t* p, uint64_t v) noexcept nogil
     void store_seq(uint64_t* p, uint64_t v) noexcept nogil
+    bint load_flag(const bint* p) noexcept nogil
+    void raise_flag(bint* p) noexcept nogil
     void full_fence() noexcept nogil
     void* exchange_pointer(void** p, void* v) noexcept nogil
     int push_pointer(void** head, void** next, void* item) noexcept nogil

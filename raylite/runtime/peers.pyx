@@ -11,8 +11,8 @@ from raylite._core.envelope cimport blob_data, blob_drop, blob_keep
 from raylite._core.message cimport Message
 from raylite.runtime.channel cimport BELL_THREAD, BELL_WAITER, CHANNEL_BYTES, channel_map, channel_unmap, ring_has, \
     ring_write
-from raylite.runtime.native cimport close, event_new, event_set, file_size, full_fence, hang_up, load_seq, \
-    memory_file, packet_pair, read_at, store_release, store_seq
+from raylite.runtime.native cimport close, event_new, event_set, file_size, full_fence, hang_up, load_relaxed, \
+    load_seq, memory_file, packet_pair, read_at, store_release, store_seq
 
 cdef extern from *:
     """
@@ -140,7 +140,7 @@ cdef void free_peers(Peers* peers) noexcept nogil:
 cdef bint peers_have_input(Peers* peers) noexcept nogil:
     """Whether any has said something that is to be heard now."""
     cdef uint64_t i
-    for i in range((<volatile uint64_t*> &peers.n_spinning)[0]):
+    for i in range(load_relaxed(&peers.n_spinning)):
         if ring_has(&peers.spinning[i].channel.into) and not peers.spinning[i].unheard:
             return True
     return False

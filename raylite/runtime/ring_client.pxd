@@ -18,6 +18,7 @@ cdef struct Link:                 # a ring client's way to its node
     int node_end                  # pidfd of the node's process; workers have none, they die with it
     bint sending                  # a message is half written: others wait
     bint left                     # this client has closed it
+    uint64_t n_messages_left      # for tests: after so many more the process is killed; 0: it lives
 
 cdef class RingClient(Client):
     cdef Link* link

@@ -10,9 +10,9 @@ from raylite.runtime.channel cimport BELL_THREAD, BELL_WAITER, channel_map, chan
 from raylite.runtime.client cimport TaskContext
 from raylite.runtime.inbox cimport inbox_close, inbox_deliver, inbox_flush, inbox_free
 from raylite.runtime.native cimport close, cond_wait_until, current_cpu_count, epoll_unwatch, epoll_watch, \
-    epoll_watch_hangup, event_clear, event_new, event_set, file_size, full_fence, getpid, hang_up, load_seq, \
+    epoll_watch_hangup, event_clear, event_new, event_set, file_size, full_fence, getpid, hang_up, kill, load_seq, \
     map_shared, monotonic_ns, not_in_forks, open_pidfd, peer_process, pthread_mutex_lock, pthread_mutex_unlock, \
-    recv_one_fd, store_seq, unmap, wait_readable
+    recv_one_fd, SIGKILL, store_seq, unmap, wait_readable
 from raylite.runtime.pump cimport TAG_FIRST, pump_open, pump_start, pump_stop
 
 from _thread import allocate_lock
@@ -41,6 +41,13 @@ cdef void ring_node(Link* way) noexcept nogil:
         event_set(way.node_thread_event)
 
 
+cdef inline void count_message(Link* way) noexcept nogil:
+    if way.n_messages_left:
+        way.n_messages_left -= 1
+        if way.n_messages_left == 0:
+            kill(getpid(), SIGKILL)
+
+
 cdef bint link_send(void* link, const Message* m, const char* payload, bint may_wait) noexcept nogil:
     """Write a message to the ring, under the lock. If it is full: False, or (may_wait) wait for room."""
     cdef Link* way = <Link*> link
@@ -67,6 +74,7 @@ cdef bint link_send(void* link, const Message* m, const char* payload, bint may_
     store_seq(&way.channel.client.wants_space, 0)
     way.sending = False
     ring_node(way)
+    count_message(way)
     return True
 
 
@@ -89,6 +97,7 @@ cdef void link_poll(void* owner) noexcept nogil:
         else:
             inbox_deliver(way.inbox, m, way.channel.into.message.data() + sizeof(Message), NULL)
         way.channel.into.message.clear()
+        count_message(way)
     if way.channel.into.head != head:             # be it by a part of a message
         full_fence()
         if load_seq(&way.channel.node.wants_space):
@@ -252,4 +261,11 @@ cdef class RingClient(Client):
         with nogil:
             pthread_mutex_lock(&self.pump.lock)
             link_poll(self.link)
+            pthread_mutex_unlock(&self.pump.lock)
+
+    def die_after(self, uint64_t n_messages):
+        """For tests: have the process killed when so many more messages have been sent or taken in; 0: it lives on."""
+        with nogil:
+            pthread_mutex_lock(&self.pump.lock)
+            self.link.n_messages_left = n_messages
             pthread_mutex_unlock(&self.pump.lock)

@@ -11,9 +11,9 @@ from typing import NamedTuple
 from tests.core import protocol as p
 
 OP_NOTHING, OP_COMMIT, OP_DONE, OP_PUT, OP_HOLD, OP_RELEASE, OP_LOCATE, OP_UNLOCATE, OP_WATCH, OP_UNWATCH = range(10)
-OP_ATTEMPT, OP_ADOPT, OP_FAILED = 10, 11, 12
+OP_ATTEMPT, OP_ADOPT, OP_FAILED, OP_MADE = range(10, 14)
 OP_ACTOR, OP_ACTOR_ALIVE, OP_ACTOR_ENDED, OP_ACTOR_CRASHED, OP_ACTOR_WATCH, OP_ACTOR_UNWATCH = range(20, 26)
-OP_ACTOR_KILL, OP_ACTOR_NAMED = 26, 27
+OP_ACTOR_KILL, OP_ACTOR_NAMED, OP_ACTOR_LOG, OP_ACTOR_SAVED = range(26, 30)
 OP_NAME_CLAIM, OP_NAME_FIND, OP_NAME_DROP, OP_NAME_LIST = range(30, 34)
 OP_KV_PUT, OP_KV_GET, OP_KV_DELETE, OP_KV_LIST = range(40, 44)
 OP_NODE_ALIVE, OP_NODE_DEAD, OP_NODE_DROP, OP_SETTLE = range(50, 54)
@@ -21,10 +21,11 @@ ENTRY_ANSWER, ENTRY_OBJECT, ENTRY_FREE, ENTRY_RERUN, ENTRY_ACTOR, ENTRY_ACTOR_EN
 ENTRY_FIRST_FORWARD = 128
 STORE_OK, STORE_UNKNOWN, STORE_STALE, STORE_TAKEN, STORE_FENCED, STORE_MALFORMED, STORE_EXISTS = range(7)
 STORED_PENDING, STORED_READY, STORED_LOST, STORED_REBUILT, STORED_FREEING, STORED_MISSING = range(6)
-HOLDER_NODE, HOLDER_TASK, HOLDER_CONTAINER, HOLDER_LINEAGE, HOLDER_CHECKPOINT = range(1, 6)
+HOLDER_NODE, HOLDER_TASK, HOLDER_CONTAINER, HOLDER_LINEAGE, HOLDER_LOG, HOLDER_PARENT = range(1, 7)
 END_UNREFERENCED, END_KILLED, END_RESTART = range(3)
 STORED_ACTOR_PENDING, STORED_ACTOR_ALIVE, STORED_ACTOR_RESTARTING, STORED_ACTOR_DEAD = range(4)
 KV_OVERWRITE = NAME_OF_ACTOR = 1
+COMMIT_KEPT = 65536
 PARTY_NODE, PARTY_REPLICA, PARTY_MASTER, PARTY_SCHEDULER, PARTY_SHARD = range(1, 6)
 LETTER_MALFORMED, LETTER_FENCED, LETTER_KNOWN, LETTER_EARLY, LETTER_NEW = range(5)
 
@@ -38,6 +39,8 @@ ATTEMPT_HEADER = struct.Struct("<II")
 OBJECT_NOTICE = struct.Struct("<BBBBIQ")
 ACTOR_RECORD = struct.Struct("<iIII")
 ACTOR_NOTICE = struct.Struct("<IIIIIIII")
+LOG_HEADER = struct.Struct("<16sQII")
+SAVED_HEADER = struct.Struct("<QIIII")
 NODE_RECORD = struct.Struct("<II")
 CHAIN_HEADER = struct.Struct("<IIIIII")
 
@@ -93,9 +96,11 @@ def letter(endpoint: int, shard: int, number: int, items, *, incarnation: int = 
     return head + b"".join(item.bytes for item in items)
 
 
-def commit(task: bytes, arguments=(), *, n_returns=1, max_retries=-1, digest=0, flags=0, spec=SPEC, token=0) -> Item:
+def commit(
+    task: bytes, arguments=(), *, n_returns=1, max_retries=-1, digest=0, flags=0, spec=SPEC, token=0, parent=bytes(16)
+) -> Item:
     """max_retries: counted from the first attempt; -1: no limit."""
-    head = COMMIT_HEADER.pack(bytes(16), bytes(16), digest, n_returns, len(arguments), max_retries, flags, len(spec), 0)
+    head = COMMIT_HEADER.pack(parent, bytes(16), digest, n_returns, len(arguments), max_retries, flags, len(spec), 0)
     body = head + b"".join(each + bytes(4) for each in arguments) + p.padded(spec)
     return Item(OP_COMMIT, task, body, token=token)
 
@@ -138,6 +143,17 @@ def release(object: bytes, by: int, incarnation: int = 1) -> Item:
 def actor(task: bytes, *, max_restarts=0, flags=0, name: str = "", handle: bytes = b"handle") -> Item:
     head = ACTOR_RECORD.pack(max_restarts, flags, len(name.encode()), len(handle))
     return Item(OP_ACTOR, task, head + p.padded(name.encode()) + p.padded(handle))
+
+
+def logged(actor: bytes, call: bytes, number: int, held=(), rest: bytes = b"", epoch: int = 0, token: int = 0) -> Item:
+    head = LOG_HEADER.pack(call, number, epoch, len(held))
+    return Item(OP_ACTOR_LOG, actor, head + b"".join(each + bytes(4) for each in held) + rest, token=token)
+
+
+def saved(actor: bytes, number: int, arguments=(), spec: bytes = SPEC, epoch: int = 0, token: int = 0) -> Item:
+    head = SAVED_HEADER.pack(number, epoch, len(arguments), len(spec), 0)
+    body = head + b"".join(each + bytes(4) for each in arguments) + p.padded(spec)
+    return Item(OP_ACTOR_SAVED, actor, body, token=token)
 
 
 def about_node(kind: int, address: int, incarnation: int = 1, token: int = 0) -> Item:

@@ -22,6 +22,8 @@ STRUCTS = {
     "ObjectNotice": sp.OBJECT_NOTICE,
     "ActorRecord": sp.ACTOR_RECORD,
     "ActorNotice": sp.ACTOR_NOTICE,
+    "LogHeader": sp.LOG_HEADER,
+    "SavedHeader": sp.SAVED_HEADER,
     "NodeRecord": sp.NODE_RECORD,
     "ChainHeader": sp.CHAIN_HEADER,
 }

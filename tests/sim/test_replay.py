@@ -8,10 +8,17 @@ import pytest
 
 import raylite
 from raylite import sim
-from raylite.exceptions import ActorDiedError
 from raylite.sim.faults import Faults
 
 HARSH = Faults(worker_crash=0.08, eviction=0.1)
+HARDER = Faults(
+    worker_crash=0.01,
+    node_crash=0.005,
+    message_loss=0.02,
+    message_reordering=0.03,
+    partition=0.002,
+    replica_crash=0.002,
+)
 WAYS = ({}, {"checkpoint_interval": 1}, {"checkpoint_interval": 4}, {"checkpoint_interval": 3, "checkpoint": "pickle"})
 
 
@@ -48,6 +55,21 @@ class Ledger:
 
     def __raylite_restore__(self, state):
         self.seen, self.other = state
+
+
+class Heavy(Ledger):
+    """Its checkpoints are large."""
+
+    def __raylite_save__(self):
+        return self.seen, b"x" * 1_000_000
+
+    def __raylite_restore__(self, state):
+        self.seen, _ = state
+
+
+def n_begun(nodes):
+    """How many tasks and calls have begun on these nodes."""
+    return sum(change["to"] == "RUNNING" for node in nodes for change in node.node.story())
 
 
 @raylite.remote(max_retries=-1)
@@ -158,8 +180,36 @@ def test_the_oracle_sees_an_actor_that_forgets():
         check_once_in_order(seen, calls)
 
 
-def test_it_is_refused_where_there_are_several_nodes():
-    with sim.cluster(1, 3):
-        ledger = raylite.remote(Ledger).options(recovery="replay").remote()
-        with pytest.raises(ActorDiedError, match="needs a cluster of one node so far"):
-            raylite.get(ledger.read.remote())
+@pytest.mark.parametrize("faults", [Faults(worker_crash=0.01), Faults(node_crash=0.06), HARDER], ids=str)
+def test_each_call_is_made_once_in_order_wherever_nodes_die(faults):
+    n_faults = 0
+    for seed in range(4):
+        with sim.cluster(seed, 3, faults=faults) as c:
+            seen, calls = program(seed, n_callers=2, n_calls=6)
+            n_faults += len(c.occurred())
+        check_once_in_order(seen, calls)
+    assert n_faults > 3
+
+
+@pytest.mark.parametrize(("options", "n_covered"), [({}, 0), ({"checkpoint_interval": 4}, 8)], ids=["log", "saved"])
+def test_it_comes_back_on_another_node_with_the_calls_since_its_checkpoint(options, n_covered):
+    desk = sim.Node(num_cpus=1, resources={"desk": 1})
+    with sim.cluster(1, [sim.Node(num_cpus=1), desk, desk]) as c:
+        ledger = raylite.remote(Ledger).options(recovery="replay", resources={"desk": 1}, **options).remote()
+        assert raylite.get([ledger.note.remote("driver", number) for number in range(10)]) == list(range(1, 11))
+        c.settle()
+        [home] = [node for node in c.session.alive() if n_begun([node])]
+        c.kill_node(home.number)
+        assert raylite.get(ledger.read.remote()) == [("driver", number) for number in range(10)]
+        assert n_begun(c.session.alive()) == 2 + 10 - n_covered  # made, and read
+        assert raylite.get(ledger.note.remote("driver", 10)) == 11
+
+
+def test_a_checkpoint_too_large_to_be_kept_beyond_its_node_is_not_taken(capfd):
+    with sim.cluster(2, 3) as c:
+        ledger = raylite.remote(Heavy).options(recovery="replay", checkpoint_interval=1, num_cpus=1).remote()
+        assert raylite.get([ledger.note.remote("driver", number) for number in range(4)]) == [1, 2, 3, 4]
+        raylite.kill(ledger, no_restart=False)
+        assert raylite.get(ledger.note.remote("driver", 4)) == 5
+        c.settle()
+    assert capfd.readouterr().err.count("too large to be kept beyond its node") == 1

@@ -160,7 +160,7 @@ def test_an_extension_without_source_stops_the_build_by_name(project):
 def test_an_unknown_flavour_is_refused(project):
     done = run(project, "setup.py", "--version", flavour="fast")
     assert done.returncode != 0
-    assert done.stdout == "RAYLITE_BUILD is 'fast'; it must be 'release' or 'debug'.\n"
+    assert done.stdout == "RAYLITE_BUILD is 'fast'; it must be 'release', 'debug' or 'sanitize'.\n"
 
 
 @pytest.mark.parametrize(

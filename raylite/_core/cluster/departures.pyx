@@ -22,8 +22,9 @@ from raylite._core.message cimport MESSAGE_VERSION
 from raylite._core.node.objects cimport ObjectRow, objects_find, REACH_HELD
 from raylite._core.node.task_table cimport tasks_find
 from raylite._core.planted cimport DEPARTS_AT_ONCE, planted, RELEASED_AT_ONCE
-from raylite._core.store.message cimport DoneHeader, OP_ACTOR, OP_ACTOR_UNWATCH, OP_ACTOR_WATCH, OP_ADOPT, OP_ATTEMPT, \
-    OP_COMMIT, OP_DONE, OP_HOLD, OP_PUT, OP_RELEASE, OP_UNWATCH, OP_WATCH
+from raylite._core.store.message cimport DoneHeader, EPOCH_OF_LOG, OP_ACTOR, OP_ACTOR_CRASHED, OP_ACTOR_ENDED, \
+    OP_ACTOR_LOG, OP_ACTOR_SAVED, OP_ACTOR_UNWATCH, OP_ACTOR_WATCH, OP_ADOPT, OP_ATTEMPT, OP_COMMIT, OP_DONE, OP_HOLD, \
+    OP_PUT, OP_RELEASE, OP_UNWATCH, OP_WATCH
 
 
 cdef PartyMessage peer_message(NodeState* n, uint32_t target, uint8_t kind, Blob* payload) noexcept nogil:
@@ -48,7 +49,12 @@ cdef Message* tell(NodeState* n, uint32_t target, uint8_t kind, Blob* payload) n
 cdef bint takes_hold(uint16_t kind) noexcept nogil:
     """Whether an operation is one that departures wait for."""
     return kind == OP_COMMIT or kind == OP_PUT or kind == OP_HOLD or kind == OP_ATTEMPT or kind == OP_ADOPT \
-        or kind == OP_ACTOR
+        or kind == OP_ACTOR or kind == OP_ACTOR_LOG
+
+
+cdef bint comes_last(uint16_t kind) noexcept nogil:
+    """Whether an operation waits, as a departure, for the answers to all that were asked for before."""
+    return kind == OP_RELEASE or kind == OP_ACTOR_SAVED or kind == OP_ACTOR_CRASHED or kind == OP_ACTOR_ENDED
 
 
 cdef bint is_told(uint16_t kind) noexcept nogil:
@@ -282,7 +288,7 @@ cdef void send_settled(NodeState* n) noexcept nogil:
         if not n.cluster.expected.empty() and deref(n.cluster.expected.begin()).first <= d.fence \
                 and not planted(RELEASED_AT_ONCE):
             n.cluster.settling.push_back(d[0])
-        elif d.operation.kind and not is_last_release(n, d.operation.object):
+        elif d.operation.kind == OP_RELEASE and not is_last_release(n, d.operation.object):
             drop_departure(d)
         elif d.operation.kind:
             ask_store(n, d.operation.kind, d.operation.object, d.operation.body)
@@ -294,7 +300,7 @@ cdef void renew_epoch(NodeState* n, const Departure* d) noexcept nogil:
     """The task's end may have been written down before its node heard under which epoch it is at it."""
     cdef DoneHeader* head = <DoneHeader*> blob_data(d.operation.body)
     cdef const TaskRow* row = tasks_find(&n.tasks, d.operation.object.task)
-    if row != NULL and row.attempt == head.attempt:
+    if row != NULL and row.attempt == head.attempt and head.epoch != EPOCH_OF_LOG:
         head.epoch = row.epoch
 
 
@@ -308,7 +314,7 @@ cdef void send_queue(NodeState* n) noexcept nogil:
             return
         if d.operation.kind == OP_RELEASE and comes_after_guests(n, d):
             n.cluster.releases.push_back(d[0])
-        elif d.operation.kind == OP_RELEASE or d.message.message.kind == MASTER_SETTLED:
+        elif comes_last(d.operation.kind) or d.message.message.kind == MASTER_SETTLED:
             d.fence = n.cluster.last_token
             n.cluster.settling.push_back(d[0])
         elif d.operation.kind:

@@ -1,5 +1,6 @@
 """What other parties tell a node, handed to who knows of it; and what the node has to say at the end of each event."""
 from cython.operator cimport dereference as deref
+from raylite._core.cluster.actor_log cimport commit_answered, log_arrived
 from raylite._core.cluster.departures cimport forget_target, go_on, send_departures, take_answer, tell
 from raylite._core.cluster.directory cimport shard_listed, value_answered
 from raylite._core.cluster.exposure cimport task_committed
@@ -93,6 +94,7 @@ cdef void on_answer(NodeState* n, uint16_t status, uint64_t token, const char* b
         if status == STORE_OK and size >= sizeof(AttemptHeader):
             new_epoch(n, what.object.task, (<const AttemptHeader*> body).epoch)
         task_committed(n, what.object.task)   # also if it was there: its parent has run before
+        commit_answered(n, what.object.task, status)
     elif what.kind == OP_NAME_CLAIM:
         name_claimed(n, token, status)
     elif what.kind == OP_NAME_FIND:
@@ -103,6 +105,8 @@ cdef void on_answer(NodeState* n, uint16_t status, uint64_t token, const char* b
         value_answered(n, &what, status, body, size)
     elif what.kind == OP_ACTOR_ALIVE and status != STORE_OK:
         on_actor_end_entry(n, what.object.task, END_KILLED)   # it was ended while it was made
+    elif what.kind == OP_ACTOR_ALIVE:
+        log_arrived(n, what.object.task, body, size)
     elif what.kind == OP_ATTEMPT:
         attempt_answered(n, what.object.task, status)
     elif what.kind == OP_ADOPT:

@@ -9,6 +9,7 @@ from libc.stdint cimport uint32_t
 from libc.string cimport memcpy, memset
 from libcpp.string cimport string
 from libcpp.vector cimport vector
+from raylite._core.cluster.actor_log cimport is_kept_for_parent, parent_committed
 from raylite._core.cluster.departures cimport ask_store, depart, depart_to_store
 from raylite._core.cluster.message cimport NODE_COMMITTED
 from raylite._core.cluster.specs cimport all_arguments, retries_in_all, write_spec
@@ -17,8 +18,9 @@ from raylite._core.ids cimport object_id
 from raylite._core.message cimport STREAMING, write_padded
 from raylite._core.node.objects cimport OBJECT_IN_ARENA, OBJECT_INLINE, object_ready, ObjectRow, objects_find, \
     REACH_COPY, REACH_EXPOSED, REACH_HELD
-from raylite._core.node.task_table cimport TASK_FINISHED, tasks_find
-from raylite._core.store.message cimport CommitHeader, DoneHeader, OP_COMMIT, OP_DONE, OP_PUT, StoreValue
+from raylite._core.node.task_table cimport REPLAY_STATE, TASK_FINISHED, tasks_find
+from raylite._core.store.message cimport COMMIT_KEPT, CommitHeader, DoneHeader, EPOCH_OF_LOG, OP_COMMIT, OP_DONE, \
+    OP_PUT, StoreValue
 
 cdef struct Walk:
     vector[TaskId] tasks
@@ -65,7 +67,7 @@ cdef Blob* write_values(NodeState* n, const TaskRow* row) noexcept nogil:
         head.n_values += 1
         append_value(&out, result)
         result.reach |= REACH_EXPOSED | (REACH_COPY if result.state == OBJECT_IN_ARENA else 0)
-    head.epoch = row.epoch
+    head.epoch = EPOCH_OF_LOG if row.replay >= REPLAY_STATE else row.epoch
     head.attempt = row.attempt
     head.n_yielded = row.n_yielded
     memcpy(&out[0], &head, sizeof(DoneHeader))
@@ -112,7 +114,7 @@ cdef void commit_task(NodeState* n, Walk* walk, TaskRow* row) noexcept nogil:
     head.n_returns = row.n_returns
     head.n_args = <uint32_t> arguments.size()
     head.max_retries = retries_in_all(row)
-    head.flags = row.flags
+    head.flags = row.flags | (COMMIT_KEPT if is_kept_for_parent(n, row) else 0)
     head.spec_size = <uint32_t> spec.size
     memcpy(<char*> (head + 1), arguments.data(), arguments.size() * sizeof(ObjectId))
     write_padded(<char*> (head + 1) + arguments.size() * sizeof(ObjectId), blob_data(spec), spec.size)
@@ -192,6 +194,7 @@ cdef void task_committed(NodeState* n, TaskId id) noexcept nogil:
     if row == NULL:
         return
     row.acknowledged = True
+    parent_committed(n, id)
     if row.runs_at and not row.home:
         parent = tasks_find(&n.tasks, row.parent)
         depart(n, row.runs_at, NODE_COMMITTED, NULL, parent).object = object_id(id, 0)

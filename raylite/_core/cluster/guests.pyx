@@ -10,6 +10,7 @@ from libcpp.algorithm cimport sort
 from libcpp.string cimport string
 from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
+from raylite._core.cluster.actor_log cimport is_on_log, parent_committed, refuse_logged
 from raylite._core.cluster.departures cimport depart, depart_to_store, forget_guest, guest_committed, tell, then_tell
 from raylite._core.cluster.exposure cimport expose_contained, write_values
 from raylite._core.cluster.homes cimport adopt
@@ -28,10 +29,11 @@ from raylite._core.node.objects cimport object_hold, OBJECT_PENDING, object_read
     objects_find
 from raylite._core.node.recovery cimport cancel_task
 from raylite._core.node.references cimport drop_value, hold_arguments, retire_task, store_blob
+from raylite._core.node.replay cimport replays
 from raylite._core.node.resources cimport resources_lacking
 from raylite._core.node.state cimport Function, set_state
-from raylite._core.node.task_table cimport CANCEL_INTERRUPTS, CANCEL_KILLS, TASK_CANCELLED, TASK_FINISHED, \
-    TASK_WAITING, tasks_erase, tasks_find
+from raylite._core.node.task_table cimport CANCEL_INTERRUPTS, CANCEL_KILLS, REPLAY_STATE, TASK_CANCELLED, \
+    TASK_FINISHED, TASK_WAITING, tasks_erase, tasks_find
 from raylite._core.store.message cimport OP_DONE
 
 
@@ -104,6 +106,9 @@ cdef bint on_task(NodeState* n, uint32_t source, const Message* m, const char* p
     if head.function_size and not (envelope_valid(function, head.function_size)
                                    and (<const EnvelopeHeader*> function).kind == KIND_FUNCTION):
         return False
+    if s.call != NULL and runs_actor(n, s.call, head.actor_epoch) and is_on_log(n, s.call.actor, m.object.task):
+        refuse_logged(n, source, m)
+        return True
     if tasks_find(&n.tasks, m.object.task) != NULL or s.call != NULL and not runs_actor(n, s.call, head.actor_epoch):
         give_back(n, source, m)
         return True
@@ -132,6 +137,7 @@ cdef bint on_task(NodeState* n, uint32_t source, const Message* m, const char* p
     if s.header.flags & SUBMIT_ACTOR:
         host_creation(n, row, &s.actor)
     if s.call != NULL:
+        row.acknowledged = replays(actors_find(&n.actors, s.call.actor))      # its home sends no other
         add_call(n, row, s.call)
     else:
         resolve(n, row)
@@ -143,7 +149,7 @@ cdef bint runs_actor(NodeState* n, const CallHeader* call, uint32_t epoch) noexc
     sent to the one before goes first."""
     cdef ActorRow* actor = actors_find(&n.actors, call.actor)
     return actor != NULL and actor.state == ACTOR_ALIVE and actor.worker != 0 and actor.epoch == epoch \
-        and call.group < actor.groups.size()
+        and not actor.awaits_log and call.group < actor.groups.size()
 
 
 cdef void drop_guest(NodeState* n, TaskRow* row) noexcept nogil:
@@ -204,7 +210,8 @@ cdef void count_guest_holds(NodeState* n, const TaskRow* row, int change) noexce
 cdef void ended_beyond(NodeState* n, TaskRow* row, uint8_t state) noexcept nogil:
     """A task that others know of has ended: its home is told, and the store.
 
-    What a home hears, the store knows; but a failure it hears alone, as it may decide on another attempt."""
+    What a home hears, the store knows; but a failure it hears alone, as it may decide on another attempt. Not so of a
+    call that is on its actor's log: it is not tried again."""
     cdef Departure* done
     cdef Message* m
     cdef Blob* values
@@ -219,7 +226,7 @@ cdef void ended_beyond(NodeState* n, TaskRow* row, uint8_t state) noexcept nogil
         return
     expose_contained(n, row)
     values = write_values(n, row)
-    if state == TASK_FINISHED or row.orphan:
+    if state == TASK_FINISHED or row.orphan or row.replay >= REPLAY_STATE:
         done = depart_to_store(n, OP_DONE, object_id(row.id, 0), blob_keep(values), row)
         m = then_tell(n, done, row.home, NODE_RESULT, values)
     else:
@@ -250,6 +257,7 @@ cdef void on_home_committed(NodeState* n, uint32_t source, const Message* m) noe
     cdef TaskRow* row = tasks_find(&n.tasks, m.object.task)
     if row != NULL and row.home == source:
         row.acknowledged = True
+        parent_committed(n, row.id)
     guest_committed(n, m.object.task)
 
 

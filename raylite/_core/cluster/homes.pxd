@@ -5,6 +5,7 @@ from raylite._core.node.task_table cimport TaskRow
 
 cdef bint on_rerun(NodeState* n, TaskId id, const char* body, uint64_t size) noexcept nogil
 cdef void register_attempt(NodeState* n, TaskRow* row) noexcept nogil
+cdef void take_home(NodeState* n, TaskRow* row, uint32_t epoch) noexcept nogil
 cdef void adopt(NodeState* n, TaskRow* row) noexcept nogil
 cdef void see_elsewhere(NodeState* n, TaskRow* row) noexcept nogil
 cdef void new_epoch(NodeState* n, TaskId id, uint32_t epoch) noexcept nogil

@@ -1,5 +1,6 @@
 """What nodes say to each other (docs/cluster.md). Payloads are checked as any from outside: bounds first."""
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from raylite._core.ids cimport TaskId
 from raylite._core.links.packet cimport NODE_FIRST
 
 cdef enum NodeMessage:
@@ -34,6 +35,18 @@ cdef struct GroupNotice:
 
 cdef enum:
     RESULT_REFUSED = 1            # flag of NODE_RESULT, which then says no more: the store knows another end
+
+cdef struct CallRecord:           # of a logged call, after what the store reads; MadeRecord each, then the spec
+    uint32_t n_made
+    uint32_t spec_size
+
+cdef struct MadeRecord:           # state.Made
+    TaskId task
+    uint64_t digest
+    uint32_t n_results
+    uint8_t is_actor
+    uint8_t is_repeated
+    uint8_t unused[2]
 
 cdef struct TaskHeader:
     uint32_t epoch

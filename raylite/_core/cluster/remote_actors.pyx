@@ -9,7 +9,8 @@ from cython.operator cimport dereference as deref
 from libc.string cimport memchr, memcpy
 from libcpp.string cimport string
 from libcpp.vector cimport vector
-from raylite._core.cluster.departures cimport ask_store, tell
+from raylite._core.cluster.actor_log cimport is_known_beyond
+from raylite._core.cluster.departures cimport ask_store, depart_to_store, tell
 from raylite._core.cluster.exposure cimport expose_task
 from raylite._core.cluster.guests cimport drop_guest
 from raylite._core.cluster.message cimport NODE_RETURN
@@ -26,8 +27,9 @@ from raylite._core.node.actors cimport actor_dies, actor_object, died, fill_acto
 from raylite._core.node.execution cimport confirm, on_submit_claimed
 from raylite._core.node.objects cimport object_hold, ObjectRow, objects_find, REACH_EXPOSED, REACH_HELD
 from raylite._core.node.references cimport retire_task
+from raylite._core.node.replay cimport replays
 from raylite._core.node.state cimport emit, set_state
-from raylite._core.node.task_table cimport LISTED_SENT, TASK_FINISHED, TASK_SPILLED, tasks_find
+from raylite._core.node.task_table cimport LISTED_NOT, LISTED_SENT, TASK_FINISHED, TASK_SPILLED, tasks_find
 from raylite._core.store.message cimport ActorNotice, ActorRecord, AttemptHeader, END_KILLED, END_UNREFERENCED, \
     NAME_OF_ACTOR, OP_ACTOR, OP_ACTOR_ALIVE, OP_ACTOR_CRASHED, OP_ACTOR_ENDED, OP_ACTOR_UNWATCH, OP_ACTOR_WATCH, \
     OP_NAME_CLAIM, OP_NAME_FIND, STORE_OK, STORED_ACTOR_ALIVE, STORED_ACTOR_DEAD, STORED_ACTOR_RESTARTING
@@ -111,17 +113,26 @@ cdef void report_alive(NodeState* n, ActorRow* actor, const TaskRow* creation) n
     """`__init__` has returned, here."""
     actor.epoch = creation.epoch
     actor.attempt = creation.attempt
+    actor.awaits_log = replays(actor)
     ask_store(n, OP_ACTOR_ALIVE, object_id(actor.id, ACTOR_INDEX), report(actor, NULL))
+
+
+cdef void report_over(NodeState* n, const ActorRow* actor, uint16_t kind, Blob* why) noexcept nogil:
+    """That of one that replays comes after the ends of all its calls: what is on the log without an end has none."""
+    if replays(actor):
+        depart_to_store(n, kind, object_id(actor.id, ACTOR_INDEX), report(actor, why), NULL)
+    else:
+        ask_store(n, kind, object_id(actor.id, ACTOR_INDEX), report(actor, why))
 
 
 cdef void report_end(NodeState* n, ActorRow* actor) noexcept nogil:
     """It is over for good."""
-    ask_store(n, OP_ACTOR_ENDED, object_id(actor.id, ACTOR_INDEX), report(actor, actor.death))
+    report_over(n, actor, OP_ACTOR_ENDED, actor.death)
 
 
 cdef void report_crash(NodeState* n, ActorRow* actor, Blob* why) noexcept nogil:
     """Its process died, and a restart is left: the store says where."""
-    ask_store(n, OP_ACTOR_CRASHED, object_id(actor.id, ACTOR_INDEX), report(actor, why))
+    report_over(n, actor, OP_ACTOR_CRASHED, why)
     actor.state = ACTOR_RESTARTING
     actor.worker = 0
     watch_actor(n, actor)
@@ -173,6 +184,9 @@ cdef void send_calls_away(NodeState* n, ActorRow* actor) noexcept nogil:
         while group.ready.head != NULL and group.sent.size < CALLS_AWAY:
             row = group.ready.head
             list_remove(&group.ready, row)
+            row.listed = LISTED_NOT
+            if not is_known_beyond(n, actor, row):
+                continue
             row.listed = LISTED_SENT
             list_append(&group.sent, row)
             group.n_running += 1

@@ -21,5 +21,6 @@ cdef bint take_submission(NodeState* n, Cursor* c, TaskId id, Submission* out) n
 cdef TaskRow* add_task(NodeState* n, TaskId id, const Submission* s, uint32_t client, uint32_t job) noexcept nogil
 cdef int retries_in_all(const TaskRow* row) noexcept nogil
 cdef int retries_after(int in_all, uint32_t attempt) noexcept nogil
+cdef Blob* write_spec_with_name(NodeState* n, const TaskRow* row) noexcept nogil
 cdef Blob* write_spec(NodeState* n, const TaskRow* row) noexcept nogil
 cdef void all_arguments(const TaskRow* row, vector[ObjectId]* out) noexcept nogil

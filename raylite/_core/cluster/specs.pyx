@@ -1,4 +1,5 @@
 """A task as bytes: as it is submitted, handed to another node, or kept in the control store. One form for all three."""
+from cython.operator cimport dereference as deref
 from libc.string cimport memcpy, memset
 from libcpp.algorithm cimport sort
 from raylite._core.cluster.groups cimport know_group
@@ -93,11 +94,12 @@ cdef size_t actor_size(const ActorRow* actor) noexcept nogil:
     return sizeof(ActorHeader) + align8(4 * actor.groups.size()) + align8(actor.name.size()) + align8(actor.handle.size)
 
 
-cdef char* write_actor(char* at, ActorRow* actor) noexcept nogil:
+cdef char* write_actor(char* at, ActorRow* actor, uint32_t n_restarts) noexcept nogil:
+    """n_restarts: as many have been used."""
     cdef ActorHeader* h = <ActorHeader*> at
     cdef uint32_t* limits = <uint32_t*> (h + 1)
     cdef size_t i
-    h.max_restarts = actor.restarts_left
+    h.max_restarts = actor.restarts_left + <int> n_restarts if actor.restarts_left >= 0 else -1
     h.max_pending = actor.max_pending
     h.flags = actor.flags
     h.n_groups = <uint32_t> actor.groups.size()
@@ -113,9 +115,19 @@ cdef char* write_actor(char* at, ActorRow* actor) noexcept nogil:
 
 cdef Blob* write_spec(NodeState* n, const TaskRow* row) noexcept nogil:
     """The task as it was submitted; its retries are counted from its first attempt."""
+    return write_named(n, row, row.name)
+
+
+cdef Blob* write_spec_with_name(NodeState* n, const TaskRow* row) noexcept nogil:
+    """Likewise, for a node that may not know the name of its function."""
+    it = n.functions.find(row.function)
+    return write_named(n, row, row.name if row.name != NULL or it == n.functions.end() else deref(it).second.name)
+
+
+cdef Blob* write_named(NodeState* n, const TaskRow* row, Blob* name) noexcept nogil:
     cdef const string* demand = &n.scheduler.resources.shapes[row.shape].key
     cdef ActorRow* actor = actors_find(&n.actors, row.id) if is_creation(row) else NULL
-    cdef size_t name_size = row.name.size if row.name != NULL else 0
+    cdef size_t name_size = name.size if name != NULL else 0
     cdef size_t args_size = row.arguments.size if row.arguments != NULL else 0
     cdef size_t size = sizeof(SubmitHeader) + sizeof(ObjectId) * row.refs.size() + align8(demand.size()) \
         + align8(name_size) + align8(args_size)
@@ -150,12 +162,12 @@ cdef Blob* write_spec(NodeState* n, const TaskRow* row) noexcept nogil:
         call.group = row.group
         at += sizeof(CallHeader)
     elif actor != NULL:
-        at = write_actor(at, actor)
+        at = write_actor(at, actor, row.attempt)
     if row.refs.size():
         memcpy(at, row.refs.data(), sizeof(ObjectId) * row.refs.size())
     at += sizeof(ObjectId) * row.refs.size()
     at = write_padded(at, demand.data(), demand.size())
-    at = write_padded(at, blob_data(row.name) if name_size else NULL, name_size)
+    at = write_padded(at, blob_data(name) if name_size else NULL, name_size)
     write_padded(at, blob_data(row.arguments) if args_size else NULL, args_size)
     return out
 

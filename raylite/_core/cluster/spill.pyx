@@ -32,9 +32,8 @@ from raylite._core.ids cimport object_id, ObjectId, TaskId
 from raylite._core.links.packet cimport SCHEDULER_ASK
 from raylite._core.message cimport Cursor, STREAMING, take, take_padded
 from raylite._core.node.actor_table cimport ActorRow, actors_find
-from raylite._core.node.actors cimport actor_dies
-from raylite._core.node.execution cimport arguments_exist, end_task, fail_task, function_name, \
-    warn_if_infeasible
+from raylite._core.node.actors cimport actor_dies, actor_error
+from raylite._core.node.execution cimport arguments_exist, end_task, fail_task, function_name, warn_if_infeasible
 from raylite._core.node.group_events cimport doom_error
 from raylite._core.node.objects cimport OBJECT_INLINE, OBJECT_PENDING, OBJECT_REMOTE, ObjectRow, objects_find
 from raylite._core.node.recovery cimport task_lost
@@ -55,6 +54,9 @@ cdef enum:
     UNKNOWN_TASK_NS = 1000000     # what a task is taken to last when nothing has run yet
     ALONG_BYTES = 1 << 20         # of values that travel with a task
     REFUSALS_MOST = 3             # of a task whose node is not there, until it is taken for dead
+
+
+cdef const char* ITEMS_GONE = b"its node died when the call had ended, and items with it"
 
 
 # ---- whether, and where ----------------------------------------------------------------------------------------
@@ -483,7 +485,10 @@ cdef bint on_result(NodeState* n, uint32_t source, const Message* m, const char*
     cdef bint failed = False
     cdef bint counts = row != NULL and row.state == TASK_SPILLED and row.runs_at == source and row.attempt == m.attempt
     if m.flags & RESULT_REFUSED:
-        if counts:
+        if counts and is_call(row) and row.n_returns == STREAMING:
+            fail_task(n, row, actor_error(n, actors_find(&n.actors, row.actor), ERROR_ACTOR_UNAVAILABLE, ITEMS_GONE,
+                                          strlen(ITEMS_GONE)), TASK_FAILED)
+        elif counts:
             see_elsewhere(n, row)
         return True
     if head == NULL or not values_valid(c, head.n_values):

@@ -92,6 +92,7 @@ cdef struct Cluster:
     uint64_t last_question
     uint64_t last_listing
     uint32_t n_shards             # of the control store
+    unordered_map[TaskId, vector[TaskId]] before_children     # calls that wait until their parent is committed
     ordered_map[uint64_t, Listing] listings
     Means means                   # of what ran and came here
     ordered_map[uint32_t, Peer] peers

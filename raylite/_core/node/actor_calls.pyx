@@ -8,12 +8,13 @@ back to where it was runs some calls again before all others: see replay.pyx.
 """
 from libc.stdint cimport uint32_t
 from libcpp.vector cimport vector
+from raylite._core.cluster.actor_log cimport is_known_beyond
 from raylite._core.ids cimport same_task
+from raylite._core.message cimport ACTOR_OUT_OF_ORDER
 from raylite._core.node.actor_table cimport ACTOR_ALIVE, ActorRow, actors_find, CallGroup, CallList, CALLS_AHEAD, \
     list_append, list_insert_in_order, list_remove
 from raylite._core.node.execution cimport arguments_usable, resolve
 from raylite._core.node.local_scheduler cimport Worker, worker_find
-from raylite._core.message cimport ACTOR_OUT_OF_ORDER
 from raylite._core.node.placement cimport send_run
 from raylite._core.node.state cimport set_state
 from raylite._core.node.task_table cimport LISTED_AGAIN, LISTED_CALLER, LISTED_NOT, LISTED_READY, LISTED_SENT, \
@@ -218,7 +219,7 @@ cdef void send_group(NodeState* n, ActorRow* actor, Worker* w, CallGroup* group)
             row = row.next
         list_remove(&group.ready, row)
         row.listed = LISTED_NOT
-        if has_arguments(n, row):
+        if has_arguments(n, row) and is_known_beyond(n, actor, row):
             send_call(n, actor, w, group, row)
 
 
@@ -226,7 +227,7 @@ cdef void send_calls(NodeState* n, ActorRow* actor) noexcept nogil:
     """Send what the worker should have by now."""
     cdef Worker* w = worker_find(&n.scheduler, actor.worker)
     cdef size_t i
-    if actor.state != ACTOR_ALIVE or w == NULL or w.stopping or not send_again(n, actor, w):
+    if actor.state != ACTOR_ALIVE or actor.awaits_log or w == NULL or w.stopping or not send_again(n, actor, w):
         return
     for i in range(actor.groups.size()):
         send_group(n, actor, w, &actor.groups[i])

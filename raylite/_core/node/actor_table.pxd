@@ -62,6 +62,10 @@ cdef struct ActorRow:
     CallList log                  # of one that replays: what has run since its checkpoint, in that order
     CallList again                # likewise: what is to run again, in that order, before all others
     uint32_t n_checkpoints        # that were ever taken
+    bint too_large                # it was said that a checkpoint is
+    bint awaits_log               # in a cluster: the store has not said yet what is to run again
+    uint64_t n_logged             # in a cluster: number of the last call on the store's log that has ended here
+    unordered_map[TaskId, uint64_t] logged    # the numbers of the calls that the store has on its log
 
 cdef struct ActorTable:
     unordered_map[TaskId, ActorRow] rows

@@ -22,6 +22,8 @@ cdef bint actor_is_known(NodeState* n, TaskId id) noexcept nogil
 cdef bint name_is_taken(NodeState* n, const ActorRequest* request) noexcept nogil
 cdef ObjectRow* actor_object(NodeState* n, TaskId id) noexcept nogil
 cdef void add_actor(NodeState* n, TaskRow* row, const ActorRequest* request, uint32_t client) noexcept nogil
+cdef Blob* actor_error(NodeState* n, const ActorRow* actor, uint32_t code, const char* why, uint64_t size) \
+    noexcept nogil
 cdef Blob* died(NodeState* n, const ActorRow* actor, const char* why) noexcept nogil
 cdef void actor_dies(NodeState* n, ActorRow* actor, Blob* death, uint32_t stop_flags) noexcept nogil
 cdef Blob* death_of(NodeState* n, TaskId actor) noexcept nogil

@@ -15,7 +15,10 @@ from libcpp.algorithm cimport sort
 from libcpp.pair cimport pair
 from libcpp.string cimport string
 from libcpp.vector cimport vector
+from raylite._core.cluster.actor_log cimport forget_log, give_up_log
 from raylite._core.cluster.departures cimport ask_store
+from raylite._core.cluster.guests cimport drop_guest
+from raylite._core.cluster.homes cimport take_home
 from raylite._core.cluster.remote_actors cimport forget_afar, give_calls_back, make_actor_known, report_alive, \
     report_crash, report_end, send_calls_away
 from raylite._core.envelope cimport Blob, blob_copy, blob_data, blob_drop, blob_keep, envelope_pickle, envelope_valid, \
@@ -36,8 +39,9 @@ from raylite._core.node.resources cimport resources_lend
 from raylite._core.node.retries cimport retry
 from raylite._core.node.state cimport emit, ERROR_ACTOR_DIED, ERROR_ACTOR_INIT, ERROR_ACTOR_UNAVAILABLE, \
     ERROR_SPAWN_FAILED, ERROR_TASK_CANCELLED, set_state
-from raylite._core.node.task_table cimport CANCEL_KILLS, REPLAY_NOT, REPLAY_STATE, TASK_BLOCKED, TASK_CANCELLED, \
-    TASK_FAILED, TASK_FINISHED, TASK_READY, TASK_RUNNING, TASK_SPILLED, TASK_WAITING, tasks_find
+from raylite._core.node.task_table cimport CANCEL_KILLS, REPLAY_LOGGED, REPLAY_NOT, REPLAY_OWN, REPLAY_STATE, \
+    TASK_BLOCKED, TASK_CANCELLED, TASK_FAILED, TASK_FINISHED, TASK_READY, TASK_RUNNING, TASK_SPILLED, TASK_WAITING, \
+    tasks_find
 from raylite._core.store.message cimport OP_ACTOR_KILL
 
 
@@ -202,7 +206,11 @@ cdef void fail_calls(NodeState* n, ActorRow* actor) noexcept nogil:
     sort(calls.begin(), calls.end())
     for i in range(calls.size()):
         row = tasks_find(&n.tasks, calls[i])
-        if row.replay == REPLAY_STATE:
+        if row.replay == REPLAY_OWN:
+            row.replay = REPLAY_NOT
+        if row.replay == REPLAY_LOGGED:
+            drop_guest(n, row)
+        elif row.replay == REPLAY_STATE:
             end_repetition(n, row, actor.death)
         elif row.cancelled:
             fail_task(n, row, system_error(ERROR_TASK_CANCELLED, b"cancelled", 9), TASK_CANCELLED)
@@ -253,6 +261,7 @@ cdef void actor_dies(NodeState* n, ActorRow* actor, Blob* death, uint32_t stop_f
     actor.node = 0
     if n.cluster.joined and runs_here:
         report_end(n, actor)
+    forget_log(actor)
     actor.worker = 0
     if not actor.name.empty():
         n.actors.names.erase(actor.name)
@@ -391,7 +400,9 @@ cdef void creation_ended(NodeState* n, TaskRow* row, Worker* w, const char* erro
     set_state(n, row, TASK_FINISHED, 0)
     if n.cluster.joined:
         report_alive(n, actor, row)
-    if actor.restarts_left == 0 or n.cluster.joined:
+    if n.cluster.joined and is_logged(n, actor):
+        take_home(n, row, row.epoch)  # a checkpoint makes another task of it
+    elif actor.restarts_left == 0 or n.cluster.joined:
         retire_task(n, row)
     actor.state = ACTOR_ALIVE
     actor.worker = w.client
@@ -451,6 +462,8 @@ cdef void actor_lost(NodeState* n, ActorRow* actor, uint64_t started, const char
     cdef TaskRow* row
     cdef TaskRow* previous
     cdef size_t i
+    if n.cluster.joined and replays(actor):
+        give_up_log(n, actor)
     for i in range(actor.groups.size()):
         row = actor.groups[i].sent.tail
         while row != NULL:
@@ -464,7 +477,7 @@ cdef void actor_lost(NodeState* n, ActorRow* actor, uint64_t started, const char
         actor_dies(n, actor, actor_error(n, actor, ERROR_ACTOR_DIED, why, why_size), 0)
         return
     sort(sent.begin(), sent.end())
-    if is_logged(n, actor):
+    if is_logged(n, actor) and not n.cluster.joined:
         rewind(n, actor, &sent, started, &lost)
     else:
         for i in range(sent.size()):
@@ -485,7 +498,8 @@ cdef void leave(NodeState* n, ActorRow* actor, const char* why, uint64_t why_siz
     if creation != NULL:
         actor.epoch = creation.epoch
         actor.attempt = creation.attempt
-        set_state(n, creation, TASK_FAILED, 0)
+        if creation.state != TASK_FINISHED:
+            set_state(n, creation, TASK_FAILED, 0)
         retire_task(n, creation)
     give_calls_back(n, actor)
     report_crash(n, actor, error)

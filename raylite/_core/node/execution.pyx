@@ -10,6 +10,7 @@ from libc.stdio cimport snprintf
 from libc.string cimport memset
 from libcpp.string cimport string
 from libcpp.vector cimport vector
+from raylite._core.cluster.actor_log cimport is_known_beyond, log_beyond
 from raylite._core.cluster.guests cimport ended_beyond
 from raylite._core.cluster.remote_actors cimport actor_from_afar, claim_name
 from raylite._core.cluster.remote_streams cimport item_of_guest
@@ -33,14 +34,14 @@ from raylite._core.node.objects cimport is_wanted_now, object_exists, OBJECT_IN_
 from raylite._core.node.references cimport client_holds, hold_arguments, keep_as_lineage, lineage_to_arguments, \
     refuse_value, retire_task, store_blob, store_value
 from raylite._core.node.replay cimport call_repeated, cannot_repeat, is_logged, log_call, made_before, note_made, \
-    refuses_replay
+    replays
 from raylite._core.node.requests cimport request_arrived
 from raylite._core.node.resources cimport resources_acquire, resources_lacking
 from raylite._core.node.retries cimport retry
 from raylite._core.node.state cimport call_back_queue, emit, ERROR_TASK_CANCELLED, reject, set_state, warn
 from raylite._core.node.task_table cimport CANCEL_KILLS, CANCEL_NOT, is_call, is_creation, LISTED_LOGGED, \
-    REPLAY_STATE, TASK_BLOCKED, TASK_CANCELLED, TASK_FAILED, TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_RUNNING, \
-    TASK_WAITING, tasks_find
+    REPLAY_LOGGED, REPLAY_STATE, TASK_BLOCKED, TASK_CANCELLED, TASK_FAILED, TASK_FINISHED, TASK_PLACED, TASK_READY, \
+    TASK_RUNNING, TASK_WAITING, tasks_find
 from raylite._core.scheduler.loads cimport means_task
 
 
@@ -86,7 +87,12 @@ cdef bint stream_begun(NodeState* n, TaskId task, const TaskRow* row) noexcept n
     return row.n_yielded != 0 or row.home != 0 if row != NULL else objects_find(&n.objects, object_id(task, 0)) != NULL
 
 
-cdef bint accept_again(NodeState* n, const Message* m, const SubmitHeader* h) noexcept nogil:
+cdef bint is_made_once(NodeState* n, const CallHeader* call) noexcept nogil:
+    """Whether the call, if it is done, is not made again by another run of its caller: its actor knows it."""
+    return n.cluster.joined and call != NULL and replays(actors_find(&n.actors, call.actor))
+
+
+cdef bint accept_again(NodeState* n, const Message* m, const SubmitHeader* h, const CallHeader* call) noexcept nogil:
     """Whether this submission repeats a task that is known, or done: then it is that task (rule 3)."""
     cdef TaskRow* row = tasks_find(&n.tasks, m.object.task)
     cdef uint32_t count
@@ -103,7 +109,7 @@ cdef bint accept_again(NodeState* n, const Message* m, const SubmitHeader* h) no
     if row == NULL:
         if h.n_returns == STREAMING or not results_exist(n, m.object.task, <uint32_t> h.n_returns):
             return False
-        if m.flags & SUBMIT_CONFIRM and h.flags & SUBMIT_CALL:
+        if m.flags & SUBMIT_CONFIRM and h.flags & SUBMIT_CALL and not is_made_once(n, call):
             confirm(n, m, SUBMIT_TAKEN)   # a parent that runs again calls again: its actor may be a new one
             return True
         count = <uint32_t> h.n_returns
@@ -135,7 +141,7 @@ cdef bint submit(NodeState* n, const Message* m, const char* payload, bint claim
     cdef TaskRow* row
     if not take_submission(n, &c, m.object.task, &s):
         return False
-    if accept_again(n, m, s.header) or (s.call != NULL and not call_acceptable(n, m, s.call)):
+    if accept_again(n, m, s.header, s.call) or (s.call != NULL and not call_acceptable(n, m, s.call)):
         return True
     if s.header.flags & SUBMIT_ACTOR and name_is_taken(n, &s.actor):
         confirm(n, m, SUBMIT_NAME_TAKEN)
@@ -153,8 +159,6 @@ cdef bint submit(NodeState* n, const Message* m, const char* payload, bint claim
     set_state(n, row, TASK_WAITING, 0)
     if s.header.flags & SUBMIT_ACTOR:
         add_actor(n, row, &s.actor, m.client)
-        if refuses_replay(n, row):
-            return True
     if s.call != NULL:
         add_call(n, row, s.call)
     else:
@@ -192,7 +196,8 @@ cdef void add_call(NodeState* n, TaskRow* row, const CallHeader* call) noexcept 
     while actor != NULL and actor.groups.size() <= call.group:
         actor.groups.push_back(group)     # of an actor elsewhere, where its limits are kept
     actors_find(&n.actors, call.actor).n_unfinished += 1
-    resolve(n, row)
+    if is_known_beyond(n, actors_find(&n.actors, call.actor), row):
+        resolve(n, row)
 
 
 cdef const string* function_name(NodeState* n, const TaskRow* row, string* out) noexcept nogil:
@@ -401,6 +406,8 @@ cdef void end_task(NodeState* n, TaskRow* row, unsigned char state, uint64_t dur
         result = objects_find(&n.objects, object_id(row.id, 0))
         row.error = blob_keep(result.blob) if result != NULL and is_error(result) else NULL
     if n.cluster.joined:
+        if row.replay >= REPLAY_STATE:
+            log_beyond(n, row)
         ended_beyond(n, row, state)
     for i in range(n_result_rows(row)):
         result = objects_find(&n.objects, object_id(row.id, i))
@@ -412,7 +419,7 @@ cdef void end_task(NodeState* n, TaskRow* row, unsigned char state, uint64_t dur
         n_kept += result.state == OBJECT_IN_ARENA or result.state == OBJECT_RELEASED
     if n_kept and state == TASK_FINISHED and not is_call(row) and not row.home:
         keep_as_lineage(n, row, n_kept)
-    elif row.replay == REPLAY_STATE:
+    elif row.replay == REPLAY_STATE and not n.cluster.joined:
         log_call(n, row)
     else:
         retire_task(n, row)
@@ -433,7 +440,7 @@ cdef void fail_task(NodeState* n, TaskRow* row, Blob* error, unsigned char state
     if is_creation(row):
         creation_failed(n, row, error)
         return
-    if row.replay == REPLAY_STATE:
+    if row.replay >= REPLAY_STATE and actors_find(&n.actors, row.actor).state != ACTOR_DEAD:
         cannot_repeat(n, row, error)
         return
     row.error = blob_keep(error)
@@ -591,7 +598,7 @@ cdef bint on_finished(NodeState* n, const Message* m, const char* payload) noexc
     elif m.flags & FINISHED_CANCELLED:
         fail_task(n, row, system_error(ERROR_TASK_CANCELLED, b"cancelled", 9), TASK_CANCELLED)
     else:
-        if logged:
+        if logged and row.replay < REPLAY_STATE:
             row.replay = REPLAY_STATE
         end_task(n, row, state, duration_ns)
     return True
@@ -608,7 +615,8 @@ cdef bint on_yielded(NodeState* n, const Message* m, const char* payload) noexce
     cdef ObjectId id = m.object
     if value == NULL or id.index == 0:
         return False
-    if not runs_here(row, m) or row.n_returns != STREAMING or row.replay == REPLAY_STATE:
+    if not runs_here(row, m) or row.n_returns != STREAMING or row.replay == REPLAY_STATE \
+            or row.replay == REPLAY_LOGGED:
         refuse_value(n, m.client, value)
         return True
     if row.home:

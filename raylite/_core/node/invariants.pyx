@@ -14,18 +14,18 @@ from libcpp.pair cimport pair
 from libcpp.set cimport set as ordered_set
 from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
-from raylite._core.node.actor_table cimport ACTOR_ALIVE, ACTOR_DEAD, ActorRow, actors_find, CallGroup, CallList, \
-    CALLS_AHEAD
-from raylite._core.node.arena cimport arena_block, Block, Segment
 from raylite._core.cluster.invariants cimport check_foreign, check_reach
 from raylite._core.envelope cimport blob_data, envelope_refs, EnvelopeHeader
 from raylite._core.ids cimport ACTOR_INDEX, object_id, ObjectId, same_task, TaskId
-from raylite._core.node.local_scheduler cimport Run, Worker, worker_find, worker_run
 from raylite._core.message cimport STREAMING
+from raylite._core.node.actor_table cimport ACTOR_ALIVE, ACTOR_DEAD, ActorRow, actors_find, CallGroup, CallList, \
+    CALLS_AHEAD
+from raylite._core.node.arena cimport arena_block, Block, Segment
+from raylite._core.node.local_scheduler cimport Run, Worker, worker_find, worker_run
 from raylite._core.node.objects cimport OBJECT_IN_ARENA, OBJECT_INLINE, OBJECT_PENDING, object_ready, OBJECT_RELEASED, \
     OBJECT_REMOTE, ObjectRow, objects_find, REACH_FOREIGN
-from raylite._core.node.placement_groups cimport Bundle, GROUP_GONE, GROUP_LEAVING, GROUP_PENDING, \
-    needs_nodes, PlacementGroup
+from raylite._core.node.placement_groups cimport Bundle, GROUP_GONE, GROUP_LEAVING, GROUP_PENDING, needs_nodes, \
+    PlacementGroup
 from raylite._core.node.replay cimport replays
 from raylite._core.node.resources cimport GPU, RESOURCE_CPU, RESOURCE_GPU, Resources, UNIT
 from raylite._core.node.state cimport request_key
@@ -344,6 +344,8 @@ cdef const char* check_group(const CallGroup* group) noexcept nogil:
 cdef bint sends_all(const ActorRow* actor, const Worker* w) noexcept nogil:
     """Whether no call waits that could be sent."""
     cdef size_t i
+    if actor.awaits_log:
+        return True
     if actor.again.head != NULL:
         return actor.again.head.state != TASK_READY or w.stopping \
             or actor.groups[0].sent.size >= <uint64_t> actor.groups[0].limit + CALLS_AHEAD

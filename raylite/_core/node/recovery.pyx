@@ -12,25 +12,25 @@ from libcpp.set cimport set as ordered_set
 from libcpp.string cimport string
 from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
+from raylite._core.cluster.specs cimport retries_in_all
+from raylite._core.cluster.spill cimport cancel_spilled
+from raylite._core.envelope cimport Blob, system_error
+from raylite._core.ids cimport object_id, PUT_INDEX, same_task, TaskId
+from raylite._core.message cimport CANCEL_FORCE, CANCEL_RECURSIVE, CMD_CANCEL, CMD_READY, DECLINED_NO_FUNCTION
 from raylite._core.node.actor_calls cimport call_comes_back
 from raylite._core.node.actor_table cimport ACTOR_DEAD, ActorRow, actors_find
 from raylite._core.node.actors cimport actor_lost
-from raylite._core.envelope cimport Blob, system_error
 from raylite._core.node.execution cimport fail_task, function_name, release_worker_slot, stop_running
-from raylite._core.ids cimport object_id, PUT_INDEX, same_task, TaskId
 from raylite._core.node.local_scheduler cimport n_shared, Queued, ready_push, ready_remove, Run, Worker, worker_find, \
     worker_remove, worker_run, worker_share
-from raylite._core.message cimport CANCEL_FORCE, CANCEL_RECURSIVE, CMD_CANCEL, CMD_READY, DECLINED_NO_FUNCTION
 from raylite._core.node.objects cimport OBJECT_IN_ARENA, object_unpin, ObjectRow, objects_find
 from raylite._core.node.references cimport retire_task
-from raylite._core.cluster.specs cimport retries_in_all
-from raylite._core.cluster.spill cimport cancel_spilled
 from raylite._core.node.retries cimport retry, retry_when_memory_allows
 from raylite._core.node.state cimport call_back_queue, emit, ERROR_OUT_OF_MEMORY, ERROR_SPAWN_FAILED, \
     ERROR_TASK_CANCELLED, ERROR_WORKER_CRASHED, set_state, warn
-from raylite._core.node.task_table cimport CANCEL_INTERRUPTS, CANCEL_KILLS, is_call, is_creation, REPLAY_STATE, \
-    TASK_BLOCKED, TASK_CANCELLED, TASK_FAILED, TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_RUNNING, TASK_SPILLED, \
-    TaskRow, tasks_find
+from raylite._core.node.task_table cimport CANCEL_INTERRUPTS, CANCEL_KILLS, is_call, is_creation, REPLAY_LOGGED, \
+    REPLAY_STATE, TASK_BLOCKED, TASK_CANCELLED, TASK_FAILED, TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_RUNNING, \
+    TASK_SPILLED, TaskRow, tasks_find
 
 cdef enum:
     SPAWNS_MOST = 3               # workers in a row that never came, before their tasks fail
@@ -269,5 +269,6 @@ cdef void on_cancel(NodeState* n, const Message* m) noexcept nogil:
         add_descendants(n, &ids)
     for i in range(ids.size()):
         row = tasks_find(&n.tasks, ids[i])
-        if row != NULL and row.state < TASK_FINISHED and not is_creation(row) and row.replay != REPLAY_STATE:
+        if row != NULL and row.state < TASK_FINISHED and not is_creation(row) \
+                and row.replay != REPLAY_STATE and row.replay != REPLAY_LOGGED:
             cancel_task(n, row, CANCEL_KILLS if m.flags & CANCEL_FORCE else CANCEL_INTERRUPTS)

@@ -11,6 +11,7 @@ from libcpp.algorithm cimport sort
 from libcpp.map cimport map as ordered_map
 from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
+from raylite._core.cluster.actor_log cimport parent_committed
 from raylite._core.cluster.guests cimport count_guest_holds
 from raylite._core.cluster.remote_objects cimport foreign_object, forget_remote, settle_beyond, touch
 from raylite._core.cluster.remote_streams cimport tell_reading
@@ -203,6 +204,8 @@ cdef void retire_task(NodeState* n, TaskRow* row) noexcept nogil:
         n.lineage.erase(row.lineage_number)
     if not n.made.empty():
         forget_made(n, row.id)
+    if not n.cluster.before_children.empty():
+        parent_committed(n, row.id)   # or it never will be
     remember(n, row)
     tasks_erase(&n.tasks, row)
 

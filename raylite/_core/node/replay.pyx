@@ -12,13 +12,16 @@ So also for any other task that calls such an actor: if it runs again, its calls
 
 The checkpoint takes the place of the arguments of the task that creates the actor; so it is held, waited for, and found
 lost, as they would be.
+
+This is how it is on a node that is alone. Among others the log is in the control store: see cluster/actor_log.
 """
 from cython.operator cimport dereference as deref, preincrement
 from libc.stdint cimport uint32_t
 from libcpp.map cimport map as ordered_map
 from libcpp.string cimport string
 from libcpp.unordered_map cimport unordered_map
-from raylite._core.cluster.remote_objects cimport touch
+from raylite._core.cluster.actor_log cimport fits_in_store, save_beyond
+from raylite._core.cluster.remote_objects cimport foreign_object, touch
 from raylite._core.envelope cimport blob_drop, blob_keep, KIND_SYSTEM_ERROR
 from raylite._core.ids cimport ACTOR_INDEX, CHECKPOINT_INDEX, object_id
 from raylite._core.message cimport Cursor, STOP_KILL, STREAMING, SUBMIT_ACTOR, SUBMIT_RESTORES, SUBMIT_TAKEN, \
@@ -35,24 +38,11 @@ from raylite._core.node.task_table cimport is_call, is_creation, LISTED_AGAIN, L
     REPLAY_RESULT, REPLAY_STATE, TASK_FAILED, TASK_FINISHED, TASK_WAITING, tasks_find
 
 
-# ---- several nodes ---------------------------------------------------------------------------------------------
-
-cdef bint refuses_replay(NodeState* n, TaskRow* creation) noexcept nogil:
-    """Whether an actor cannot be made, as it replays, and there are several nodes: its log would be lost with one."""
-    cdef ActorRow* actor = actors_find(&n.actors, creation.id)
-    if not n.cluster.joined or not replays(actor):
-        return False
-    set_state(n, creation, TASK_FAILED, 0)
-    retire_task(n, creation)
-    actor_dies(n, actor, died(n, actor, b"recovery='replay' needs a cluster of one node so far"), 0)
-    return True
-
-
 # ---- the log ---------------------------------------------------------------------------------------------------
 
 cdef bint is_logged(NodeState* n, const ActorRow* actor) noexcept nogil:
     """Whether the calls of this actor may have to run again."""
-    return replays(actor) and actor.restarts_left != 0 and not n.cluster.joined
+    return replays(actor) and actor.restarts_left != 0
 
 
 cdef void log_call(NodeState* n, TaskRow* row) noexcept nogil:
@@ -85,7 +75,8 @@ cdef void repeat(NodeState* n, ActorRow* actor, TaskRow* row) noexcept nogil:
     row.worker = 0
     row.read_request = 0
     row.n_unresolved = 0
-    set_state(n, row, TASK_WAITING, 0)
+    if row.state != TASK_WAITING:
+        set_state(n, row, TASK_WAITING, 0)
     row.listed = LISTED_AGAIN
     list_append(&actor.again, row)
 
@@ -182,7 +173,8 @@ cdef bint on_checkpoint(NodeState* n, const Message* m, const char* payload) noe
     cdef ObjectRow* row
     if value == NULL:
         return False
-    if creation == NULL or not is_logged(n, actor) or actor.worker != m.client:
+    if creation == NULL or not is_logged(n, actor) or actor.worker != m.client \
+            or n.cluster.joined and not fits_in_store(n, actor, value):
         refuse_value(n, m.client, value)
         return True
     actor.n_checkpoints += 1
@@ -194,7 +186,10 @@ cdef bint on_checkpoint(NodeState* n, const Message* m, const char* payload) noe
     take_instead(n, creation, row.id)
     creation.flags |= SUBMIT_RESTORES
     forget_made(n, creation.id)
-    forget_until(n, actor, m.request)
+    if n.cluster.joined:
+        save_beyond(n, actor, creation, row)
+    else:
+        forget_until(n, actor, m.request)
     return True
 
 
@@ -214,7 +209,9 @@ cdef void hold_made(NodeState* n, TaskId id, const Made* made, int change) noexc
     cdef ObjectRow* row
     cdef uint32_t i
     for i in range(made.n_results):
-        row = objects_add(&n.objects, object_id(id, ACTOR_INDEX if made.is_actor else i))
+        row = objects_find(&n.objects, object_id(id, ACTOR_INDEX if made.is_actor else i))
+        if row == NULL:           # known from the log alone
+            row = foreign_object(n, object_id(id, ACTOR_INDEX if made.is_actor else i))
         row.n_task_holds += change
         touch(n, row)
         if change < 0:
@@ -227,11 +224,19 @@ cdef void note_made(NodeState* n, const TaskRow* row, const CallHeader* call) no
     cdef Made made
     if parent == NULL or row.n_returns == STREAMING or not may_run_again(n, parent, call):
         return
+    if n.made.count(row.parent) and n.made[row.parent].count(row.id):
+        return
     made.digest = row.digest
+    made.is_repeated = call != NULL and replays(actors_find(&n.actors, call.actor))
     made.is_actor = row.flags & SUBMIT_ACTOR != 0
     made.n_results = 1 if made.is_actor else <uint32_t> row.n_returns
-    n.made[row.parent][row.id] = made
-    hold_made(n, row.id, &made, 1)
+    keep_made(n, row.parent, row.id, &made)
+
+
+cdef void keep_made(NodeState* n, TaskId parent, TaskId id, const Made* made) noexcept nogil:
+    """This is what the task has submitted, and what it makes is kept."""
+    n.made[parent][id] = made[0]
+    hold_made(n, id, made, 1)
 
 
 cdef bint made_before(NodeState* n, const Message* m, const SubmitHeader* h) noexcept nogil:
@@ -246,6 +251,8 @@ cdef bint made_before(NodeState* n, const Message* m, const SubmitHeader* h) noe
     if made.digest != h.digest:
         confirm(n, m, SUBMIT_TAKEN)
         return True
+    if made.is_repeated and n.cluster.joined:
+        return False              # it may not have come to its actor, which knows
     for i in range(made.n_results):
         row = actor_object(n, m.object.task) if made.is_actor else objects_find(&n.objects,
                                                                                 object_id(m.object.task, i))

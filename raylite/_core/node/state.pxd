@@ -78,6 +78,7 @@ cdef struct Made:                 # what a task has submitted, and would submit 
     uint64_t digest
     uint32_t n_results
     bint is_actor
+    bint is_repeated              # a call of an actor that replays, which knows it if it comes again
 
 cdef struct NodeState:
     uint64_t now_ns

@@ -77,6 +77,7 @@ cdef struct TaskRow:
     int32_t retries_at_home       # of a guest: those that its home has left
     bint orphan                   # a guest whose home has died; until this node or another is its home
     bint registering              # the store is being told of this attempt
+    bint committing               # the store is being asked whether it knows the task
     uint8_t replay                # of a call: Replay
     uint8_t n_short               # how often it was killed for want of memory
     uint8_t n_refused             # how often the node that it must run on was not there
@@ -95,6 +96,8 @@ cdef enum Replay:                 # what a call of an actor that replays runs fo
     REPLAY_NOT = 0                # for its result; it has not begun, or its process lives
     REPLAY_RESULT = 1             # likewise; its process died meanwhile, so it comes before those that had not begun
     REPLAY_STATE = 2              # it has ended: only for what it did to the actor
+    REPLAY_LOGGED = 3             # likewise, on another node: also for those that may not have heard how it ended
+    REPLAY_OWN = 4                # likewise; it was made here, where its end has not been heard of
 
 cdef struct TaskTable:
     unordered_map[TaskId, TaskRow] rows

@@ -3,15 +3,15 @@
 An actor's id is that of the task that creates it, whose row stays, with its holds, as long as the actor may have to be
 made again: that is giving the task to a node under a new epoch. Handles are holders of the object (task, ACTOR_INDEX).
 """
-from libc.stdint cimport uint16_t
+from libc.stdint cimport uint16_t, uint32_t
 from libc.string cimport memset, strlen
 from libcpp.string cimport string
 from libcpp.vector cimport vector
-from raylite._core.envelope cimport align8, Blob, blob_copy, blob_data, blob_drop, envelope_valid, \
-    system_error
-from raylite._core.ids cimport ACTOR_INDEX, object_id
+from raylite._core.envelope cimport align8, Blob, blob_copy, blob_data, blob_drop, envelope_valid, system_error
+from raylite._core.ids cimport ACTOR_INDEX, object_id, ObjectId
 from raylite._core.message cimport ACTOR_DETACHED, KILL_NO_RESTART, take, take_padded
 from raylite._core.node.state cimport ERROR_ACTOR_DIED
+from raylite._core.store.actor_log cimport append_log, drop_log, fail_log
 from raylite._core.store.directory cimport drop_name
 from raylite._core.store.message cimport *
 from raylite._core.store.objects cimport hold_here, known_object
@@ -34,6 +34,7 @@ cdef StoredActor* row_of(StoreState* s, TaskId id) noexcept nogil:
 cdef void erase_actor(StoreState* s, StoredActor* actor) noexcept nogil:
     blob_drop(actor.handle)
     blob_drop(actor.death)
+    drop_log(actor)
     s.actors.erase(actor.id)
 
 
@@ -180,6 +181,7 @@ cdef void die(StoreState* s, StoredActor* actor, Blob* why) noexcept nogil:
     actor.node = 0
     actor.waits = False
     actor.death = why
+    fail_log(s, actor, why)
     notify(s, actor)
     if not actor.name.empty():
         drop_name(s, actor.id, &actor.name)
@@ -217,6 +219,7 @@ cdef bint on_actor_report(StoreState* s, const StoreOp* op, Cursor* body) noexce
     cdef StoredActor* actor = find_actor(s, op.object.task)
     cdef StoredTask* t = find_task(s, op.object.task)
     cdef uint16_t status = STORE_OK
+    cdef string log
     if h == NULL or op.kind != OP_ACTOR_ALIVE and not envelope_valid(body.data, body.left):
         return False
     if actor == NULL or t == NULL:
@@ -224,12 +227,13 @@ cdef bint on_actor_report(StoreState* s, const StoreOp* op, Cursor* body) noexce
     elif actor.state == STORED_ACTOR_DEAD or t.epoch != h.epoch:
         status = STORE_STALE
     elif op.kind == OP_ACTOR_ALIVE:
+        append_log(actor, &log)
         come_alive(s, actor, t)
     elif op.kind == OP_ACTOR_CRASHED:
         crash(s, actor, blob_copy(body.data, body.left))
     else:
         die(s, actor, blob_copy(body.data, body.left))
-    answer(s, op, status, NULL, 0)
+    answer(s, op, status, log.data(), log.size())
     return True
 
 

@@ -6,8 +6,8 @@ from raylite._core.ids cimport ACTOR_INDEX, object_id, ObjectId, same_object, Ta
 from raylite._core.message cimport SUBMIT_ACTOR
 from raylite._core.store.message cimport *
 from raylite._core.store.state cimport container_holder, Endpoint, find_actor, find_object, find_task, HolderKey, \
-    is_fenced, is_shard, StoredActor, StoredObject, StoredTask, STORED_TASK_ENDED, STORED_TASK_FORSAKEN, \
-    STORED_TASK_ORPHAN, STORED_TASK_PENDING, STORED_TASK_RETIRED, task_holder
+    is_fenced, is_shard, STORED_TASK_ENDED, STORED_TASK_FORSAKEN, STORED_TASK_ORPHAN, STORED_TASK_PENDING, \
+    STORED_TASK_RETIRED, StoredActor, StoredObject, StoredTask, task_holder
 from raylite._core.store.tasks cimport may_be_missed, n_results
 
 
@@ -28,7 +28,8 @@ cdef bint is_holder(StoreState* s, ObjectId id, HolderKey key) noexcept nogil:
     cdef size_t i
     task.hi = key.hi
     task.lo = key.lo
-    if key.kind == HOLDER_NODE or key.kind == HOLDER_CHECKPOINT or shard_of(task, s.n_shards) != s.shard:
+    if key.kind == HOLDER_NODE or key.kind == HOLDER_LOG or key.kind == HOLDER_PARENT \
+            or shard_of(task, s.n_shards) != s.shard:
         return True
     if key.kind == HOLDER_CONTAINER:
         outer = find_object(s, object_id(task, key.index))
@@ -109,12 +110,21 @@ cdef const char* check_task(StoreState* s, StoredTask* t) noexcept nogil:
 
 cdef const char* check_actor(StoreState* s, StoredActor* actor) noexcept nogil:
     cdef StoredObject* handles = find_object(s, object_id(actor.id, ACTOR_INDEX))
+    cdef size_t i, k
     if (actor.state == STORED_ACTOR_ALIVE) != (actor.node != 0):
         return b"an actor is alive and nowhere, or somewhere and not alive"
     if is_fenced(s, actor.node):
         return b"an actor is alive on a dead node"
     if (actor.state == STORED_ACTOR_DEAD) != (actor.death != NULL):
         return b"an actor is dead and cannot say of what"
+    if actor.state == STORED_ACTOR_DEAD and not actor.log.empty():
+        return b"a dead actor has a log"
+    for i in range(actor.log.size()):
+        if i and actor.log[i - 1].number >= actor.log[i].number:
+            return b"the log of an actor is not in order"
+        for k in range(actor.log[i].held.size()):
+            if not holds_here(s, actor.log[i].held[k], task_holder(HOLDER_LOG, actor.log[i].call)):
+                return b"a logged call does not hold what it needs"
     if actor.known and actor.state != STORED_ACTOR_DEAD and find_task(s, actor.id) == NULL:
         return b"the task that makes an actor is forgotten"
     if (handles == NULL or handles.n_keeping == 0) and (not actor.known or actor.state == STORED_ACTOR_DEAD):

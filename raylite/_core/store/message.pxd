@@ -28,6 +28,7 @@ cdef enum StoreOpKind:
     OP_ATTEMPT = 10               # object.task; body: AttemptHeader
     OP_ADOPT = 11                 # object.task; body: AttemptHeader; the answer: STORE_OK, STORE_STALE, STORE_UNKNOWN
     OP_FAILED = 12                # object.task; body: AttemptHeader, error envelope: all its pending results are this
+    OP_MADE = 13                  # between shards: object.task; body: ObjectId each: what the task has made, and holds
     # actors: their id is that of the task that creates them
     OP_ACTOR = 20                 # object.task; body: ActorRecord, name, handle, each padded: after the COMMIT of the
     #                               creation, in the same letter. The endpoint holds a handle: (task, ACTOR_INDEX)
@@ -38,6 +39,9 @@ cdef enum StoreOpKind:
     OP_ACTOR_UNWATCH = 25
     OP_ACTOR_KILL = 26            # object.task; flags: KILL_NO_RESTART
     OP_ACTOR_NAMED = 27           # between shards: object.task; body: name: dropped again if there is no such actor
+    OP_ACTOR_LOG = 28             # object.task; body: LogHeader ...: of who runs it: this call of one that replays has
+    #                               ended. The next OP_ACTOR_ALIVE is answered with all of them: u64 size, body padded
+    OP_ACTOR_SAVED = 29           # object.task; body: SavedHeader ...: a checkpoint: what makes it is another task by now
     # names of actors and placement groups, sharded by the hash of the name: object.task = hash
     OP_NAME_CLAIM = 30            # flags: NAME_OF_ACTOR; body: TaskId, name; the answer: STORE_OK or STORE_TAKEN, with
     #                               the TaskId of who has it. An actor's goes with the actor
@@ -99,7 +103,8 @@ cdef enum HolderKind:
     HOLDER_TASK = 2               # that takes it and has not ended
     HOLDER_CONTAINER = 3          # an object whose value contains it
     HOLDER_LINEAGE = 4            # a task that would need it to run again
-    HOLDER_CHECKPOINT = 5
+    HOLDER_LOG = 5                # a call that may have to run again for what it did to its actor
+    HOLDER_PARENT = 6             # a task that has made it, and would again if it ran again
 
 cdef enum:
     KV_OVERWRITE = 1
@@ -145,6 +150,9 @@ cdef struct CommitHeader:
     uint32_t spec_size
     uint32_t unused
 
+cdef enum:
+    COMMIT_KEPT = 65536           # flag of a CommitHeader: its parent holds what it makes
+
 cdef struct DoneHeader:
     uint32_t epoch
     uint32_t attempt
@@ -164,6 +172,22 @@ cdef struct StoreValue:           # then ObjectId of each reference inside; then
 cdef struct AttemptHeader:
     uint32_t epoch
     uint32_t attempt
+
+cdef enum:
+    EPOCH_OF_LOG = 0xFFFFFFFF     # of a DONE or FAILED: of a call that is in the log, if nobody has said how it ended
+
+cdef struct LogHeader:            # then ObjectId each held; the rest is for who has it run again
+    TaskId call
+    uint64_t number               # grows from call to call
+    uint32_t epoch                # of the actor's creation
+    uint32_t n_held
+
+cdef struct SavedHeader:          # then ObjectId of each argument, spec
+    uint64_t number               # of the last call that it covers
+    uint32_t epoch                # of the actor's creation
+    uint32_t n_arguments
+    uint32_t spec_size
+    uint32_t unused
 
 cdef struct ObjectNotice:
     uint8_t state                 # StoreObjectState

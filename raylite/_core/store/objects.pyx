@@ -19,7 +19,7 @@ from raylite._core.planted cimport planted, WAITER_FORGOTTEN
 from raylite._core.store.actors cimport actor_unreferenced
 from raylite._core.store.message cimport *
 from raylite._core.store.state cimport container_holder, discard, find_object, find_task, includes, is_node, is_shard, \
-    node_holder, StoredTask, STORED_TASK_ENDED, STORED_TASK_RETIRED
+    node_holder, STORED_TASK_ENDED, STORED_TASK_RETIRED, StoredTask
 from raylite._core.store.streams cimport answer, begin_out, forward, put_out
 from raylite._core.store.tasks cimport n_results, rebuild
 
@@ -106,8 +106,8 @@ cdef bint read_holder(StoreState* s, const Holder* h, HolderKey* out) noexcept n
         out[0] = node_holder(s.asking)
         return is_node(s.asking) and party_key(h.address, h.incarnation) == s.asking
     out[0] = HolderKey(h.kind, h.object.index, h.object.task.hi, h.object.task.lo)
-    return is_shard(s.asking) and (h.kind == HOLDER_TASK or h.kind == HOLDER_LINEAGE or h.kind == HOLDER_CONTAINER) \
-        or is_node(s.asking) and h.kind == HOLDER_CHECKPOINT
+    return is_shard(s.asking) and (h.kind == HOLDER_TASK or h.kind == HOLDER_LINEAGE or h.kind == HOLDER_CONTAINER
+                                   or h.kind == HOLDER_LOG or h.kind == HOLDER_PARENT)
 
 
 cdef bint on_hold(StoreState* s, const StoreOp* op, Cursor* body) noexcept nogil:

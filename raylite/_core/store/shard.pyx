@@ -9,9 +9,10 @@ from libc.stdint cimport uint32_t
 from libcpp.string cimport string
 from raylite._core.envelope cimport blob_data, blob_drop
 from raylite._core.ids cimport ObjectId, TaskId
-from raylite._core.message cimport Cursor
 from raylite._core.links.packet cimport PARTY_MASTER, PARTY_NODE, PARTY_SHARD
+from raylite._core.message cimport Cursor
 from raylite._core.planted cimport planted, REPEATED_LETTER
+from raylite._core.store.actor_log cimport on_actor_log, on_actor_saved
 from raylite._core.store.actors cimport on_actor, on_actor_kill, on_actor_named, on_actor_report, on_actor_unwatch, \
     on_actor_watch
 from raylite._core.store.directory cimport on_name, on_value
@@ -20,10 +21,10 @@ from raylite._core.store.message cimport *
 from raylite._core.store.nodes cimport on_node
 from raylite._core.store.objects cimport on_hold, on_locate, on_put, on_unlocate, on_unwatch, on_watch, settle_object
 from raylite._core.store.snapshot cimport read_snapshot, write_snapshot
-from raylite._core.store.state cimport Endpoint, is_fenced, is_node, is_shard, read_store_sizes, \
-    store_poison, StoreSizes, store_state_delete, store_state_new
+from raylite._core.store.state cimport Endpoint, is_fenced, is_node, is_shard, read_store_sizes, store_poison, \
+    store_state_delete, store_state_new, StoreSizes
 from raylite._core.store.streams cimport acknowledge, add_endpoint, answer, drop_endpoint, find_endpoint, seal_drafts
-from raylite._core.store.tasks cimport on_attempt, on_commit, on_done, on_failed, settle_task
+from raylite._core.store.tasks cimport on_attempt, on_commit, on_done, on_failed, on_made, settle_task
 
 cdef extern from *:
     """
@@ -61,6 +62,10 @@ cdef bint from_node(StoreState* s, const StoreOp* op, Cursor* body) noexcept nog
         return on_actor(s, op, body)
     elif OP_ACTOR_ALIVE <= op.kind <= OP_ACTOR_CRASHED:
         return on_actor_report(s, op, body)
+    elif op.kind == OP_ACTOR_LOG:
+        return on_actor_log(s, op, body)
+    elif op.kind == OP_ACTOR_SAVED:
+        return on_actor_saved(s, op, body)
     elif op.kind == OP_ACTOR_WATCH:
         on_actor_watch(s, op)
         return True
@@ -85,6 +90,10 @@ cdef bint from_shard(StoreState* s, const StoreOp* op, Cursor* body) noexcept no
     if inner.kind == OP_ACTOR_NAMED:
         on_actor_named(s, &inner, body)
         return True
+    if inner.kind == OP_MADE:
+        return on_made(s, &inner, body)
+    if inner.kind == OP_FAILED:
+        return on_failed(s, &inner, body)
     return False
 
 

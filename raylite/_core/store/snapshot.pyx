@@ -4,7 +4,7 @@ Equal states give equal bytes: every table is in the order of its ids. What is r
 outside (rule 7): a snapshot that is not whole leaves an empty state.
 """
 from cython.operator cimport dereference as deref, preincrement
-from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t
+from libc.stdint cimport int32_t, uint16_t, uint32_t, uint8_t
 from libc.string cimport memset
 from libcpp.algorithm cimport sort
 from libcpp.unordered_map cimport unordered_map
@@ -12,13 +12,13 @@ from libcpp.vector cimport vector
 from raylite._core.envelope cimport align8, blob_copy, blob_data
 from raylite._core.ids cimport ObjectId, TaskId
 from raylite._core.message cimport Cursor, STREAMING, take, take_padded
-from raylite._core.store.message cimport HOLDER_CHECKPOINT, HOLDER_LINEAGE, HOLDER_NODE, STORED_ACTOR_DEAD, \
+from raylite._core.store.message cimport HOLDER_LINEAGE, HOLDER_NODE, HOLDER_PARENT, STORED_ACTOR_DEAD, \
     STORED_MISSING, StreamHeader
-from raylite._core.store.state cimport AnswerWait, Endpoint, HolderKey, LetterWait, store_state_clear, StoredActor, \
-    StoredName, StoredObject, STORED_TASK_RETIRED
+from raylite._core.store.state cimport AnswerWait, Endpoint, HolderKey, LetterWait, LoggedCall, store_state_clear, \
+    STORED_TASK_RETIRED, StoredActor, StoredName, StoredObject
 
 cdef enum:
-    SNAPSHOT_VERSION = 1
+    SNAPSHOT_VERSION = 2
 
 cdef struct SnapshotHeader:
     uint32_t version
@@ -54,7 +54,7 @@ cdef struct ObjectRecord:         # then holders, locations, watchers, what it c
     uint8_t described
     uint8_t unused[2]
 
-cdef struct TaskRecord:           # then arguments, spec
+cdef struct TaskRecord:           # then arguments, what it has made, spec
     TaskId id
     TaskId parent
     TaskId before
@@ -62,6 +62,7 @@ cdef struct TaskRecord:           # then arguments, spec
     uint64_t home
     uint64_t spec_size
     uint64_t n_arguments
+    uint64_t n_made
     int32_t n_returns
     int32_t max_retries
     uint32_t flags
@@ -71,13 +72,14 @@ cdef struct TaskRecord:           # then arguments, spec
     uint32_t state
     uint32_t holds
 
-cdef struct ActorRow:             # then watchers, name, handle, what it died of
+cdef struct ActorRow:             # then watchers, name, handle, what it died of, LoggedRecord ... each
     TaskId id
     uint64_t node
     uint64_t n_watchers
     uint64_t name_size
     uint64_t handle_size
     uint64_t death_size
+    uint64_t n_logged
     int32_t max_restarts
     uint32_t n_restarts
     uint32_t flags
@@ -89,6 +91,12 @@ cdef struct ActorRow:             # then watchers, name, handle, what it died of
     uint8_t has_handle
     uint8_t has_death
     uint8_t unused[2]
+
+cdef struct LoggedRecord:         # then what it holds, body
+    TaskId call
+    uint64_t number
+    uint64_t n_held
+    uint64_t size
 
 cdef struct EndpointRecord:       # then its letters (size, bytes), LetterWait each
     uint64_t key
@@ -160,6 +168,7 @@ cdef void put_task(string* out, const StoredTask* t) noexcept nogil:
     r.home = t.home
     r.spec_size = t.spec.size
     r.n_arguments = t.arguments.size()
+    r.n_made = t.made.size()
     r.n_returns = t.n_returns
     r.max_retries = t.max_retries
     r.flags = t.flags
@@ -170,6 +179,7 @@ cdef void put_task(string* out, const StoredTask* t) noexcept nogil:
     r.holds = t.holds
     put(out, &r, sizeof(TaskRecord))
     put(out, t.arguments.data(), sizeof(ObjectId) * t.arguments.size())
+    put(out, t.made.data(), sizeof(ObjectId) * t.made.size())
     put_blob(out, t.spec)
 
 
@@ -182,6 +192,7 @@ cdef Blob* task_record(const StoredTask* t) noexcept nogil:
 
 cdef void put_actor(string* out, const StoredActor* a) noexcept nogil:
     cdef ActorRow r
+    cdef size_t i
     memset(&r, 0, sizeof(ActorRow))
     r.id = a.id
     r.node = a.node
@@ -191,6 +202,7 @@ cdef void put_actor(string* out, const StoredActor* a) noexcept nogil:
     r.has_death = a.death != NULL
     r.handle_size = a.handle.size if r.has_handle else 0
     r.death_size = a.death.size if r.has_death else 0
+    r.n_logged = a.log.size()
     r.max_restarts = a.max_restarts
     r.n_restarts = a.n_restarts
     r.flags = a.flags
@@ -204,6 +216,19 @@ cdef void put_actor(string* out, const StoredActor* a) noexcept nogil:
     put(out, a.name.data(), a.name.size())
     put_blob(out, a.handle)
     put_blob(out, a.death)
+    for i in range(a.log.size()):
+        put_logged(out, &a.log[i])
+
+
+cdef void put_logged(string* out, const LoggedCall* call) noexcept nogil:
+    cdef LoggedRecord r
+    r.call = call.call
+    r.number = call.number
+    r.n_held = call.held.size()
+    r.size = call.body.size
+    put(out, &r, sizeof(LoggedRecord))
+    put(out, call.held.data(), sizeof(ObjectId) * call.held.size())
+    put_blob(out, call.body)
 
 
 cdef void put_endpoint(string* out, const Endpoint* e) noexcept nogil:
@@ -349,7 +374,7 @@ cdef void get_object(StoreState* s, Cursor* c) noexcept nogil:
     o.described = r.described
     keys = <const HolderKey*> take(c, sizeof(HolderKey) * r.n_holders)
     for i in range(r.n_holders):
-        if keys[i].kind < HOLDER_NODE or keys[i].kind > HOLDER_CHECKPOINT:
+        if keys[i].kind < HOLDER_NODE or keys[i].kind > HOLDER_PARENT:
             c.failed = True
             return
         if o.holders.insert(keys[i]).second and keys[i].kind != HOLDER_LINEAGE:
@@ -383,6 +408,7 @@ cdef void get_task(StoreState* s, Cursor* c) noexcept nogil:
     t.state = <uint8_t> r.state
     t.holds = <uint8_t> r.holds
     get_ids(c, r.n_arguments, &t.arguments)
+    get_ids(c, r.n_made, &t.made)
     t.spec = get_blob(c, r.spec_size)
 
 
@@ -390,6 +416,7 @@ cdef void get_actor(StoreState* s, Cursor* c) noexcept nogil:
     cdef const ActorRow* r = <const ActorRow*> take(c, sizeof(ActorRow))
     cdef const char* name
     cdef StoredActor* a
+    cdef uint64_t _i
     if r == NULL or r.state > STORED_ACTOR_DEAD:
         c.failed = True
         return
@@ -412,6 +439,25 @@ cdef void get_actor(StoreState* s, Cursor* c) noexcept nogil:
         a.handle = get_blob(c, r.handle_size)
     if r.has_death:
         a.death = get_blob(c, r.death_size)
+    for _i in range(r.n_logged):
+        if not get_logged(c, a):
+            return
+
+
+cdef bint get_logged(Cursor* c, StoredActor* a) noexcept nogil:
+    """False if it is not there."""
+    cdef const LoggedRecord* r = <const LoggedRecord*> take(c, sizeof(LoggedRecord))
+    cdef LoggedCall call
+    if r == NULL:
+        return False
+    call.call = r.call
+    call.number = r.number
+    get_ids(c, r.n_held, &call.held)
+    call.body = get_blob(c, r.size)
+    if call.body == NULL:
+        return False
+    a.log.push_back(call)
+    return True
 
 
 cdef const char* get_sized(Cursor* c, uint64_t* size) noexcept nogil:

@@ -60,6 +60,7 @@ cdef struct StoredTask:
     uint64_t home                 # party_key
     Blob* spec
     vector[ObjectId] arguments    # sorted, each once
+    vector[ObjectId] made         # what tasks that it has submitted make, if it holds that
     int32_t n_returns
     int32_t max_retries
     uint32_t flags                # SUBMIT_*
@@ -69,6 +70,12 @@ cdef struct StoredTask:
     uint8_t state                 # StoredTaskState
     uint8_t holds                 # its arguments: HOLDER_TASK, HOLDER_LINEAGE, or 0
 
+cdef struct LoggedCall:           # of an actor that replays, since its checkpoint
+    TaskId call
+    uint64_t number
+    Blob* body                    # as in OP_ACTOR_LOG
+    vector[ObjectId] held
+
 cdef struct StoredActor:
     TaskId id
     uint64_t node                 # party_key of who runs it; 0: nobody
@@ -76,6 +83,7 @@ cdef struct StoredActor:
     Blob* handle
     Blob* death
     vector[uint64_t] watchers
+    deque[LoggedCall] log
     int32_t max_restarts
     uint32_t n_restarts
     uint32_t flags                # ACTOR_*

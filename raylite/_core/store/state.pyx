@@ -38,6 +38,8 @@ cdef void store_state_clear(StoreState* s) noexcept nogil:
     for actor in s.actors:
         blob_drop(actor.second.handle)
         blob_drop(actor.second.death)
+        for i in range(actor.second.log.size()):
+            blob_drop(actor.second.log[i].body)
     for value in s.values:
         blob_drop(value.second)
     for endpoint in s.endpoints:

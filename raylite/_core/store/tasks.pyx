@@ -7,6 +7,7 @@ older one is refused. A task and what it makes are in one shard, so that all of 
 from libc.stdint cimport uint16_t, uint32_t
 from libcpp.algorithm cimport sort
 from libcpp.string cimport string
+from libcpp.vector cimport vector
 from raylite._core.envelope cimport blob_copy, blob_data, blob_drop, envelope_valid
 from raylite._core.ids cimport ACTOR_INDEX, object_id, ObjectId, PUT_INDEX
 from raylite._core.message cimport STREAMING, SUBMIT_ACTOR, SUBMIT_CALL, take, take_padded
@@ -18,7 +19,7 @@ from raylite._core.store.objects cimport give, give_error, give_up, GivenValue, 
 from raylite._core.store.snapshot cimport task_record
 from raylite._core.store.state cimport find_object, find_task, node_holder, STORED_TASK_ENDED, STORED_TASK_FORSAKEN, \
     STORED_TASK_ORPHAN, STORED_TASK_PENDING, STORED_TASK_RETIRED, task_holder
-from raylite._core.store.streams cimport answer, begin_out
+from raylite._core.store.streams cimport answer, begin_out, forward
 
 cdef enum:
     RETURNS_MOST = 1 << 20        # of one task
@@ -96,6 +97,19 @@ cdef void add_task(StoreState* s, TaskId id, const CommitHeader* h, const Object
     hold_arguments(s, t, HOLDER_TASK)
 
 
+cdef bint is_made(StoreState* s, TaskId id, const CommitHeader* h) noexcept nogil:
+    """Whether all that the task makes is there, though its row is not any more. Who commits it holds that."""
+    cdef StoredObject* row
+    cdef uint32_t i, count = 1 if h.n_returns == STREAMING else <uint32_t> h.n_returns
+    for i in range(count):
+        row = find_object(s, object_id(id, i))
+        if row == NULL or row.state != STORED_READY and row.state != STORED_LOST:
+            return False
+    for i in range(count):
+        hold_here(s, object_id(id, i), node_holder(s.asking))
+    return count > 0
+
+
 cdef bint on_commit(StoreState* s, const StoreOp* op, Cursor* body) noexcept nogil:
     cdef const CommitHeader* h = <const CommitHeader*> take(body, sizeof(CommitHeader))
     cdef const ObjectId* arguments
@@ -113,15 +127,70 @@ cdef bint on_commit(StoreState* s, const StoreOp* op, Cursor* body) noexcept nog
     if t != NULL and t.state == STORED_TASK_RETIRED:
         erase_task(s, t)
         t = NULL
+    if t == NULL and h.flags & COMMIT_KEPT and is_made(s, op.object.task, h):
+        answer(s, op, STORE_EXISTS, NULL, 0)
+        return True
     if t == NULL:
         add_task(s, op.object.task, h, arguments, spec)
         t = find_task(s, op.object.task)
     else:
         status = commit_again(s, t, h.digest, h.max_retries)
+    if h.flags & COMMIT_KEPT and status != STORE_TAKEN:
+        keep_for_parent(s, t, h.parent)
     now.epoch = t.epoch
     now.attempt = t.attempt
     answer(s, op, status, <const char*> &now, sizeof(AttemptHeader))
     return True
+
+
+cdef void keep_for_parent(StoreState* s, const StoredTask* t, TaskId parent) noexcept nogil:
+    """The parent holds what the task makes: if it runs again, it finds that it has made it before."""
+    cdef vector[ObjectId] made
+    cdef uint32_t i
+    for i in range(<uint32_t> n_results(t)):
+        made.push_back(object_id(t.id, i))
+        hold_here(s, made.back(), task_holder(HOLDER_PARENT, parent))
+    if made.empty():
+        return
+    if shard_of(parent, s.n_shards) == s.shard:
+        add_made(s, parent, made.data(), made.size())
+    else:
+        forward(s, parent, OP_MADE, object_id(parent, 0), <const char*> made.data(), made.size() * sizeof(ObjectId),
+                True)
+
+
+cdef bint has_made(const StoredTask* t, ObjectId id) noexcept nogil:
+    cdef size_t i
+    for i in range(t.made.size()):
+        if t.made[i] == id:
+            return True
+    return False
+
+
+cdef void add_made(StoreState* s, TaskId parent, const ObjectId* made, size_t count) noexcept nogil:
+    """The task holds what it has made as long as it may run again: no more if that is over."""
+    cdef StoredTask* t = find_task(s, parent)
+    cdef size_t i
+    for i in range(count):
+        if t == NULL or t.state == STORED_TASK_RETIRED:
+            release(s, made[i], task_holder(HOLDER_PARENT, parent))
+        elif not has_made(t, made[i]):
+            t.made.push_back(made[i])
+            t.made.back().unused = 0
+
+
+cdef bint on_made(StoreState* s, const StoreOp* op, Cursor* body) noexcept nogil:
+    if body.left % sizeof(ObjectId):
+        return False
+    add_made(s, op.object.task, <const ObjectId*> body.data, body.left // sizeof(ObjectId))
+    return True
+
+
+cdef void release_made(StoreState* s, StoredTask* t) noexcept nogil:
+    cdef size_t i
+    for i in range(t.made.size()):
+        release(s, t.made[i], task_holder(HOLDER_PARENT, t.id))
+    t.made.clear()
 
 
 # ---- attempts and ends -----------------------------------------------------------------------------------------
@@ -134,8 +203,12 @@ cdef uint16_t standing(StoreState* s, const StoredTask* t, uint32_t epoch) noexc
 
 
 cdef uint16_t standing_of_end(StoreState* s, const StoredTask* t, uint32_t epoch, uint32_t attempt) noexcept nogil:
-    """Likewise of its end: an attempt after which the home has begun another does not count any more."""
-    cdef uint16_t status = standing(s, t, epoch)
+    """Likewise of its end: an attempt after which the home has begun another does not count any more. What a log says
+    of how a call ended counts if nobody else has said it."""
+    cdef uint16_t status
+    if epoch == EPOCH_OF_LOG:
+        return STORE_UNKNOWN if t == NULL else STORE_OK if t.state < STORED_TASK_ENDED else STORE_STALE
+    status = standing(s, t, epoch)
     return STORE_STALE if status == STORE_OK and attempt < t.attempt and not planted(OLD_EPOCH) else status
 
 
@@ -200,7 +273,7 @@ cdef bint on_done(StoreState* s, const StoreOp* op, Cursor* body) noexcept nogil
             take_given(body, &value)
             if value.head.index < n_results(t):
                 give(s, object_id(t.id, value.head.index), &value)
-        t.attempt = h.attempt
+        t.attempt = max(t.attempt, h.attempt)
         if not t.flags & SUBMIT_ACTOR:
             miss_results(s, t)
             end_task(s, t)
@@ -212,22 +285,33 @@ cdef bint on_failed(StoreState* s, const StoreOp* op, Cursor* body) noexcept nog
     """What the task has not made yet is this error."""
     cdef const AttemptHeader* h = <const AttemptHeader*> take(body, sizeof(AttemptHeader))
     cdef StoredTask* t = find_task(s, op.object.task)
-    cdef StoredObject* row
     cdef uint16_t status
-    cdef uint32_t i
     if h == NULL or not envelope_valid(body.data, body.left):
         return False
     status = standing_of_end(s, t, h.epoch, h.attempt)
     if status == STORE_OK:
-        for i in range(<uint32_t> n_results(t)):
-            row = find_object(s, object_id(t.id, i))
-            if row != NULL and (row.state == STORED_PENDING or row.state == STORED_REBUILT):
-                give_error(s, row, body.data, body.left)
-        t.attempt = h.attempt
-        if not t.flags & SUBMIT_ACTOR:
-            end_task(s, t)
+        t.attempt = max(t.attempt, h.attempt)
+        fail(s, t, body.data, body.left)
     answer(s, op, status, NULL, 0)
     return True
+
+
+cdef void fail(StoreState* s, StoredTask* t, const char* error, uint64_t size) noexcept nogil:
+    cdef StoredObject* row
+    cdef uint32_t i
+    for i in range(<uint32_t> n_results(t)):
+        row = find_object(s, object_id(t.id, i))
+        if row != NULL and (row.state == STORED_PENDING or row.state == STORED_REBUILT):
+            give_error(s, row, error, size)
+    if not t.flags & SUBMIT_ACTOR:
+        end_task(s, t)
+
+
+cdef void fail_unended(StoreState* s, TaskId id, const char* error, uint64_t size) noexcept nogil:
+    """If nobody has said how the task ended, it failed of this."""
+    cdef StoredTask* t = find_task(s, id)
+    if standing_of_end(s, t, EPOCH_OF_LOG, 0) == STORE_OK:
+        fail(s, t, error, size)
 
 
 # ---- made again ------------------------------------------------------------------------------------------------
@@ -346,6 +430,7 @@ cdef void settle_task(StoreState* s, TaskId id) noexcept nogil:
             hold_arguments(s, t, HOLDER_LINEAGE)
         return
     hold_arguments(s, t, 0)
+    release_made(s, t)
     if s.flushes:
         s.archive.push_back(task_record(t))
         erase_task(s, t)
