@@ -23,7 +23,7 @@ cdef enum Planted:
     ACK_LOST = 4                  # a shard does not acknowledge letters to which it answers nothing
     ANSWER_TOO_SOON = 5           # a shard answers before the other shards concerned know
     UPDATES_LOST = 6              # a replica whose successor died passes on nothing that the next one lacks
-    OLD_EPOCH = 7                 # the store takes the word of a node that has lost the task to another
+    OLD_EPOCH = 7                 # the store takes the word of who has lost the task to another home, or attempt
     DEAD_COPIES = 8               # copies on a node that died stay in the table
     DROPPED_TOO_SOON = 9          # a dead node's holds go before what it had passed on is known
     FREED_EARLY = 10              # a node does not hold what only a value of its own contains

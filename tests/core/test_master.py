@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from raylite._core.store.master import Master
 from tests.core import protocol as p
 from tests.core import store_protocol as sp
+from tests.core.packets import Packet
 from tests.core.store_world import DEAD_NS, MS, SUSPECT_NS, World
+
+MASTER_NODE = 144
 
 
 def formed(**options):
@@ -131,3 +136,53 @@ def test_chains_are_spread_and_filled_from_spare_replicas():
 def test_numbers_that_make_no_sense_are_refused(options):
     with pytest.raises(ValueError, match="a store has shards"):
         Master(1, **options)
+
+
+def test_when_many_nodes_start_at_once_each_is_told_of_all_others_in_a_message_or_two():
+    world = World(1, n_replicas=1, n_nodes=30, delay_ns=(MS // 10, MS // 5))
+    told, carry = Counter(), world.carry
+
+    def counted(data):
+        packet = Packet.unpack(data)
+        told[packet.target[0]] += packet.kind == MASTER_NODE
+        carry(data)
+
+    world.carry = counted
+    world.run_until(world.is_formed)
+    world.run(20 * MS)
+    others = {node: {("node", other, 1) for other in world.nodes if other != node} for node in world.nodes}
+    assert {node: heard(world, node) for node in world.nodes} == others
+    assert max(told[node] for node in world.nodes) <= 2
+    assert told[world.replicas[0]] <= len(world.nodes)
+
+
+def test_a_node_that_has_died_before_the_others_were_told_of_it_is_no_news():
+    world = formed()
+    a, b, c = world.nodes
+    world.crash(c)
+    world.run_until(lambda: c not in world.master().members())
+    world.run(2 * MS)
+    world.start(c)
+    world.run_until(lambda: c in world.master().members())
+    heard(world, a)
+    world.crash(c)
+    world.start(c)  # whose third start the master hears of before it has told of the second
+    world.run(20 * MS)
+    assert {each for each in heard(world, a) if each[0] == "node"} <= {("node", c, 2), ("node", c, 3)}
+    assert ("node", c, 3) in heard(world, b)
+
+
+def test_a_replica_that_never_comes_keeps_the_store_from_nothing_and_joins_when_it_does():
+    world = World(1, n_replicas=3, n_shards=2)
+    late = world.replicas[1]
+    world.partition([late], [sp.MASTER])
+    world.run(DEAD_NS // 2)
+    assert not world.is_formed()
+    world.run(DEAD_NS)
+    assert [len(plan["members"]) for plan in world.master().chains()] == [2, 2]
+    world.ask(world.nodes[0], sp.key_value(sp.OP_KV_PUT, "key", b"value", token=1))
+    world.run(20 * MS)
+    assert [entry.flags for entry in world.entries(world.nodes[0])] == [sp.STORE_OK]
+    world.heal()
+    world.settle()
+    assert [len(plan["members"]) for plan in world.master().chains()] == [3, 3]

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
+
+import pytest
+
 import raylite
 from raylite import sim
+from raylite.sim import virtual_node, workloads
 from raylite.sim.journal_host import ARCHIVE
 
 NODES = [sim.Node(num_cpus=2, resources={f"on {number}": 4}) for number in range(3)]
@@ -53,3 +58,53 @@ def test_what_is_flushed_is_in_the_archive_of_the_disks_once():
         c.settle()
         archived = [record[:16] for disk in c.session.cluster.disks for record in disk.read(ARCHIVE)]
     assert len(set(archived)) == len(archived) >= 15
+
+
+class HeapUse(ctypes.Structure):
+    """What the C library says of its heap: mallinfo2(3)."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
+    ]
+
+
+libc = ctypes.CDLL(None)
+
+
+def heap_bytes():
+    """What is allocated by all but Python's small objects."""
+    libc.mallinfo2.restype = HeapUse
+    use = libc.mallinfo2()
+    return use.uordblks + use.hblkhd
+
+
+def highest(n_tasks):
+    """The most rows of each table, and bytes of the heap, at any time of a run of synthetic tasks; what the store's
+    journals take in the end; and the sizes of the tables then."""
+    most: dict[str, int] = {}
+    with sim.cluster(1, [sim.Node(num_cpus=2) for _ in range(4)]) as c:
+        start_bytes, disks = heap_bytes(), c.session.cluster.disks
+
+        def look():
+            for name, size in {**c.sizes(), "heap": heap_bytes() - start_bytes}.items():
+                most[name] = max(most.get(name, 0), size)
+            c.session.cluster.alarms.after(0.01, look)
+
+        look()
+        workloads.run("synthetic", n_tasks, 1)
+        most["journals"] = sum(disk.size_bytes(f"replica {number}") for number, disk in enumerate(disks))
+        c.settle()
+        return most, c.sizes()
+
+
+@pytest.mark.skipif(not hasattr(libc, "mallinfo2"), reason="the C library does not say what is allocated")
+def test_memory_stays_as_small_at_every_instant_while_synthetic_tasks_grow_tenfold(monkeypatch):
+    monkeypatch.setattr(virtual_node, "REMEMBERED_TASKS", 2000)  # so that what is remembered is full from the start
+    highest(300)  # what is allocated once
+    (few, _), (many, left) = highest(2000), highest(20_000)
+    for name, size in many.items():
+        spare = {"heap": 1 << 18, "journals": 3 << 20}.get(name, 16)  # a journal is rewritten when it is 1 MiB
+        assert size <= 1.5 * few[name] + spare, (name, few[name], size)
+    assert few["store tasks"] > 0 and few["heap"] > 1 << 19
+    assert {name for name, size in left.items() if size} == {"store endpoints"}

@@ -15,7 +15,8 @@ cdef class Member(Enlisted):
     cdef ordered_map[string, string] labels   # of the node
     cdef int handle(self, const Message* m, const char* payload) except -1    # of a client, or of the host
     cdef int hear_master(self, const Message* message, Blob* payload) except -1
-    cdef int meet(self, const NodeNotice* notice, uint64_t size) except -1
+    cdef int meet_all(self, const char* data, uint64_t size) except -1
+    cdef int meet(self, const NodeNotice* notice, const char* about) except -1
     cdef int part(self, uint32_t address, uint32_t incarnation) except -1
     cdef int take_entries(self, Blob* payload) except -1
     cdef int ask_store(self) except -1

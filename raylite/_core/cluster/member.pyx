@@ -19,6 +19,7 @@ from raylite._core.node.state cimport NodeState
 from raylite._core.scheduler.loads cimport load_read, load_write, LoadHeader, means_report, NodeLoad, ResourceLoad
 from raylite._core.store.client cimport store_clear, store_deadline_ns, store_flush, store_next_entry, store_on_chain, \
     store_on_entries, store_op, store_setup
+from raylite._core.store.master_message cimport take_notice
 from raylite._core.store.message cimport NodeRecord, Outgoing, StoreEntry
 
 cdef enum:
@@ -121,16 +122,28 @@ cdef class Member(Enlisted):
                 self.know(head.address, head.incarnation)
         elif message.kind == MASTER_SETTLE:
             depart(n, self.master, MASTER_SETTLED, NULL, NULL).aux = message.aux
-        elif message.kind == MASTER_NODE and size >= sizeof(NodeNotice):
-            self.meet(<const NodeNotice*> data, size)
+        elif message.kind == MASTER_NODE:
+            self.meet_all(data, size)
         elif message.kind == MASTER_NODE_DEAD and size >= sizeof(NodeRecord):
             self.part((<const NodeRecord*> data).address, (<const NodeRecord*> data).incarnation)
         finish_event(n)
         return 0
 
-    cdef int meet(self, const NodeNotice* notice, uint64_t size) except -1:
+    cdef int meet_all(self, const char* data, uint64_t size) except -1:
+        """Parties are there."""
+        cdef Cursor c = Cursor(data, size, False)
+        cdef const NodeNotice* notice
+        cdef const char* about = NULL
+        while c.left:
+            notice = take_notice(&c, &about)
+            if notice == NULL:
+                break
+            self.meet(notice, about)
+        return 0
+
+    cdef int meet(self, const NodeNotice* notice, const char* about) except -1:
         """A party is there. A node says of itself what it is."""
-        cdef Cursor c = Cursor(<const char*> (notice + 1), size - sizeof(NodeNotice), False)
+        cdef Cursor c = Cursor(about, notice.size, False)
         cdef NodeLoad load
         cdef string id
         if notice.address == self.address:

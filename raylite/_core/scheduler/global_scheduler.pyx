@@ -18,7 +18,7 @@ from raylite._core.scheduler.group_placement cimport AMOUNTS_AVAILABLE, AMOUNTS_
 from raylite._core.scheduler.message cimport GroupAnswer, GroupQuestion, PlaceAnswer
 from raylite._core.scheduler.node_choice cimport board_choose, board_remove, board_report, board_set_aside, \
     board_setup, Question, question_read
-from raylite._core.store.master_message cimport LoadNotice, NodeNotice
+from raylite._core.store.master_message cimport LoadNotice, NodeNotice, take_notice
 from raylite._core.store.message cimport NodeRecord
 
 
@@ -123,18 +123,20 @@ cdef class GlobalScheduler(Enlisted):
         return 0
 
     cdef int on_node(self, const char* payload, uint64_t size) except -1:
-        """A node is there; a suspect is as good as away."""
+        """Nodes are there; a suspect is as good as away."""
         cdef Cursor c = Cursor(payload, size, False)
-        cdef const NodeNotice* notice = <const NodeNotice*> take(&c, sizeof(NodeNotice))
-        cdef const char* about = take(&c, notice.size) if notice != NULL else NULL
-        if about == NULL:
-            self.n_malformed += 1
-            return 0
-        if party_kind(notice.address) != PARTY_NODE:
-            return 0
-        self.know(notice.address, notice.incarnation)
-        if notice.size:
-            self.on_report(about, notice.size)
+        cdef const NodeNotice* notice
+        cdef const char* about = NULL
+        while c.left:
+            notice = take_notice(&c, &about)
+            if notice == NULL:
+                self.n_malformed += 1
+                break
+            if party_kind(notice.address) != PARTY_NODE:
+                continue
+            self.know(notice.address, notice.incarnation)
+            if notice.size:
+                self.on_report(about, notice.size)
         return 0
 
     cdef int on_nodes_dead(self, const char* payload, uint64_t size) except -1:

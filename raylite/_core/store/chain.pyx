@@ -1,9 +1,9 @@
 """A replica's part of a shard's chain: who applies what when, and tells whom (van Renesse and Schneider, OSDI 2004).
 
 The head numbers the letters of endpoints, each replica applies them in that order, keeps them until the tail has them
-and passes them on, all that it may by then in one message; the tail alone sends letters to endpoints. Every message has the configuration's epoch: an older one
-is ignored, a newer one waits (`early`) until the master has told of it. In a new configuration each replica tells its
-predecessor what it has, and gets what it lacks.
+and passes them on, all that it may by then in one message; the tail alone sends letters to endpoints. Every message has
+the configuration's epoch: an older one is ignored, a newer one waits (`early`) until the master has told of it. In a
+new configuration each replica tells its predecessor what it has, and gets what it lacks.
 
 Who joins gets a snapshot from the tail and what comes after it. Once it has the snapshot the tail exposes nothing that
 the joiner lacks, so that whatever was acknowledged is in every member of the next configuration.
@@ -428,8 +428,10 @@ cdef void on_update(Chain* c, uint32_t source, const Message* m, Blob* payload) 
     while letters.left and c.fault.empty():
         data = letters.data
         size = take_letter(&letters)
-        if number > c.applied + 1 or size == 0:
-            chain_fault(c, b"an update of the chain is not whole" if size == 0 else b"an update of the chain is missing")
+        if size == 0:
+            chain_fault(c, b"an update of the chain is not whole")
+        elif number > c.applied + 1:
+            chain_fault(c, b"an update of the chain is missing")
         elif number == c.applied + 1:
             letter = blob_keep(payload) if size == payload.size else blob_copy(data, size)
             apply(c, letter, False)
@@ -600,8 +602,8 @@ cdef void chain_unjournaled(Chain* c, uint32_t kind) noexcept nogil:
 
 
 cdef void chain_journaled(Chain* c, uint32_t kind, uint64_t number) noexcept nogil:
-    """The host has written the next record; chain_pump is to follow. Of one before a snapshot that is still to be written the number says
-    nothing: the replica may have left the chain since, and joined again."""
+    """The host has written the next record; chain_pump is to follow. Of one before a snapshot that is still to be
+    written the number says nothing: the replica may have left the chain since, and joined again."""
     chain_unjournaled(c, kind)
     if c.n_unwritten == 0:
         c.journaled = min(max(c.journaled, number), c.applied)

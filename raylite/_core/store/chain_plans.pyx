@@ -89,17 +89,24 @@ cdef bint is_available(const Member* member) noexcept nogil:
 
 
 cdef void form_chains(MasterState* m) noexcept nogil:
-    """The first chains, as soon as there are as many replicas as a chain is to have."""
+    """The first chains, as soon as there are as many replicas as a chain is to have; of fewer when who does not come
+    would be dead by now."""
     cdef vector[NodeRecord] replicas
     cdef uint32_t shard, i
+    if m.chains[0].epoch:
+        return
     for entry in m.members:
         if is_available(&entry.second):
             replicas.push_back(record_of(&entry.second))
-    if m.chains[0].epoch or replicas.size() < m.n_replicas:
+    if replicas.empty():
+        return
+    if m.form_by_ns == 0:
+        m.form_by_ns = m.now_ns + m.dead_ns
+    if replicas.size() < m.n_replicas and m.now_ns < m.form_by_ns:
         return
     for shard in range(m.n_shards):
         m.chains[shard].is_first = True
-        for i in range(m.n_replicas):
+        for i in range(min(m.n_replicas, <uint32_t> replicas.size())):
             m.chains[shard].members.push_back(replicas[(shard + i) % replicas.size()])
         publish(m, shard)
 

@@ -14,5 +14,6 @@ cdef class StoreEndpoint(Party):
     cdef list heard
     cdef int register(self) except -1
     cdef int say_to_master(self, int kind, uint64_t aux, bytes body) except -1
+    cdef int meet(self, Blob* payload) except -1
     cdef int take_entries(self) except -1
     cdef int send_all(self) except -1

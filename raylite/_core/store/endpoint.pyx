@@ -4,12 +4,13 @@ It registers with the master as a node does, reports, and settles when asked.
 """
 from raylite._core.envelope cimport blob_copy, blob_data
 from raylite._core.ids cimport object_bytes, object_from_bytes
+from raylite._core.message cimport Cursor
 from raylite._core.links.packet cimport MASTER_CHAIN, MASTER_HEARTBEAT, MASTER_NODE, MASTER_NODE_DEAD, \
     MASTER_REGISTER, MASTER_SETTLE, MASTER_SETTLED, MASTER_WELCOME, party, PARTY_MASTER, STORE_ENTRIES
 from raylite._core.store.client cimport store_clear, store_deadline_ns, store_flush, store_n_unacknowledged, \
     store_next_entry, store_on_chain, store_on_entries, store_op, store_op_at, store_settle, store_settled, \
     store_setup
-from raylite._core.store.master_message cimport RegisterHeader, WelcomeHeader
+from raylite._core.store.master_message cimport NodeNotice, RegisterHeader, take_notice, WelcomeHeader
 from raylite._core.store.message cimport NodeRecord, store_letter_message, StoreEntry
 
 cdef extern from *:
@@ -71,13 +72,25 @@ cdef class StoreEndpoint(Party):
             self.register()
         elif message.kind == MASTER_SETTLE:
             store_settle(self.store, message.aux)
-        elif message.kind == MASTER_NODE and message.size >= sizeof(NodeRecord):
-            self.know(node.address, node.incarnation)
-            self.heard.append(("node", node.address, node.incarnation))
+        elif message.kind == MASTER_NODE and payload != NULL:
+            self.meet(payload)
         elif message.kind == MASTER_NODE_DEAD and message.size >= sizeof(NodeRecord):
             self.declare_dead(node.address, node.incarnation)
             self.heard.append(("dead", node.address, node.incarnation))
         return self.send_all()
+
+    cdef int meet(self, Blob* payload) except -1:
+        cdef Cursor c = Cursor(blob_data(payload), payload.size, False)
+        cdef const NodeNotice* notice
+        cdef const char* about = NULL
+        while c.left:
+            notice = take_notice(&c, &about)
+            if notice == NULL:
+                break
+            if notice.address != self.address:
+                self.know(notice.address, notice.incarnation)
+                self.heard.append(("node", notice.address, notice.incarnation))
+        return 0
 
     cdef int take_entries(self) except -1:
         cdef StoreEntry entry

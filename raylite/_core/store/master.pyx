@@ -3,12 +3,14 @@
 It hears of every party by heartbeats, suspects who is silent for suspect_ns, and declares dead who is for dead_ns.
 While it is down everything else goes on, but for changes of configuration; started again from its journal it goes on
 where it was, and parties register anew.
+
+Nodes hear of each other NEWS_DELAY_NS after the first of those who come: if many start at once, each gets one message.
 """
 from cython.operator cimport dereference as deref
 from libc.string cimport memset
 from libcpp.string cimport string
 from libcpp.vector cimport vector
-from raylite._core.envelope cimport align8, blob_copy, blob_data, blob_drop
+from raylite._core.envelope cimport align8, blob_copy, blob_data, blob_drop, blob_keep
 from raylite._core.ids cimport ObjectId
 from raylite._core.links.packet cimport MASTER_HEARTBEAT, MASTER_JOINED, MASTER_LOADS, MASTER_NODE, MASTER_NODE_DEAD, \
     MASTER_REGISTER, MASTER_SETTLED, MASTER_WELCOME, party, party_kind, PARTY_MASTER, PARTY_NODE, PARTY_REPLICA, \
@@ -20,7 +22,7 @@ from raylite._core.store.client cimport store_clear, store_deadline_ns, store_fl
 from raylite._core.store.deaths cimport node_died, on_node_settled, on_shard_settled, resume_deaths
 from raylite._core.store.master_message cimport LoadNotice, NodeNotice, RegisterHeader, ShardHeld, WelcomeHeader
 from raylite._core.store.master_state cimport find_member, MASTER_RECORD_CHAIN, MASTER_RECORD_DEATH, \
-    MASTER_RECORD_DROPPED, MASTER_RECORD_FENCED, MASTER_RECORD_NODE, Member, record, say, say_all
+    MASTER_RECORD_DROPPED, MASTER_RECORD_FENCED, MASTER_RECORD_NODE, Member, record, say, say_all, say_blob
 from raylite._core.store.message cimport ENTRY_ANSWER, ENTRY_SETTLED, NodeRecord, OP_NODE_ALIVE, StoreEntry
 
 cdef extern from *:
@@ -32,15 +34,23 @@ cdef extern from *:
     void raylite_delete(MasterState*) nogil
 
 
-cdef void notice_of(const Member* member, string* out) noexcept nogil:
-    """A MASTER_NODE, or a record of a node."""
+cdef enum:
+    NEWS_DELAY_NS = 1000000
+
+
+cdef void append_notice(const Member* member, string* out) noexcept nogil:
     cdef NodeNotice notice
     notice.address = member.address
     notice.incarnation = member.incarnation
     notice.is_suspect = member.is_suspect
     notice.size = <uint32_t> member.about.size()
-    out.assign(<const char*> &notice, sizeof(NodeNotice))
+    out.append(<const char*> &notice, sizeof(NodeNotice))
     out.append(member.about)
+
+
+cdef void append_padded_notice(const Member* member, string* out) noexcept nogil:
+    append_notice(member, out)
+    out.append(align8(member.about.size()) - member.about.size(), <char> 0)
 
 
 cdef void tell_shards_alive(MasterState* m, const Member* node) noexcept nogil:
@@ -58,7 +68,6 @@ cdef void welcome(MasterState* m, uint32_t target) noexcept nogil:
     """Tell a party all that it has to know: the chains, the nodes that are alive and those that are dead."""
     cdef WelcomeHeader head
     cdef NodeRecord dead
-    cdef string body
     cdef uint32_t shard
     memset(&head, 0, sizeof(WelcomeHeader))
     head.n_shards = m.n_shards
@@ -71,10 +80,11 @@ cdef void welcome(MasterState* m, uint32_t target) noexcept nogil:
         dead = NodeRecord(gone.first, gone.second)
         if gone.first != target:
             say(m, target, MASTER_NODE_DEAD, 0, <const char*> &dead, sizeof(NodeRecord))
-    for entry in m.members:
-        if entry.first != target and is_told(target, entry.first):
-            notice_of(&entry.second, &body)
-            say(m, target, MASTER_NODE, 0, body.data(), body.size())
+    if party_kind(target) == PARTY_NODE:
+        m.asking.insert(target)
+        there_is_news(m)
+    else:
+        say_all_of(m, target)
 
 
 cdef bint is_told(uint32_t target, uint32_t of) noexcept nogil:
@@ -82,9 +92,54 @@ cdef bint is_told(uint32_t target, uint32_t of) noexcept nogil:
     return party_kind(of) == PARTY_NODE or party_kind(of) == PARTY_SCHEDULER and party_kind(target) == PARTY_NODE
 
 
+cdef void notices_of_all(MasterState* m, uint32_t target, string* out) noexcept nogil:
+    """Of all that a party such as this one is to know."""
+    for entry in m.members:
+        if is_told(target, entry.first):
+            append_padded_notice(&entry.second, out)
+
+
+cdef void say_all_of(MasterState* m, uint32_t target) noexcept nogil:
+    cdef string body
+    notices_of_all(m, target, &body)
+    if not body.empty():
+        say(m, target, MASTER_NODE, 0, body.data(), body.size())
+
+
+cdef void there_is_news(MasterState* m) noexcept nogil:
+    if m.news_ns == 0:
+        m.news_ns = m.now_ns + NEWS_DELAY_NS
+
+
+cdef void tell_news(MasterState* m) noexcept nogil:
+    """Nodes hear of those who have come since, and who has come of all: one message each, made once for all of them."""
+    cdef string body
+    cdef Blob* to_old
+    cdef Blob* to_new
+    cdef Member* member
+    for address in m.came:
+        member = find_member(m, address)
+        if member != NULL:
+            append_padded_notice(member, &body)
+    to_old = blob_copy(body.data(), body.size())
+    body.clear()
+    notices_of_all(m, party(PARTY_NODE, 0), &body)
+    to_new = blob_copy(body.data(), body.size())
+    for entry in m.members:
+        if m.asking.count(entry.first):
+            say_blob(m, entry.first, MASTER_NODE, 0, blob_keep(to_new))
+        elif party_kind(entry.first) == PARTY_NODE and to_old.size:
+            say_blob(m, entry.first, MASTER_NODE, 0, blob_keep(to_old))
+    blob_drop(to_old)
+    blob_drop(to_new)
+    m.came.clear()
+    m.asking.clear()
+    m.news_ns = 0
+
+
 cdef void register_scheduler(MasterState* m, const Member* scheduler) noexcept nogil:
     cdef string body
-    notice_of(scheduler, &body)
+    append_padded_notice(scheduler, &body)
     for entry in m.members:
         if is_told(entry.first, scheduler.address):
             say(m, entry.first, MASTER_NODE, 0, body.data(), body.size())
@@ -93,12 +148,22 @@ cdef void register_scheduler(MasterState* m, const Member* scheduler) noexcept n
 cdef void register_node(MasterState* m, Member* node, bint is_new) noexcept nogil:
     cdef string body
     if is_new:
-        notice_of(node, &body)
+        append_notice(node, &body)
         record(m, MASTER_RECORD_NODE, body.data(), body.size())
-        for entry in m.members:
-            if entry.first != node.address:
-                say(m, entry.first, MASTER_NODE, 0, body.data(), body.size())
+        m.came.insert(node.address)
+        there_is_news(m)
+        say_of_node(m, node, False)
         tell_shards_alive(m, node)
+
+
+cdef void say_of_node(MasterState* m, const Member* node, bint schedulers_only) noexcept nogil:
+    """To those who cannot wait for the news: schedulers, and who is no node."""
+    cdef string body
+    append_padded_notice(node, &body)
+    for entry in m.members:
+        if party_kind(entry.first) == PARTY_SCHEDULER \
+                or party_kind(entry.first) != PARTY_NODE and not schedulers_only:
+            say(m, entry.first, MASTER_NODE, 0, body.data(), body.size())
 
 
 cdef bint register_party(MasterState* m, uint32_t source, uint32_t incarnation, const char* data, uint64_t size) \
@@ -163,16 +228,12 @@ cdef void party_died(MasterState* m, uint32_t address) noexcept nogil:
 
 cdef void suspect(MasterState* m, Member* member, bint is_suspect) noexcept nogil:
     """A member is silent, or is not any more: schedulers place nothing on nodes that are."""
-    cdef string body
     member.is_suspect = is_suspect
     if party_kind(member.address) != PARTY_NODE:
         if not is_suspect:
             fill_chains(m)
         return
-    notice_of(member, &body)
-    for entry in m.members:
-        if party_kind(entry.first) == PARTY_SCHEDULER:
-            say(m, entry.first, MASTER_NODE, 0, body.data(), body.size())
+    say_of_node(m, member, True)
 
 
 cdef void check_members(MasterState* m) noexcept nogil:
@@ -233,8 +294,8 @@ cdef class Master(Party):
     """The master.
 
     Args: incarnation: of this start, n_shards: of the store, n_replicas: wanted in each chain (the first chains are
-    made when there are so many), heartbeat_ns: how often parties report, suspect_ns, dead_ns: how long they may be
-    silent.
+    made when there are so many, or dead_ns after the first came), heartbeat_ns: how often parties report, suspect_ns,
+    dead_ns: how long they may be silent.
     Raises ValueError for times or numbers that make no sense.
     """
 
@@ -339,12 +400,18 @@ cdef class Master(Party):
         if now_ns >= self.next_check_ns:
             self.next_check_ns = now_ns + self.state.heartbeat_ns
             check_members(self.state)
+            form_chains(self.state)
             publish_loads(self.state)
+        if self.state.news_ns and now_ns >= self.state.news_ns:
+            tell_news(self.state)
         return self.send_all()
 
     cdef uint64_t wants_time_ns(self) noexcept:
+        cdef uint64_t wanted_ns = self.next_check_ns
         cdef uint64_t store_ns = store_deadline_ns(&self.state.store)
-        return min(store_ns, self.next_check_ns) if store_ns else self.next_check_ns
+        if store_ns:
+            wanted_ns = min(wanted_ns, store_ns)
+        return min(wanted_ns, self.state.news_ns) if self.state.news_ns else wanted_ns
 
     cdef int on_peer_gone(self, uint64_t now_ns, uint32_t source, uint32_t incarnation) except -1:
         """A node that has started again is dead first; a replica will say what it still has."""

@@ -59,6 +59,10 @@ cdef struct MasterState:
     ordered_set[uint32_t] unsettled           # nodes that have not answered
     uint64_t n_unsettled_shards
     StoreClient store
+    ordered_set[uint32_t] came    # nodes that the others are to hear of
+    ordered_set[uint32_t] asking  # nodes that are to hear of all others
+    uint64_t news_ns              # when they do; 0: there is no news
+    uint64_t form_by_ns           # the first chains, of those replicas that are there; 0: there is none yet
     vector[NodeRecord] fenced     # for the party: their links end
     vector[Outgoing] out
     vector[MasterRecord] journal
@@ -66,5 +70,6 @@ cdef struct MasterState:
 cdef Member* find_member(MasterState* m, uint32_t address) noexcept nogil
 cdef void say(MasterState* m, uint32_t target, uint8_t kind, uint64_t aux, const char* body, uint64_t size) \
     noexcept nogil
+cdef void say_blob(MasterState* m, uint32_t target, uint8_t kind, uint64_t aux, Blob* body) noexcept nogil
 cdef void say_all(MasterState* m, uint8_t kind, const char* body, uint64_t size, bint schedulers) noexcept nogil
 cdef void record(MasterState* m, uint32_t kind, const char* body, uint64_t size) noexcept nogil

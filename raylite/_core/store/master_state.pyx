@@ -14,15 +14,20 @@ cdef Member* find_member(MasterState* m, uint32_t address) noexcept nogil:
     return &deref(it).second if it != m.members.end() else NULL
 
 
-cdef void say(MasterState* m, uint32_t target, uint8_t kind, uint64_t aux, const char* body, uint64_t size) \
-        noexcept nogil:
+cdef void say_blob(MasterState* m, uint32_t target, uint8_t kind, uint64_t aux, Blob* body) noexcept nogil:
+    """Takes over the hold."""
     cdef Outgoing o
     o.target = target
-    o.message = store_letter_message(kind, size)
+    o.message = store_letter_message(kind, body.size if body != NULL else 0)
     o.message.incarnation = m.store.incarnation
     o.message.aux = aux
-    o.payload = blob_copy(body, size) if size else NULL
+    o.payload = body
     m.out.push_back(o)
+
+
+cdef void say(MasterState* m, uint32_t target, uint8_t kind, uint64_t aux, const char* body, uint64_t size) \
+        noexcept nogil:
+    say_blob(m, target, kind, aux, blob_copy(body, size) if size else NULL)
 
 
 cdef void say_all(MasterState* m, uint8_t kind, const char* body, uint64_t size, bint schedulers) noexcept nogil:

@@ -29,5 +29,6 @@ cdef class Replica(Party):
     cdef int register(self) except -1
     cdef int begin_journal(self, uint32_t since) except -1
     cdef int on_welcome(self, const WelcomeHeader* head) except -1
+    cdef int on_nodes(self, Blob* payload) except -1
     cdef int on_chain(self, Blob* payload) except -1
     cdef int take(self, uint32_t source, const Message* m, Blob* payload) except -1

@@ -13,7 +13,8 @@ from raylite._core.links.packet cimport CHAIN_LAST, CHAIN_UPDATE, MASTER_CHAIN, 
 from raylite._core.store.chain cimport chain_configure, chain_delete, chain_deliver, chain_head_changed, \
     chain_journaled, chain_new, chain_pump, chain_replay, chain_unjournaled, chain_violation, chain_welcomed, \
     chain_tell, chain_write_snapshot, JOURNAL_BEGUN, JournalRecord, ROLE_MEMBER, ROLE_OUT
-from raylite._core.store.master_message cimport RegisterHeader, ShardHeld, WelcomeHeader
+from raylite._core.message cimport Cursor
+from raylite._core.store.master_message cimport NodeNotice, RegisterHeader, ShardHeld, take_notice, WelcomeHeader
 from raylite._core.store.message cimport ChainView, NodeRecord, read_chain, store_letter_message, StreamHeader
 from raylite._core.store.snapshot cimport write_snapshot
 from raylite._core.store.state cimport read_store_sizes, StoreSizes
@@ -176,6 +177,17 @@ cdef class Replica(Party):
                 chain_head_changed(self.chains[i], view.head.shard)
         return 0
 
+    cdef int on_nodes(self, Blob* payload) except -1:
+        cdef Cursor c = Cursor(blob_data(payload), payload.size, False) if payload != NULL else Cursor(NULL, 0, False)
+        cdef const NodeNotice* notice
+        cdef const char* about = NULL
+        while c.left:
+            notice = take_notice(&c, &about)
+            if notice == NULL:
+                break
+            self.know(notice.address, notice.incarnation)
+        return 0
+
     # ---- what comes ----
 
     cdef int take(self, uint32_t source, const Message* m, Blob* payload) except -1:
@@ -198,11 +210,11 @@ cdef class Replica(Party):
             return 0
         if m.kind == MASTER_CHAIN:
             return self.on_chain(payload)
-        if m.kind == MASTER_NODE_DEAD or m.kind == MASTER_NODE:
+        if m.kind == MASTER_NODE:
+            return self.on_nodes(payload)
+        if m.kind == MASTER_NODE_DEAD:
             if payload != NULL and payload.size >= sizeof(NodeRecord):
                 node = <const NodeRecord*> blob_data(payload)
-                if m.kind == MASTER_NODE:
-                    return self.know(node.address, node.incarnation)
                 return self.declare_dead(node.address, node.incarnation)
             return 0
         if m.kind == STORE_REQUEST:

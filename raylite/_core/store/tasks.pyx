@@ -209,7 +209,7 @@ cdef uint16_t standing_of_end(StoreState* s, const StoredTask* t, uint32_t epoch
     if epoch == EPOCH_OF_LOG:
         return STORE_UNKNOWN if t == NULL else STORE_OK if t.state < STORED_TASK_ENDED else STORE_STALE
     status = standing(s, t, epoch)
-    return STORE_STALE if status == STORE_OK and attempt < t.attempt else status
+    return STORE_STALE if status == STORE_OK and attempt < t.attempt and not planted(OLD_EPOCH) else status
 
 
 cdef bint on_attempt(StoreState* s, const StoreOp* op, Cursor* body) noexcept nogil:
