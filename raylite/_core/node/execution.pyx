@@ -35,7 +35,7 @@ from raylite._core.node.references cimport client_holds, hold_arguments, keep_as
     refuse_value, retire_task, store_blob, store_value
 from raylite._core.node.replay cimport call_repeated, cannot_repeat, is_logged, log_call, made_before, note_made, \
     refuses_replay
-from raylite._core.node.requests cimport request_arrived
+from raylite._core.node.requests cimport request_arrived, waits_anywhere
 from raylite._core.node.resources cimport resources_acquire, resources_lacking
 from raylite._core.node.state cimport call_back_queue, emit, ERROR_TASK_CANCELLED, reject, set_state, warn
 from raylite._core.node.task_table cimport CANCEL_KILLS, CANCEL_NOT, is_call, is_creation, LISTED_LOGGED, \
@@ -379,7 +379,7 @@ cdef void keep_who_wants_it_here(NodeState* n, ObjectRow* row, vector[Waiter]* w
     """The object exists elsewhere: that is what some have waited for; the others have it brought here."""
     cdef size_t i, kept = 0
     for i in range(waiters.size()):
-        if waiters[0][i].client == 0 and waiters[0][i].slot == WAIT_EXISTS:
+        if waits_anywhere(n, &waiters[0][i]):
             waiters[0][kept] = waiters[0][i]
             kept += 1
         else:

@@ -43,6 +43,8 @@ cdef struct TaskReport:           # demand, name, function's name, refs, error f
     int32_t n_returns
     uint32_t error_code
     uint32_t state
+    uint32_t home                 # the node that it belongs to; 0: this one
+    uint32_t runs_at              # the node that runs or ran it; 0: this one, or none
     uint32_t waits_in             # of a running task: EV_GET, EV_WAIT or EV_NEXT; 0: it does not wait
     uint32_t demand_size
     uint32_t name_size
