@@ -88,7 +88,6 @@ cdef enum:
     RUN_RESTORES = 2048           # the actor is made from a checkpoint, the only value
     VALUE_IN_ARENA = 1
     READY_END = 1                 # EV_NEXT: there is no such item; EV_AWAIT_READ: nor a reader
-    READY_ABSENT = 2              # EV_QUERY: the node that is asked is not there, or died before it answered
     STOP_KILL = 1
     CANCEL_FORCE = 1
     CANCEL_RECURSIVE = 2
@@ -105,6 +104,7 @@ cdef enum:
     ACTOR_OUT_OF_ORDER = 2        # its calls need not wait for the same caller's earlier ones
     ACTOR_DETACHED = 4            # lives without handles
     ACTOR_REPLAYS = 8             # comes back to where it was: see replay.pyx
+    READY_ABSENT = 1              # answer to EV_QUERY, in aux: the node is not there, or died before it answered
     QUERY_RESOURCES = 1
     QUERY_TASKS = 2
     QUERY_STORY = 3
@@ -112,7 +112,7 @@ cdef enum:
     QUERY_ACTOR_NAME = 6          # payload: TaskId of an actor; the answer: its full name
     QUERY_NAMES = 5               # the full names of actors, each ended by a line feed
     QUERY_ASSIGNED = 7            # payload: TaskId of who asks; the answer: what this worker's task or actor has
-    QUERY_NODES = 8               # the answer: of each living node u32 address, u32 size of id, id padded to 8; this first
+    QUERY_NODES = 8               # the answer: of each living node u32 address, u32 size, id padded to 8; this first
     QUERY_GROUPS = 9              # as EV_GROUPS, of all
     QUERY_TASK_ROWS = 10          # payload: ReportQuery (reports.pxd); so for those below
     QUERY_ACTOR_ROWS = 11

@@ -29,7 +29,7 @@ from raylite._core.node.actors cimport actor_exits, actor_is_known, actor_object
     creation_failed, death_of, GROUPS_MOST, name_is_taken
 from raylite._core.node.local_scheduler cimport Queued, ready_push, Worker, worker_begin, worker_end, worker_find
 from raylite._core.node.objects cimport is_wanted_now, object_exists, OBJECT_IN_ARENA, object_in_scope, \
-    OBJECT_PENDING, object_ready, OBJECT_RELEASED, OBJECT_REMOTE, ObjectRow, objects_add, objects_find, WAIT_EXISTS, \
+    OBJECT_PENDING, object_ready, OBJECT_RELEASED, OBJECT_REMOTE, ObjectRow, objects_add, objects_find, \
     WAIT_HERE, Waiter
 from raylite._core.node.references cimport client_holds, hold_arguments, keep_as_lineage, lineage_to_arguments, \
     refuse_value, retire_task, store_blob, store_value

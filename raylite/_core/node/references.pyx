@@ -203,7 +203,8 @@ cdef void retire_task(NodeState* n, TaskRow* row) noexcept nogil:
         n.lineage.erase(row.lineage_number)
     if not n.made.empty():
         forget_made(n, row.id)
-    remember(n, row)
+    if not row.went_back:
+        remember(n, row)
     tasks_erase(&n.tasks, row)
 
 

@@ -92,4 +92,5 @@ cdef struct ClientReport:         # why it ended follows, padded to 8
     uint32_t unused
 
 cdef bint on_query(NodeState* n, const Message* m, const char* payload) noexcept nogil
+cdef bint report(NodeState* n, uint32_t what, const char* payload, uint64_t size, string* out) noexcept nogil
 cdef bint report_rows(NodeState* n, uint32_t what, const ReportQuery* query, string* out) noexcept nogil

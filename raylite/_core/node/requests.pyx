@@ -16,9 +16,8 @@ from raylite._core.ids cimport object_id, ObjectId, PUT_INDEX, same_object, Task
 from raylite._core.message cimport CMD_READY, CMD_VALUE, EV_GET, EV_NEXT, EV_WAIT, GET_IN_PLACE, GET_LENDS, Location, \
     READY_END, STREAMING, VALUE_IN_ARENA, WAIT_ANYWHERE
 from raylite._core.node.local_scheduler cimport Run, run_block, run_unblock, Worker, worker_find, worker_run
-from raylite._core.node.objects cimport is_wanted_now, object_exists, object_in_scope, OBJECT_INLINE, OBJECT_PENDING, object_pin, \
-    object_ready, OBJECT_REMOTE, objects_add, objects_find, REACH_FOREIGN, \
-    WAIT_EXISTS
+from raylite._core.node.objects cimport is_wanted_now, object_exists, object_in_scope, OBJECT_INLINE, \
+    OBJECT_PENDING, object_pin, object_ready, OBJECT_REMOTE, objects_add, objects_find, REACH_FOREIGN, WAIT_EXISTS
 from raylite._core.node.references cimport client_holds, store_blob, unknown_object
 from raylite._core.node.state cimport call_back_queue, emit, Request, request_key, set_state
 from raylite._core.node.task_table cimport TASK_BLOCKED, TASK_RUNNING, TaskRow, tasks_find
