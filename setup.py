@@ -65,6 +65,8 @@ EXTENSIONS = (
     "raylite._core.node.actors",
     "raylite._core.node.placement",
     "raylite._core.node.recovery",
+    "raylite._core.node.retries",
+    "raylite._core.node.memory",
     "raylite._core.node.replay",
     "raylite._core.node.lineage",
     "raylite._core.node.key_values",

@@ -876,15 +876,18 @@ cdef class Client:
         return ref
 
     def submit(self, ObjectRef function not None, tuple args, dict kwargs, int32_t n_returns, int32_t max_retries,
-               bint retry_exceptions, bytes demand not None, bytes name not None, uint32_t backpressure=0):
+               bint retry_exceptions, bytes demand not None, bytes name not None, uint32_t backpressure=0,
+               uint32_t retry_delay_ms=0, uint32_t retry_jitter=0):
         """Submit a task; returns the list of its references (for a stream: the one that stands for it).
 
         Args: function: from register_function of this client; args, kwargs: checked against its signature;
         n_returns: -1 for a generator; demand: see resources.pyx; name: empty for the function's own; backpressure:
-        items that a generator may be ahead of its reader, 0: any number.
+        items that a generator may be ahead of its reader, 0: any number; retry_jitter: in 1/10000 of the delay.
         """
         cdef SubmitHeader h
         memset(&h, 0, sizeof(SubmitHeader))
+        h.retry_delay_ms = retry_delay_ms
+        h.retry_jitter = retry_jitter
         h.n_returns = n_returns
         h.max_retries = max_retries
         h.flags = SUBMIT_RETRY_EXCEPTIONS if retry_exceptions else 0

@@ -5,7 +5,6 @@ files. Lock: Pump.lock guards the node, the peers and the local inbox; nothing b
 blocks either: what does not fit waits in the peer's outbox, and the peer rings the bell when it has read.
 """
 from cython.operator cimport dereference as deref, preincrement
-from libc.stdio cimport snprintf
 from libc.string cimport memcpy, memset, strlen
 from libcpp.string cimport string
 from libcpp.vector cimport vector
@@ -24,7 +23,7 @@ from raylite.runtime.native cimport append_to, close, current_cpu_count, dup, ep
     epoll_watch_hangup, errno, event_new, event_set, full_fence, getpid, hang_up, kill, killpg, let_nobody_write, \
     load_seq, map_shared, memory_file, monotonic_ns, not_in_forks, open_pidfd, pthread_mutex_lock, \
     pthread_mutex_unlock, receive, say_no_more, send_with_fds, SIGKILL, store_seq, unmap
-from raylite.runtime.peers cimport append_stderr, bury_peer, close_fd, FD_BELL, FD_ERR, FD_MEMORY, FD_NODE_THREAD, \
+from raylite.runtime.peers cimport bury_peer, close_fd, describe_end, FD_BELL, FD_ERR, FD_MEMORY, FD_NODE_THREAD, \
     FD_NODE_WAITER, FD_OUT, FD_SOCKET, FD_SPACE, FD_THREAD, FD_WAITER, find_peer, Finished, flush_outbox, free_peers, \
     GPUS_MOST, list_outputs, n_drivers, open_peer, Peer, PEER_FDS, peers_have_input, ring_bell, send_to_peer, \
     SpawnOrder, sweep_graveyard
@@ -273,7 +272,7 @@ cdef void take_from_peer(Host* h, Peer* p) noexcept nogil:
         if m.kind == EV_DESCRIPTOR:
             send_descriptor(h, p, m.object.index)
         elif m.kind == EV_ATTACH or m.kind == EV_DETACH or m.kind == EV_SEGMENT or m.kind == EV_RECALLED \
-                or m.kind == EV_TICK or m.kind == EV_COMMITTED:
+                or m.kind == EV_TICK or m.kind == EV_COMMITTED or m.kind == EV_MEMORY_SHORT:
             p.channel.into.broken = True      # a host's events, not a client's
         else:
             m.time_ns = monotonic_ns()
@@ -328,9 +327,9 @@ cdef void host_poll(void* owner) noexcept nogil:
         feed(h, EV_TICK, 0, 0, 0, 0, NULL, 0)
         perform(h)
         deadline = node_deadline_ns(h.node)
-    if h.tick_at_ns == 0:
+    if h.tick_at_ns == 0 or 0 < deadline < h.tick_at_ns:
         h.tick_at_ns = deadline
-    if deadline and h.pump.timer_at_ns == 0:      # a release may have used the timer for itself meanwhile
+    if deadline and (h.pump.timer_at_ns == 0 or h.tick_at_ns < h.pump.timer_at_ns):    # others use the timer too
         pump_wake_by(&h.pump, h.tick_at_ns - now if h.tick_at_ns > now else 1)
 
 
@@ -344,16 +343,10 @@ cdef void worker_exited(Host* h, uint32_t client, int status) noexcept nogil:
     """status: as waitpid gives it. What the worker had sent before counts."""
     cdef Peer* p = find_peer(&h.peers, client)
     cdef string text
-    cdef char what[64]
     if p == NULL:
         return
     take_from_peer(h, p)
-    if status & 0x7f:
-        snprintf(what, 64, "signal %d", status & 0x7f)
-    else:
-        snprintf(what, 64, "exit code %d", (status >> 8) & 0xff)
-    text.append(<const char*> what)
-    append_stderr(p, &text)
+    describe_end(p, status, &text)
     feed(h, EV_DETACH, client, load_seq(&p.channel.client.started), 0, 0, text.data(), <uint32_t> text.size())
     if not p.is_worker:
         epoll_unwatch(h.pump.epoll, p.pidfd)
@@ -757,9 +750,17 @@ cdef class EmbeddedHost:
             pthread_mutex_unlock(&self.host.pump.lock)
         return bool(idle)
 
+    def memory_short(self, bytes report not None):
+        """Tell the node that memory is short; report: the payload of EV_MEMORY_SHORT."""
+        cdef string payload = report
+        with nogil:
+            pthread_mutex_lock(&self.host.pump.lock)
+            feed(self.host, EV_MEMORY_SHORT, 0, 0, 0, 0, payload.data(), <uint32_t> payload.size())
+            perform(self.host)
+            pthread_mutex_unlock(&self.host.pump.lock)
+
     def hang_up(self):
-        """Tell the zygote to end, with all that is below it; no order is given to it any more. What it has still
-        to say is heard."""
+        """Tell the zygote to end, with all below it; it is given no more orders. What it has still to say is heard."""
         with nogil:
             pthread_mutex_lock(&self.host.pump.lock)
             if self.host.zygote >= 0:

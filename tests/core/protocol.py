@@ -18,6 +18,7 @@ EV_DECLINED, EV_TICK, EV_SEGMENT, EV_LOST, EV_QUERY, EV_KEEP, EV_EXPOSE, EV_COMM
     19, 29
 )
 EV_ENVIRONMENT, EV_FIND_ENVIRONMENT, EV_GROUP, EV_UNGROUP, EV_GROUPS, EV_BYTES, EV_CHECKPOINT = range(30, 37)
+EV_MEMORY_SHORT = 45
 # Commands
 CMD_RUN, CMD_VALUE, CMD_READY, CMD_LEASED, CMD_SPAWN, CMD_STOP, CMD_RECALL, CMD_SEGMENT = range(64, 72)
 CMD_UNSEGMENT, CMD_WARN, CMD_REJECT, CMD_FORGET_FUNCTION, CMD_COMMIT, CMD_EXPOSED = range(72, 78)
@@ -61,6 +62,7 @@ ERROR_WORKER_CRASHED, ERROR_OBJECT_LOST, ERROR_TASK_CANCELLED, ERROR_STORE_FULL,
 ERROR_ACTOR_DIED, ERROR_ACTOR_UNAVAILABLE, ERROR_ACTOR_INIT = range(6, 9)
 ERROR_RAISED = 19
 ERROR_UNGROUPED, ERROR_UNSCHEDULABLE, ERROR_ACTOR_UNGROUPED, ERROR_ACTOR_UNSCHEDULABLE = range(20, 24)
+ERROR_OUT_OF_MEMORY, ERROR_NOT_REMADE = 24, 25
 PUT_INDEX = 0x80000000
 CHECKPOINT_INDEX = 0xC0000000
 ACTOR_INDEX = 0xFFFFFFFE
@@ -76,7 +78,7 @@ CALLS_AHEAD = 64
 
 OBJECT_ID = struct.Struct("<16sII")
 LOCATION = struct.Struct("<IIQQ")
-SUBMIT_HEADER = struct.Struct("<24s16sQiiIIIIQII")
+SUBMIT_HEADER = struct.Struct("<24s16sQiiIIIIQIIII")
 CALL_HEADER = struct.Struct("<16sQII")
 ACTOR_HEADER = struct.Struct("<iiIIII")
 FINISHED_HEADER = struct.Struct("<QQII")
@@ -86,6 +88,8 @@ ENVELOPE_HEADER = struct.Struct("<BBBBIIIQQ")
 BUFFER_SPAN = struct.Struct("<QQ")
 DEMAND_HEADER = struct.Struct("<QIi16sII")
 GROUP_HEADER = struct.Struct("<IIII")
+MEMORY_HEADER = struct.Struct("<QQQ")
+MEMORY_USE = struct.Struct("<IIQ")
 BUNDLE_HEADER = struct.Struct("<II")
 DEMAND_ENTRY = struct.Struct("<qII")
 
@@ -175,6 +179,8 @@ def submit(
     name: str = "",
     args: bytes = b"",
     backpressure: int = 0,
+    retry_delay_ms: int = 0,
+    retry_jitter: int = 0,
     more: bytes = b"",
 ) -> bytes:
     """The payload of EV_SUBMIT. more: from call() or actor()."""
@@ -190,6 +196,8 @@ def submit(
         len(name),
         len(args),
         backpressure,
+        retry_delay_ms,
+        retry_jitter,
         0,
     )
     return header + more + on_wire(*refs) + padded(demand) + padded(name.encode()) + padded(args)

@@ -1,5 +1,7 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libcpp.map cimport map as ordered_map
+from libcpp.pair cimport pair
+from libcpp.set cimport set as ordered_set
 from libcpp.string cimport string
 from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
@@ -30,6 +32,8 @@ cdef enum ErrorCode:              # of system errors
     ERROR_UNSCHEDULABLE = 21
     ERROR_ACTOR_UNGROUPED = 22
     ERROR_ACTOR_UNSCHEDULABLE = 23
+    ERROR_OUT_OF_MEMORY = 24      # as ERROR_WORKER_CRASHED, killed by the node to free memory
+    ERROR_NOT_REMADE = 25         # lost, and what made it cannot run again
 
 cdef struct Command:
     Message message
@@ -108,6 +112,8 @@ cdef struct NodeState:
     bint any_replays              # whether there ever was an actor that replays
     ordered_map[uint64_t, Commit] commits
     ordered_map[uint64_t, TaskId] lineage   # finished tasks that are kept, oldest first
+    ordered_set[pair[uint64_t, TaskId]] delayed   # tasks that are tried again, and when
+    uint64_t memory_told_ns       # when somebody was last told that memory is short and nothing can be done
     vector[PendingLease] leases
     vector[ObjectId] arrived      # objects that became ready, and whose waiters do not know yet
     vector[ObjectId] wanted       # objects asked for whose value was freed or lost
