@@ -55,6 +55,7 @@ EXTENSIONS = (
     "raylite._core.cluster.homes",
     "raylite._core.cluster.remote_actors",
     "raylite._core.cluster.directory",
+    "raylite._core.cluster.queries",
     "raylite._core.cluster.remote_streams",
     "raylite._core.cluster.events",
     "raylite._core.node.environments",

@@ -149,7 +149,8 @@ def wait(
     """Split references into ready and not ready.
 
     Args: refs: a list of different ObjectRefs or generators; num_returns: how many to wait for, and the most that are
-    returned as ready; timeout: seconds, None for no limit; fetch_local: bool.
+    returned as ready; timeout: seconds, None for no limit; fetch_local: whether a
+    value that is ready on another node is brought to this one before it counts.
     Returns (ready, not ready), both in the order given. Raises TypeError or ValueError for wrong arguments.
     """
     from raylite.generator import ObjectRefGenerator
@@ -176,7 +177,7 @@ def wait(
     if num_returns > len(refs):
         raise ValueError("num_returns cannot be greater than the number of objects provided to wait().")
     waited = [ref if isinstance(ref, clients.ObjectRef) else ref.next_reference() for ref in refs]
-    slots = set(client.wait(waited, num_returns, timeout_s))
+    slots = set(client.wait(waited, num_returns, timeout_s, bool(fetch_local)))
     ready = [ref for i, ref in enumerate(refs) if i in slots]
     return ready, [ref for i, ref in enumerate(refs) if i not in slots]
 

@@ -10,6 +10,7 @@ draw of the others.
 """
 from cython.operator cimport dereference as deref
 from libc.string cimport memset
+from raylite._core.cluster.message cimport NODE_CHUNK
 from raylite._core.envelope cimport blob_copy, blob_data, blob_drop, blob_keep
 from raylite._core.ids cimport derive_task, task_bytes, TaskId
 from raylite._core.message cimport Message
@@ -226,7 +227,7 @@ cdef class ClusterNetwork:
         memset(&event, 0, sizeof(Event))
         event.handle = at_arrival
         event.target = <void*> self
-        event.background = True
+        event.background = packet.message.kind != NODE_CHUNK   # bytes of a value on their way are progress
         if self.free.empty():
             event.token = self.flights.size()
             self.flights.push_back(flight)

@@ -2,6 +2,8 @@ from libc.stdint cimport uint64_t
 from raylite.sim.kernel cimport Kernel
 from raylite.sim.machine cimport Machine
 
+cdef uint64_t size_of(records) except? 0
+
 cdef class Disk:
     cdef readonly Kernel kernel
     cdef readonly Machine machine

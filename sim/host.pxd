@@ -19,6 +19,7 @@ cdef class SimulatedHost(PartyHost):
     cdef Rng delays
     cdef Rng starts
     cdef uint64_t read_ns         # when the last reading of the arena is done
+    cdef uint64_t written_ns      # when bytes of a value came from another node last
     cdef object make_worker
     cdef public bint is_full      # by command: there is no memory for another segment
     cdef Process process(self, uint32_t number)

@@ -315,6 +315,7 @@ cdef class SimulatedHost(PartyHost):
             elif m.kind == CMD_READ:
                 self.read_arena(m, commands[i].payload)
             elif m.kind == CMD_WRITE:
+                self.written_ns = self.kernel.timeline.now_ns
                 memcpy(self.memory.find(m.object.index).writable + m.aux, blob_data(commands[i].payload), m.size)
             elif m.kind == CMD_UNSEGMENT:
                 self.memory.drop(m.object.index)

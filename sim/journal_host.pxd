@@ -10,14 +10,15 @@ cdef class JournalHost(PartyHost):
     cdef tuple records                # those, until they are durable
     cdef bint replaces                # they supersede what is on the disk
     cdef uint64_t pause_ns            # until they are tried again
+    cdef uint64_t base_bytes          # the journal's size when it was last rewritten
+    cdef uint64_t log_bytes           # written since
     cdef bint holds_back(self) noexcept
     cdef bint has_records(self) except -1
+    cdef int rewrite(self) except -1
     cdef tuple take_records(self)
     cdef int on_durable(self) except -1
     cdef int write_on(self) except -1
     cdef int try_again(self) except -1
 
 cdef class ReplicaHost(JournalHost):
-    cdef uint64_t base_bytes          # the journal's size when it was last rewritten
-    cdef uint64_t log_bytes           # written since
     cdef int archive(self) except -1

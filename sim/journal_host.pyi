@@ -13,5 +13,4 @@ class JournalHost(PartyHost):
     is_stuck: Any
     is_writing: Any
 
-class ReplicaHost(JournalHost):
-    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+class ReplicaHost(JournalHost): ...

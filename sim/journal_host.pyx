@@ -8,6 +8,7 @@ from raylite._core.links.party cimport Party
 from raylite._core.store.master cimport Master
 from raylite._core.store.replica cimport Replica
 from raylite.sim.cluster_network cimport ClusterNetwork
+from raylite.sim.disk cimport size_of
 from raylite.sim.machine cimport Machine
 from raylite.sim.timeline cimport Event, timeline_plan
 
@@ -35,6 +36,7 @@ cdef class JournalHost(PartyHost):
         PartyHost.__init__(self, network, machine, party)
         self.disk = disk
         self.file = file
+        self.log_bytes = disk.size_bytes(file)
 
     def end(self):
         """It is gone, and with it what is not durable."""
@@ -54,9 +56,26 @@ cdef class JournalHost(PartyHost):
     cdef bint has_records(self) except -1:
         return not (<Master> self.party).state.journal.empty()
 
+    cdef int rewrite(self) except -1:
+        """Have the party write its journal anew."""
+        (<Master> self.party).rewrite_journal()
+        return 0
+
     cdef tuple take_records(self):
-        """What the party wants written; sets `replaces`."""
-        return tuple(self.party.take_journal())
+        """What the party wants written; sets `replaces`. A long journal is rewritten."""
+        cdef tuple records
+        cdef uint64_t size
+        self.replaces = self.log_bytes > max(<uint64_t> REWRITTEN_BYTES, self.base_bytes)
+        if self.replaces:
+            self.rewrite()
+        records = tuple(self.party.take_journal())
+        size = size_of(records)
+        if self.replaces:
+            self.base_bytes = size
+            self.log_bytes = 0
+        else:
+            self.log_bytes += size
+        return records
 
     cdef int on_durable(self) except -1:
         """The records are on the disk."""
@@ -96,12 +115,8 @@ cdef class JournalHost(PartyHost):
 
 
 cdef class ReplicaHost(JournalHost):
-    """The host of a replica, which itself passes on what is written, and nothing else. A long journal is rewritten;
-    rows that the replica has forgotten are written to another file of the disk, ARCHIVE."""
-
-    def __init__(self, *args):
-        JournalHost.__init__(self, *args)
-        self.log_bytes = self.disk.size_bytes(self.file)
+    """The host of a replica, which itself passes on what is written, and nothing else. Rows that the replica
+    has forgotten are written to another file of the disk, ARCHIVE."""
 
     cdef int after_call(self) except -1:
         self.archive()
@@ -119,21 +134,9 @@ cdef class ReplicaHost(JournalHost):
     cdef bint has_records(self) except -1:
         return not (<Replica> self.party).journal.empty()
 
-    cdef tuple take_records(self):
-        cdef tuple records
-        cdef uint64_t size = 0
-        self.replaces = self.log_bytes > max(<uint64_t> REWRITTEN_BYTES, self.base_bytes)
-        if self.replaces:
-            (<Replica> self.party).rewrite_journal()
-        records = tuple(self.party.take_journal())
-        for record in records:
-            size += len(record[3])
-        if self.replaces:
-            self.base_bytes = size
-            self.log_bytes = 0
-        else:
-            self.log_bytes += size
-        return records
+    cdef int rewrite(self) except -1:
+        (<Replica> self.party).rewrite_journal()
+        return 0
 
     cdef int on_durable(self) except -1:
         return (<Replica> self.party).journal_written(self.now_ns(), self.records)

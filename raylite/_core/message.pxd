@@ -13,7 +13,7 @@ cdef enum MessageKind:
     EV_FINISHED = 4               # object.task, attempt; payload: FinishedHeader, a ValueRecord for each return
     EV_YIELDED = 5                # object: the item; attempt; payload: ValueRecord
     EV_GET = 6                    # request; object.task: who asks; payload: ObjectId ...
-    EV_WAIT = 7                   # as EV_GET; aux: how many are enough
+    EV_WAIT = 7                   # as EV_GET; aux: how many are enough; flags: WAIT_ANYWHERE
     EV_NEXT = 8                   # request; object: the stream item wanted
     EV_FORGET = 9                 # request: no longer of interest
     EV_PUT = 10                   # object; aux: its call site's hash, or 0; payload: ValueRecord
@@ -29,7 +29,7 @@ cdef enum MessageKind:
     EV_TICK = 20                  # time passed
     EV_SEGMENT = 21               # object.index: segment exists; request: 0, or errno
     EV_LOST = 22                  # object: its bytes are gone from this node
-    EV_QUERY = 23                 # request; object.index: QUERY_*
+    EV_QUERY = 23                 # request; object.index: QUERY_*; aux: the node that is asked; 0: this one
     EV_KEEP = 24                  # object: held to the end of the job (it was pickled outside raylite)
     EV_EXPOSE = 25                # request; object: is to leave this node
     EV_COMMITTED = 26             # request: the rows of this commit are acknowledged
@@ -79,6 +79,7 @@ cdef enum:
     SUBMIT_NAME_TAKEN = 3         # by another actor
     GET_LENDS = 1                 # the asking task's thread blocks: its CPU may run others
     GET_IN_PLACE = 2              # and it can run the awaited task itself
+    WAIT_ANYWHERE = 4             # what exists on another node is ready, and stays there
     RUN_IN_PLACE = 1
     RUN_HAS_FUNCTION = 2
     RUN_ARGS_OBJECT = 4
@@ -105,6 +106,7 @@ cdef enum:
     ACTOR_OUT_OF_ORDER = 2        # its calls need not wait for the same caller's earlier ones
     ACTOR_DETACHED = 4            # lives without handles
     ACTOR_REPLAYS = 8             # comes back to where it was: see replay.pyx
+    READY_ABSENT = 1              # answer to EV_QUERY, in aux: the node is not there, or died before it answered
     QUERY_RESOURCES = 1
     QUERY_TASKS = 2
     QUERY_STORY = 3
@@ -112,11 +114,14 @@ cdef enum:
     QUERY_ACTOR_NAME = 6          # payload: TaskId of an actor; the answer: its full name
     QUERY_NAMES = 5               # the full names of actors, each ended by a line feed
     QUERY_ASSIGNED = 7            # payload: TaskId of who asks; the answer: what this worker's task or actor has
+    QUERY_NODES = 8               # the answer: of each living node u32 address, u32 size, id padded to 8; this first
+    QUERY_GROUPS = 9              # as EV_GROUPS, of all
     QUERY_TASK_ROWS = 10          # payload: ReportQuery (reports.pxd); so for those below
     QUERY_ACTOR_ROWS = 11
     QUERY_OBJECT_ROWS = 12
     QUERY_CLIENT_ROWS = 13        # workers and drivers
     QUERY_EXPLAIN = 14            # payload: ExplainQuery (waits.pxd)
+    QUERY_ENVIRONMENT = 19        # payload: u64 hash; the answer: what it stands for, empty if it is not known
     # key-value; answers begin with a u64 of StoreStatus, but for the last
     QUERY_VALUE_PUT = 20          # payload: u32 key size, u32 VALUE_OVERWRITE, key padded to 8, value
     QUERY_VALUE_GET = 21          # payload: key; the answer: value

@@ -529,19 +529,22 @@ cdef class Client:
             raise
         return call
 
-    def wait(self, list refs not None, Py_ssize_t num_returns, double timeout_s=-1.0):
-        """Positions of the references that are ready, at most num_returns, in order; fewer if time was up."""
+    def wait(self, list refs not None, Py_ssize_t num_returns, double timeout_s=-1.0, bint fetch_local=True):
+        """Positions of the references that are ready, at most num_returns, in order; fewer if time was up.
+
+        fetch_local: those that are on another node are brought here first."""
+        cdef int flags = 0 if fetch_local else WAIT_ANYWHERE
         cdef Call* call
         cdef int arrived = 0
         cdef const uint32_t* slots
         cdef size_t i, n
         cdef list out = []
         self.usable()
-        call = self.ask(EV_WAIT, refs, <uint64_t> num_returns, GET_LENDS if timeout_s != 0 else 0, 0)
+        call = self.ask(EV_WAIT, refs, <uint64_t> num_returns, flags | (GET_LENDS if timeout_s != 0 else 0), 0)
         self.await_answer(call, to_ns(timeout_s), &arrived)
         if not arrived:
             self.free_call(call)
-            call = self.await_answer(self.ask(EV_WAIT, refs, 0, 0, 0), -1, &arrived)
+            call = self.await_answer(self.ask(EV_WAIT, refs, 0, flags, 0), -1, &arrived)
         if call.answer != NULL:
             slots = <const uint32_t*> blob_data(call.answer)
             n = call.answer.size // sizeof(uint32_t)

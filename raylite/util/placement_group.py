@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from raylite.runtime.client import Client, ObjectRef
 
 EV_GROUP, EV_UNGROUP, EV_GROUPS = 32, 33, 34
+QUERY_GROUPS = 9
+IS_DETACHED, IS_HERE = 1, 2  # GROUP_IS_* of group_events.pyx
 DETACHED = 1
 NAME_TAKEN, ID_TAKEN = 1, 2  # answers to EV_GROUP
 STRATEGIES = ("PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD")  # by the number that the node knows them by
@@ -302,10 +304,32 @@ def pack_group(bundles: list[dict[str, int]], strategy: int, name: str) -> bytes
 
 
 def table(group: PlacementGroupID | None = None, name: str = "") -> dict[str, dict[str, Any]]:
-    """The groups that the node knows, or the one of this id or full name: hexadecimal id to what is known, in order of
+    """The groups that the nodes know, or the one of this id or full name: hexadecimal id to what is known, in order of
     creation."""
     client = connected()
+    if client.in_cluster and group is None and not name:
+        return table_of_all(client)
     _, data = client.question(EV_GROUPS, name.encode(), task=None if group is None else group.binary())
+    rows = sorted(read_table(client, data), key=lambda row: row[0])
+    return {row["placement_group_id"]: row for _, _, row in rows}
+
+
+def table_of_all(client: Client) -> dict[str, dict[str, Any]]:
+    """The groups of all nodes, each as its home says, or somebody else if that is gone."""
+    from raylite.util.state.cluster import ask, living_nodes
+
+    found: dict[str, tuple[bool, int, dict[str, Any]]] = {}
+    for address, _ in living_nodes(client):
+        for order, is_home, row in read_table(client, ask(client, address, QUERY_GROUPS, b"", set()) or b""):
+            id = row["placement_group_id"]
+            if id not in found or is_home:
+                found[id] = is_home, order, row
+    rows = sorted(found.values(), key=lambda each: each[1])
+    return {row["placement_group_id"]: row for _, _, row in rows}
+
+
+def read_table(client: Client, data: bytes) -> list[tuple[int, bool, dict[str, Any]]]:
+    """What a node tells of groups: of each its place in the order of creation, whether this is its home, its row."""
     at, rows = 0, []
 
     def number() -> int:
@@ -322,15 +346,15 @@ def table(group: PlacementGroupID | None = None, name: str = "") -> dict[str, di
     while at < len(data):
         group_id = data[at : at + 16].hex()
         at += 16
-        order, state, strategy, detached = number(), number(), number(), number()
+        order, state, strategy, flags = number(), number(), number(), number()
         full = text()
         nodes, bundles = [], []
         for _ in range(number()):
             nodes.append(text() or (client.node_id().hex() if state == CREATED and not client.in_cluster else ""))
             bundles.append({amount_name: amount for amount, amount_name in pairs(number, text)})
         row = row_of(group_id, full, bundles, nodes, STRATEGIES[strategy], STATES[state])
-        rows.append((order, {**row, "is_detached": bool(detached)}))
-    return {row["placement_group_id"]: row for _, row in sorted(rows, key=lambda row: row[0])}
+        rows.append((order, flags & IS_HERE != 0, {**row, "is_detached": flags & IS_DETACHED != 0}))
+    return rows
 
 
 def pairs(number: Any, text: Any) -> list[tuple[float, str]]:

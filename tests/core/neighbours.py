@@ -21,6 +21,7 @@ SCHEDULER = 100
 (NODE_TASK, NODE_RETURN, NODE_RESULT, NODE_COMMITTED, NODE_CANCEL, NODE_FUNCTION_GONE, NODE_PULL, NODE_VALUE,
  NODE_CHUNK, NODE_NOT_HERE, NODE_ITEM, NODE_ITEM_HELD, NODE_READ) = range(170, 183)  # fmt: skip
 NODE_GROUP, NODE_GROUP_WATCH, NODE_GROUP_GONE, NODE_BUNDLES, NODE_BUNDLES_TAKEN, NODE_BUNDLES_BACK = range(200, 206)
+NODE_QUERY, NODE_ANSWER = 206, 207
 RESULT_REFUSED = 1
 SCHEDULER_ASK, SCHEDULER_ANSWER, SCHEDULER_ASK_GROUP, SCHEDULER_ANSWER_GROUP = range(160, 164)
 OP_COMMIT, OP_DONE, OP_PUT, OP_HOLD, OP_RELEASE, OP_LOCATE, OP_UNLOCATE, OP_WATCH, OP_UNWATCH, OP_ATTEMPT, OP_ADOPT = (
@@ -41,7 +42,7 @@ PEER_WORDS = {
     NODE_CANCEL: "cancel", NODE_FUNCTION_GONE: "function gone", NODE_NOT_HERE: "not here", NODE_ITEM: "item",
     NODE_ITEM_HELD: "held", NODE_READ: "read", NODE_GROUP: "group", NODE_GROUP_WATCH: "watch group",
     NODE_GROUP_GONE: "group gone", NODE_BUNDLES: "bundles of", NODE_BUNDLES_TAKEN: "set aside for",
-    NODE_BUNDLES_BACK: "bundles back",
+    NODE_BUNDLES_BACK: "bundles back", NODE_QUERY: "question", NODE_ANSWER: "answer",
 }  # fmt: skip
 STORE_WORDS = {
     OP_COMMIT: "commit", OP_DONE: "done", OP_PUT: "put", OP_HOLD: "hold", OP_RELEASE: "release", OP_LOCATE: "locate",
@@ -243,6 +244,8 @@ class Neighbour(Host):
             return f"{self.name(said['object'])} has {said['aux']}"
         if kind == NODE_CHUNK:
             return f"bytes {said['aux']}+{len(said['payload'])}"
+        if kind in (NODE_QUERY, NODE_ANSWER):
+            return PEER_WORDS[kind]
         words = f"{PEER_WORDS[kind]} {self.name(said['object'])}"
         if kind == NODE_BUNDLES:
             return f"{words}: {','.join(str(bundle) for (bundle,) in struct.iter_unpack('<I', said['payload']))}"

@@ -31,7 +31,7 @@ SUBMIT_RESTORES = 32
 SUBMIT_TAKEN, SUBMIT_TOO_MANY, SUBMIT_NAME_TAKEN = 1, 2, 3
 ACTOR_PLACED_ON_CPU, ACTOR_OUT_OF_ORDER, ACTOR_DETACHED, ACTOR_REPLAYS = 1, 2, 4, 8
 KILL_NO_RESTART = 1
-GET_LENDS, GET_IN_PLACE = 1, 2
+GET_LENDS, GET_IN_PLACE, WAIT_ANYWHERE = 1, 2, 4
 RUN_IN_PLACE, RUN_HAS_FUNCTION, RUN_ARGS_OBJECT, RUN_RETRY_EXCEPTIONS, RUN_CREATES, RUN_CALL = 1, 2, 4, 8, 16, 32
 RUN_CAPTURES, RUN_RESTORES = 1024, 2048
 GROUP_DETACHED = 1
@@ -47,7 +47,10 @@ CANCEL_FORCE, CANCEL_RECURSIVE = 1, 2
 DECLINED_NO_FUNCTION = 1
 FINISHED_USER_ERROR, FINISHED_RETRYABLE, FINISHED_CANCELLED, FINISHED_EXITS = 1, 2, 4, 8
 QUERY_RESOURCES, QUERY_ACTOR, QUERY_NAMES, QUERY_ACTOR_NAME, QUERY_ASSIGNED = 1, 4, 5, 6, 7
+READY_ABSENT = 1
+QUERY_NODES, QUERY_GROUPS = 8, 9
 QUERY_TASK_ROWS, QUERY_ACTOR_ROWS, QUERY_OBJECT_ROWS, QUERY_CLIENT_ROWS, QUERY_EXPLAIN = range(10, 15)
+QUERY_ENVIRONMENT = 19
 QUERY_VALUE_PUT, QUERY_VALUE_GET, QUERY_VALUE_DELETE, QUERY_VALUE_KEYS = range(20, 24)
 VALUE_OVERWRITE = 1
 
@@ -389,7 +392,7 @@ def read_groups(payload: bytes) -> list[Group]:
         return int.from_bytes(reader.take(8), "little")
 
     while not reader.at_end():
-        head = reader.take(16), number(), number(), number(), number(), reader.take_padded(number()).decode()
+        head = reader.take(16), number(), number(), number(), number() & 1, reader.take_padded(number()).decode()
         bundles, nodes = [], []
         for _ in range(number()):
             nodes.append(reader.take_padded(number()).decode())

@@ -175,8 +175,8 @@ def test_clients_that_are_gone_are_remembered(host):
     host.now_ns = 4 * MS
     host.detach(2, started=1, why="signal 9\x1flast words")
     rows = {row.id: row for row in host.reports().clients()}
-    assert rows[DRIVER] == (DRIVER, True, 0, False, 0, 0, "")
-    assert rows[2] == (2, False, 77, True, 2 * MS, 4 * MS, "signal 9")
+    assert rows[DRIVER] == (DRIVER, True, 0, False, 0, 0, "", "")
+    assert rows[2] == (2, False, 77, True, 2 * MS, 4 * MS, "signal 9", "")
 
 
 def test_the_name_of_a_function_is_known_when_it_is_forgotten(host):

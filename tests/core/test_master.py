@@ -116,6 +116,37 @@ def test_it_goes_on_where_it_was_with_a_death():
     assert sum(world.sizes(shard)["objects"] for shard in range(2)) == 1
 
 
+def test_a_journal_that_was_rewritten_says_what_the_whole_one_did():
+    world = formed(n_spare=1)
+    a, b, _ = world.nodes
+    for _ in range(3):  # each start of it is another node, and the one before dead
+        world.crash(b)
+        world.start(b)
+        world.run(3 * DEAD_NS)
+        world.settle()
+    world.crash(world.replicas[0])
+    world.run(3 * DEAD_NS)
+    world.partition([a], world.replicas)
+    world.ask(a, sp.hold(p.object_id(p.named_task("u")), a))
+    world.crash(b)
+    world.nodes.remove(b)
+    world.run_until(lambda: bool(world.master().dying()))
+    world.run(50 * MS)
+    long = world.journals[sp.MASTER].records
+    master = world.master()
+    master.rewrite_journal()
+    short = master.take_journal()
+    assert master.take_journal() == [] and len(short) < len(long)
+    found = []
+    for records in (long, short):
+        again = Master(9, n_shards=2, n_replicas=2)
+        again.replay(records)
+        again.rewrite_journal()
+        found.append((again.chains(), again.members(), again.dying(), again.take_journal()))
+    assert found[0] == found[1]
+    assert found[0][2] == [(b, 4)]
+
+
 def test_chains_are_spread_and_filled_from_spare_replicas():
     world = formed(n_shards=4, n_replicas=2, n_spare=2)
     heads = {plan["members"][0][0] for plan in world.master().chains()}

@@ -254,3 +254,38 @@ def test_the_same_seed_is_the_same_run_in_every_process():
 def test_a_network_that_fails_changes_no_result(seed):
     (results, expected), _ = run(run_random, raylite, seed, seed=seed, rates=RATES, faults_for_s=20.0)
     assert results == expected
+
+
+def test_the_masters_journal_is_rewritten_when_it_is_long():
+    """What a node says of itself is in it each time that the node starts."""
+    label_bytes = 200_000
+    with sim.cluster(1, [sim.Node(num_cpus=1), sim.Node(num_cpus=1, labels={"long": "x" * label_bytes})]) as c:
+        disk = c.session.cluster.disks[-1]
+        for _ in range(12):
+            c.kill_node(1)
+            c.restart_node(1)
+            time.sleep(5)
+        assert label_bytes < disk.used_bytes < 8 * label_bytes
+        c.kill_head()
+        c.restart_head()
+        time.sleep(5)
+        assert [node["Alive"] for node in raylite.nodes()] == [True, True]
+
+
+def test_a_slow_network_at_work_on_one_value_is_no_deadlock():
+    """A chunk of a large value takes longer than nothing may happen otherwise."""
+    network = sim.Network(bytes_per_s=20_000)
+    with sim.cluster(1, [sim.Node(num_cpus=1), sim.Node(num_cpus=1, num_gpus=1)], network=network) as c:
+        value = raylite.get(make.options(num_gpus=1).remote(1))
+        assert len(value) == LARGE_BYTES
+        assert c.now() > LARGE_BYTES / 20_000
+
+
+@pytest.mark.parametrize("fetch_local", [True, False])
+def test_a_wait_brings_a_value_here_unless_it_need_not(fetch_local):
+    with sim.cluster(1, [sim.Node(num_cpus=1), sim.Node(num_cpus=1, num_gpus=1)]) as c:
+        ref = make.options(num_gpus=1).remote(1)
+        ready, _ = raylite.wait([ref], fetch_local=fetch_local)
+        assert ready == [ref]
+        assert (c.session.cluster.network.n_bytes > LARGE_BYTES) == fetch_local
+        assert len(raylite.get(ref)) == LARGE_BYTES

@@ -9,9 +9,10 @@ from raylite._core.cluster.groups cimport ask_for_groups, group_answered, groups
 from raylite._core.cluster.guests cimport home_lost, on_function_gone, on_home_cancels, on_home_committed, on_task
 from raylite._core.cluster.homes cimport adoption_answered, attempt_answered, copies_refused, done_refused, new_epoch, \
     on_rerun
-from raylite._core.cluster.message cimport NODE_BUNDLES_BACK, NODE_CANCEL, NODE_CHUNK, NODE_COMMITTED, \
-    NODE_FUNCTION_GONE, NODE_GROUP, NODE_ITEM, NODE_ITEM_HELD, NODE_NOT_HERE, NODE_PULL, NODE_READ, NODE_RESULT, \
-    NODE_RETURN, NODE_TASK, NODE_VALUE, RESULT_REFUSED
+from raylite._core.cluster.message cimport NODE_ANSWER, NODE_BUNDLES_BACK, NODE_CANCEL, NODE_CHUNK, NODE_COMMITTED, \
+    NODE_FUNCTION_GONE, NODE_GROUP, NODE_ITEM, NODE_ITEM_HELD, NODE_NOT_HERE, NODE_PULL, NODE_QUERY, NODE_READ, \
+    NODE_RESULT, NODE_RETURN, NODE_TASK, NODE_VALUE, RESULT_REFUSED
+from raylite._core.cluster.queries cimport on_node_answer, on_node_query, questions_unanswered
 from raylite._core.cluster.remote_actors cimport actors_lost_node, actors_of_node, name_claimed, name_found, \
     on_actor_end_entry, on_actor_entry
 from raylite._core.cluster.remote_objects cimport forget_locations, hold_refused, hold_touched, on_free_entry, \
@@ -49,6 +50,8 @@ cdef bint hear(NodeState* n, uint32_t source, const Message* m, const char* payl
         return on_group_placement(n, m, payload)
     if NODE_GROUP <= m.kind <= NODE_BUNDLES_BACK:
         return hear_of_group(n, source, m, payload)
+    if m.kind == NODE_QUERY:
+        return on_node_query(n, source, m, payload)
     if m.kind == NODE_COMMITTED:
         on_home_committed(n, source, m)
     elif m.kind == NODE_RETURN:
@@ -61,6 +64,8 @@ cdef bint hear(NodeState* n, uint32_t source, const Message* m, const char* payl
         on_read(n, source, m)
     elif m.kind == NODE_FUNCTION_GONE:
         on_function_gone(n, source, m)
+    elif m.kind == NODE_ANSWER:
+        on_node_answer(n, source, m, payload)
     elif m.kind == NODE_NOT_HERE:
         on_not_here(n, source, m)
     else:
@@ -168,6 +173,7 @@ cdef void peer_died(NodeState* n, uint32_t address, uint32_t incarnation) noexce
     forget_locations(n, address)
     transfers_lost(n, address)
     groups_lost_node(n, address)
+    questions_unanswered(n, address)
     spilled_lost(n, address)
     home_lost(n, address)
     client_gone(n, PEER_CLIENT | address)

@@ -122,6 +122,7 @@ cdef bint on_task(NodeState* n, uint32_t source, const Message* m, const char* p
     row.home = source
     row.epoch = head.epoch
     row.attempt = m.attempt
+    row.submit_ns = head.submit_ns
     row.n_moves = <unsigned char> min(head.n_moves, <uint32_t> 255)
     row.retries_at_home = retries_after(s.header.max_retries, m.attempt)
     row.retries_left = 0
@@ -170,6 +171,7 @@ cdef void let_go_of_guest(NodeState* n, TaskRow* row) noexcept nogil:
     cdef ObjectRow* result
     cdef int i
     set_state(n, row, TASK_CANCELLED, 0)
+    row.went_back = True
     for i in range(1 if row.n_returns < 0 else row.n_returns):
         result = objects_find(&n.objects, object_id(row.id, i))
         if result != NULL and not result.waiters.empty():

@@ -24,6 +24,9 @@ cdef enum NodeMessage:
     NODE_BUNDLES = 203            # request: round; payload: u32 each: set these bundles aside, all or none
     NODE_BUNDLES_TAKEN = 204      # request: round; flags: 1 if there is no room
     NODE_BUNDLES_BACK = 205       # those that are not open are not needed
+    # what a node tells of itself
+    NODE_QUERY = 206              # request; object.index: QUERY_*; payload as of EV_QUERY
+    NODE_ANSWER = 207             # request; payload as of the CMD_READY
 
 cdef struct GroupNotice:
     uint32_t state                # GroupState
@@ -58,6 +61,7 @@ cdef struct TaskHeader:
     uint64_t environment          # 0: none, or said before
     uint32_t environment_size     # what it stands for, follows, padded to 8
     uint32_t n_moves              # TaskRow.n_moves
+    uint64_t submit_ns            # at its home
 
 cdef struct ArgumentHint:         # then u32 address of each location padded to 8, or the value padded to 8
     uint8_t is_inline

@@ -374,6 +374,7 @@ cdef Blob* write_task(NodeState* n, TaskRow* row, Peer* peer) noexcept nogil:
     head.epoch = row.epoch
     head.actor_epoch = actors_find(&n.actors, row.actor).epoch if is_call(row) else 0
     head.n_moves = row.n_moves
+    head.submit_ns = row.submit_ns
     head.n_hints = <uint32_t> row.refs.size()
     head.spec_size = <uint32_t> spec.size
     out.append(<const char*> &head, sizeof(TaskHeader))

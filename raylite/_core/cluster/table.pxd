@@ -49,6 +49,11 @@ cdef struct Listing:              # a client's question to all shards
     uint32_t n_missing            # answers
     string found
 
+cdef struct Asked:                # a client's question to another node
+    uint32_t node
+    uint32_t client
+    uint64_t request
+
 cdef struct Claim:                # an actor's submission that waits for its name
     Message message
     Blob* payload
@@ -94,6 +99,8 @@ cdef struct Cluster:
     uint32_t n_shards             # of the control store
     unordered_map[TaskId, vector[TaskId]] before_children     # calls that wait until their parent is committed
     ordered_map[uint64_t, Listing] listings
+    uint64_t last_asked
+    ordered_map[uint64_t, Asked] asked        # not answered
     Means means                   # of what ran and came here
     ordered_map[uint32_t, Peer] peers
     ordered_set[uint32_t] schedulers

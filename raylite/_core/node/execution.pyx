@@ -30,13 +30,13 @@ from raylite._core.node.actors cimport actor_exits, actor_is_known, actor_object
 from raylite._core.node.call_sites cimport note_call_site
 from raylite._core.node.local_scheduler cimport Queued, ready_push, Worker, worker_begin, worker_end, worker_find
 from raylite._core.node.objects cimport is_wanted_now, object_exists, OBJECT_IN_ARENA, object_in_scope, \
-    OBJECT_PENDING, object_ready, OBJECT_RELEASED, OBJECT_REMOTE, ObjectRow, objects_add, objects_find, WAIT_EXISTS, \
+    OBJECT_PENDING, object_ready, OBJECT_RELEASED, OBJECT_REMOTE, ObjectRow, objects_add, objects_find, \
     WAIT_HERE, Waiter
 from raylite._core.node.references cimport client_holds, hold_arguments, keep_as_lineage, lineage_to_arguments, \
     refuse_value, retire_task, store_blob, store_value
 from raylite._core.node.replay cimport call_repeated, cannot_repeat, is_logged, log_call, made_before, note_made, \
     replays
-from raylite._core.node.requests cimport request_arrived
+from raylite._core.node.requests cimport request_arrived, waits_anywhere
 from raylite._core.node.resources cimport resources_acquire, resources_lacking
 from raylite._core.node.retries cimport retry
 from raylite._core.node.state cimport call_back_queue, emit, ERROR_TASK_CANCELLED, reject, set_state, warn
@@ -386,7 +386,7 @@ cdef void keep_who_wants_it_here(NodeState* n, ObjectRow* row, vector[Waiter]* w
     """The object exists elsewhere: that is what some have waited for; the others have it brought here."""
     cdef size_t i, kept = 0
     for i in range(waiters.size()):
-        if waiters[0][i].client == 0 and waiters[0][i].slot == WAIT_EXISTS:
+        if waits_anywhere(n, &waiters[0][i]):
             waiters[0][kept] = waiters[0][i]
             kept += 1
         else:

@@ -30,6 +30,8 @@ cdef enum:
     BUNDLES_MOST = 1 << 16
     SWEEP_AT = 64                 # doomed shapes, before those that are in no use are looked for
     GROUP_RESCHEDULING = 4        # as told: it was created, and bundles of it wait for another node
+    GROUP_IS_DETACHED = 1         # as told
+    GROUP_IS_HERE = 2             # this node is its home, or the only one
 
 cdef string NOWHERE
 
@@ -300,13 +302,13 @@ cdef const string* node_of(NodeState* n, const PlacementGroup* row, size_t bundl
 
 
 cdef void write_group(NodeState* n, string* out, const PlacementGroup* row) noexcept nogil:
-    """Id, number, state, strategy, whether detached, name, bundles; of each bundle its node, and its amounts."""
+    """Id, number, state, strategy, GROUP_IS_*, name, bundles; of each bundle its node, and its amounts."""
     cdef size_t i, j
     out.append(<const char*> &row.id, sizeof(TaskId))
     write_number(out, <long long> row.number)
     write_number(out, GROUP_RESCHEDULING if lacks_nodes(row) else row.state)
     write_number(out, row.strategy)
-    write_number(out, row.detached)
+    write_number(out, (GROUP_IS_DETACHED if row.detached else 0) | (GROUP_IS_HERE if row.home == 0 else 0))
     write_text(out, &row.name)
     write_number(out, <long long> row.bundles.size())
     for i in range(row.bundles.size()):
@@ -317,10 +319,18 @@ cdef void write_group(NodeState* n, string* out, const PlacementGroup* row) noex
             write_text(out, &n.scheduler.resources.names[row.bundles[i].amounts[j].resource])
 
 
+cdef void write_groups(NodeState* n, string* out) noexcept nogil:
+    """Every group of which something is known."""
+    cdef ordered_map[TaskId, PlacementGroup].iterator it = n.groups.rows.begin()
+    while it != n.groups.rows.end():
+        if not n.cluster.joined or deref(it).second.is_known:
+            write_group(n, out, &deref(it).second)
+        preincrement(it)
+
+
 cdef void on_groups(NodeState* n, const Message* m, const char* payload) noexcept nogil:
     """The group that is asked for, by id or by name, if it is known; every group, if none is."""
     cdef string out, name
-    cdef ordered_map[TaskId, PlacementGroup].iterator it = n.groups.rows.begin()
     cdef PlacementGroup* row = groups_find(&n.groups, m.object.task)
     if group_waits(n, m):
         return
@@ -332,8 +342,6 @@ cdef void on_groups(NodeState* n, const Message* m, const char* payload) noexcep
             return
     if row != NULL:
         write_group(n, &out, row)
-    while it != n.groups.rows.end() and no_group(m.object.task) and m.size == 0:
-        if not n.cluster.joined or deref(it).second.is_known:
-            write_group(n, &out, &deref(it).second)
-        preincrement(it)
+    elif no_group(m.object.task) and m.size == 0:
+        write_groups(n, &out)
     emit(n, CMD_READY, m.client, blob_copy(out.data(), out.size())).request = m.request

@@ -35,6 +35,8 @@ cdef struct PastTask:
     uint32_t attempt
     uint32_t shape
     uint32_t worker
+    uint32_t home                 # the node that it belonged to; 0: this one
+    uint32_t runs_at              # the node to which it was given away; 0: none
     int32_t n_returns
     uint8_t state
 

@@ -64,6 +64,8 @@ cdef void history_add_task(History* h, TaskRow* row, const vector[ObjectId]* mor
     task.shape = row.shape
     task.worker = row.worker
     task.n_returns = row.n_returns
+    task.home = row.home
+    task.runs_at = row.runs_at
     task.state = row.state
     h.bytes += bytes_of(task)
     while h.bytes > h.bytes_most:

@@ -206,7 +206,8 @@ cdef void retire_task(NodeState* n, TaskRow* row) noexcept nogil:
         forget_made(n, row.id)
     if not n.cluster.before_children.empty():
         parent_committed(n, row.id)   # or it never will be
-    remember(n, row)
+    if not row.went_back:
+        remember(n, row)
     tasks_erase(&n.tasks, row)
 
 

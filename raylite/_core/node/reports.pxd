@@ -44,6 +44,8 @@ cdef struct TaskReport:           # demand, name, function's name, refs, error f
     int32_t n_returns
     uint32_t error_code
     uint32_t state
+    uint32_t home                 # the node that it belongs to; 0: this one
+    uint32_t runs_at              # the node that runs or ran it; 0: this one, or none
     uint32_t waits_in             # of a running task: EV_GET, EV_WAIT or EV_NEXT; 0: it does not wait
     uint32_t demand_size
     uint32_t name_size
@@ -98,4 +100,5 @@ cdef void append(string* out, const void* data, uint64_t size) noexcept nogil
 cdef Blob* name_of(NodeState* n, ObjectId function) noexcept nogil
 cdef uint32_t process_of(NodeState* n, uint32_t client) noexcept nogil
 cdef bint on_query(NodeState* n, const Message* m, const char* payload) noexcept nogil
+cdef bint report(NodeState* n, uint32_t what, const char* payload, uint64_t size, string* out) noexcept nogil
 cdef bint report_rows(NodeState* n, uint32_t what, const ReportQuery* query, string* out) noexcept nogil

@@ -13,14 +13,16 @@ from libcpp.vector cimport vector
 from raylite._core.node.actor_table cimport ACTOR_DEAD, ActorRow, actors_find
 from raylite._core.node.actors cimport actor_by_name
 from raylite._core.envelope cimport align8, Blob, blob_copy, blob_data, envelope_refs, EnvelopeHeader
+from raylite._core.node.group_events cimport write_groups
 from raylite._core.node.history cimport history_task, PastActor, PastClient, PastTask
 from raylite._core.ids cimport FUNCTION_INDEX, object_id, same_object, same_task
 from raylite._core.node.local_scheduler cimport Run, Worker, worker_find, worker_run
 from raylite._core.message cimport ACTOR_PLACED_ON_CPU, CMD_READY, QUERY_ACTOR, QUERY_ACTOR_NAME, QUERY_ACTOR_ROWS, \
-    QUERY_ASSIGNED, QUERY_CLIENT_ROWS, QUERY_EXPLAIN, QUERY_NAMES, QUERY_OBJECT_ROWS, QUERY_TASK_ROWS, QUERY_VALUE_KEYS, \
-    QUERY_VALUE_PUT, SUBMIT_ARGS_OBJECT
+    QUERY_ASSIGNED, QUERY_CLIENT_ROWS, QUERY_ENVIRONMENT, QUERY_GROUPS, QUERY_NAMES, QUERY_NODES, QUERY_OBJECT_ROWS, \
+    QUERY_TASK_ROWS, QUERY_VALUE_KEYS, QUERY_VALUE_PUT, SUBMIT_ARGS_OBJECT
 from raylite._core.node.objects cimport ObjectRow, objects_find
 from raylite._core.cluster.directory cimport list_names
+from raylite._core.cluster.queries cimport ask_node, report_nodes
 from raylite._core.cluster.remote_actors cimport find_name
 from raylite._core.node.key_values cimport on_value_query
 from raylite._core.node.resources cimport Amount, resource_asked_for, RESOURCE_CPU, Resources
@@ -171,12 +173,14 @@ cdef void fill_task(TaskReport* out, const TaskRow* row, const PastTask* past) n
         out.start_ns, out.end_ns = past.start_ns, past.end_ns
         out.client, out.job, out.attempt, out.worker = past.client, past.job, past.attempt, past.worker
         out.n_returns, out.state, out.error_code = past.n_returns, past.state, past.error_code
+        out.home, out.runs_at = past.home, past.runs_at
     else:
         out.id, out.parent, out.actor, out.before = row.id, row.parent, row.actor, row.before
         out.submit_ns, out.ready_ns = row.submit_ns, row.ready_ns
         out.start_ns, out.end_ns = row.start_ns, row.end_ns
         out.client, out.job, out.attempt, out.worker = row.client, row.job, row.attempt, row.worker
         out.n_returns, out.state = row.n_returns, row.state
+        out.home, out.runs_at = row.home, row.runs_at
 
 
 cdef uint32_t waits_in(NodeState* n, TaskId task) noexcept nogil:
@@ -463,17 +467,39 @@ cdef bint report_rows(NodeState* n, uint32_t what, const ReportQuery* query, str
     return True
 
 
+cdef void report_environment(NodeState* n, uint64_t environment, string* out) noexcept nogil:
+    it = n.scheduler.resources.environments.find(environment)
+    if it != n.scheduler.resources.environments.end():
+        out.append(deref(it).second)
+
+
+cdef bint report(NodeState* n, uint32_t what, const char* payload, uint64_t size, string* out) noexcept nogil:
+    """What this node tells of itself to whoever asks, here or on another node. False if the question is malformed."""
+    if what == QUERY_NODES:
+        report_nodes(n, out)
+    elif what == QUERY_GROUPS:
+        write_groups(n, out)
+    elif what == QUERY_ENVIRONMENT and size == sizeof(uint64_t):
+        report_environment(n, (<const uint64_t*> payload)[0], out)
+    else:
+        return size == sizeof(ReportQuery) and report_rows(n, what, <const ReportQuery*> payload, out)
+    return True
+
+
 cdef bint on_query(NodeState* n, const Message* m, const char* payload) noexcept nogil:
     """Answer. False if the question is malformed."""
     cdef string out
     cdef ObjectId actor
     if QUERY_VALUE_PUT <= m.object.index <= QUERY_VALUE_KEYS:
         return on_value_query(n, m, payload)
+    if m.aux and m.aux != n.cluster.address:
+        ask_node(n, m, payload)
+        return True
     if m.object.index == QUERY_EXPLAIN:
         if not report_waits(n, m, payload, &out):
             return False
-    elif m.object.index >= QUERY_TASK_ROWS:
-        if m.size != sizeof(ReportQuery) or not report_rows(n, m.object.index, <const ReportQuery*> payload, &out):
+    elif m.object.index >= QUERY_NODES:
+        if not report(n, m.object.index, payload, m.size, &out):
             return False
     elif m.object.index == QUERY_ACTOR and n.cluster.joined:
         find_name(n, m, payload, m.size)

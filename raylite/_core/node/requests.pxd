@@ -10,5 +10,6 @@ cdef void on_next(NodeState* n, const Message* m) noexcept nogil
 cdef void on_await_read(NodeState* n, const Message* m) noexcept nogil
 cdef void release_generator(NodeState* n, TaskRow* task, uint16_t flags) noexcept nogil
 cdef void on_forget(NodeState* n, const Message* m) noexcept nogil
+cdef bint waits_anywhere(NodeState* n, const Waiter* waiter) noexcept nogil
 cdef void request_arrived(NodeState* n, const Waiter* waiter, ObjectRow* row) noexcept nogil
 cdef void forget_client_requests(NodeState* n, uint32_t client) noexcept nogil

@@ -14,10 +14,10 @@ from raylite._core.cluster.remote_streams cimport tell_reading
 from raylite._core.envelope cimport Blob, blob_data, blob_keep, blob_new, KIND_VALUE
 from raylite._core.ids cimport object_id, ObjectId, PUT_INDEX, same_object, TaskId
 from raylite._core.message cimport CMD_READY, CMD_VALUE, EV_GET, EV_NEXT, EV_WAIT, GET_IN_PLACE, GET_LENDS, Location, \
-    READY_END, STREAMING, VALUE_IN_ARENA
+    READY_END, STREAMING, VALUE_IN_ARENA, WAIT_ANYWHERE
 from raylite._core.node.local_scheduler cimport Run, run_block, run_unblock, Worker, worker_find, worker_run
-from raylite._core.node.objects cimport is_wanted_now, object_in_scope, OBJECT_INLINE, OBJECT_PENDING, object_pin, \
-    object_ready, OBJECT_REMOTE, objects_add, objects_find, REACH_FOREIGN
+from raylite._core.node.objects cimport is_wanted_now, object_exists, object_in_scope, OBJECT_INLINE, \
+    OBJECT_PENDING, object_pin, object_ready, OBJECT_REMOTE, objects_add, objects_find, REACH_FOREIGN, WAIT_EXISTS
 from raylite._core.node.references cimport client_holds, store_blob, unknown_object
 from raylite._core.node.state cimport call_back_queue, emit, Request, request_key, set_state
 from raylite._core.node.task_table cimport TASK_BLOCKED, TASK_RUNNING, TaskRow, tasks_find
@@ -65,6 +65,7 @@ cdef Request* open_request(NodeState* n, const Message* m, const char* payload, 
     r.n_missing = 0
     r.n_wanted = m.aux
     r.in_place = m.flags & GET_IN_PLACE != 0
+    r.anywhere = m.kind == EV_WAIT and m.flags & WAIT_ANYWHERE != 0
     r.blocks = False
     r.ids.assign(<const ObjectId*> payload, <const ObjectId*> payload + n_ids)
     return r
@@ -147,14 +148,14 @@ cdef void on_get(NodeState* n, const Message* m, const char* payload) noexcept n
         block(n, r)
 
 
-cdef bint settled(NodeState* n, ObjectId id) noexcept nogil:
-    """Whether wait() counts this object as ready: it is, or nothing will ever make it.
+cdef bint settled(NodeState* n, ObjectId id, bint anywhere) noexcept nogil:
+    """Whether wait() counts this object as ready: it is, or nothing will ever make it. anywhere: or it is elsewhere.
 
     Of a stream, the next item counts also when the stream has ended: then the reader learns that.
     """
     cdef ObjectRow* row = objects_find(&n.objects, id)
     cdef ObjectRow* stream
-    if row != NULL and object_ready(row):
+    if row != NULL and (object_exists(row) if anywhere else object_ready(row)):
         return True
     if n.cluster.joined and (row == NULL or row.reach & REACH_FOREIGN or row.state == OBJECT_REMOTE):
         return False              # the cluster may have it
@@ -172,7 +173,7 @@ cdef bint is_stream_item(NodeState* n, ObjectId id) noexcept nogil:
 
 
 cdef void answer_wait(NodeState* n, uint32_t client, uint64_t request, const ObjectId* ids, uint64_t n_ids,
-                      uint64_t most) noexcept nogil:
+                      uint64_t most, bint anywhere) noexcept nogil:
     """Send the positions of the first `most` objects that are ready."""
     cdef Blob* slots
     cdef uint64_t i, found = 0
@@ -180,7 +181,7 @@ cdef void answer_wait(NodeState* n, uint32_t client, uint64_t request, const Obj
     for i in range(n_ids):
         if found == most:
             break
-        if settled(n, ids[i]):
+        if settled(n, ids[i], anywhere):
             ready.push_back(<uint32_t> i)
             found += 1
     slots = blob_new(found * sizeof(uint32_t))
@@ -198,6 +199,7 @@ cdef ObjectRow* known_or_foreign(NodeState* n, ObjectId id) noexcept nogil:
 
 cdef void on_wait(NodeState* n, const Message* m, const char* payload) noexcept nogil:
     """aux: how many objects are enough; flags without GET_LENDS and aux 0: answer at once with what is ready."""
+    cdef bint anywhere = m.flags & WAIT_ANYWHERE != 0
     cdef uint64_t n_ids = m.size // sizeof(ObjectId), i, found = 0, wanted = m.aux
     cdef const ObjectId* ids = <const ObjectId*> payload
     cdef Request* r
@@ -206,14 +208,14 @@ cdef void on_wait(NodeState* n, const Message* m, const char* payload) noexcept 
     for i in range(n_ids):
         if found >= wanted:
             break
-        found += settled(n, ids[i])
+        found += settled(n, ids[i], anywhere)
     if found >= wanted:
-        answer_wait(n, m.client, m.request, ids, n_ids, wanted if wanted else n_ids)
+        answer_wait(n, m.client, m.request, ids, n_ids, wanted if wanted else n_ids, anywhere)
         return
     r = open_request(n, m, payload, n_ids)
     r.n_missing = <uint32_t> (wanted - found)
     for i in range(n_ids):
-        if settled(n, ids[i]):
+        if settled(n, ids[i], anywhere):
             continue
         await_object(n, r, known_or_foreign(n, ids[i]), <uint32_t> i)
         if is_stream_item(n, ids[i]):
@@ -388,7 +390,7 @@ cdef void ask_again(NodeState* n, Request* r) noexcept nogil:
     m.client = r.client
     m.request = r.id
     m.aux = r.n_wanted
-    m.flags = GET_LENDS if r.blocks else 0
+    m.flags = (GET_LENDS if r.blocks else 0) | (WAIT_ANYWHERE if r.anywhere else 0)
     m.object = object_id(r.task, 0) if r.kind == EV_WAIT else r.ids[0]
     m.size = <uint32_t> (r.ids.size() * sizeof(ObjectId))
     ids = r.ids
@@ -397,6 +399,15 @@ cdef void ask_again(NodeState* n, Request* r) noexcept nogil:
         on_wait(n, &m, <const char*> ids.data())
     else:
         on_next(n, &m)
+
+
+cdef bint waits_anywhere(NodeState* n, const Waiter* waiter) noexcept nogil:
+    """Whether it is enough for who waits that the object exists on some node."""
+    cdef const Request* r
+    if waiter.client == 0:
+        return waiter.slot == WAIT_EXISTS
+    r = find_request(n, waiter.client, waiter.request)
+    return r == NULL or r.anywhere
 
 
 cdef void request_arrived(NodeState* n, const Waiter* waiter, ObjectRow* row) noexcept nogil:

@@ -52,6 +52,7 @@ cdef struct Request:              # a client waits for objects
     uint8_t kind                  # EV_GET, EV_WAIT, EV_NEXT
     bint blocks                   # the asking task has lent its CPU
     bint in_place
+    bint anywhere                 # EV_WAIT: what exists on another node counts, and stays there
     bint has_streams              # some of the objects are stream items
     uint32_t n_missing            # EV_GET: not delivered; EV_WAIT: how many more are needed, at least
     uint64_t n_wanted             # EV_WAIT: how many are enough

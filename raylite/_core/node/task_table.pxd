@@ -76,6 +76,7 @@ cdef struct TaskRow:
     uint32_t epoch                # how often it got another home
     int32_t retries_at_home       # of a guest: those that its home has left
     bint orphan                   # a guest whose home has died; until this node or another is its home
+    bint went_back                # a guest that its home has again: nothing of it is remembered
     bint registering              # the store is being told of this attempt
     bint committing               # the store is being asked whether it knows the task
     uint8_t replay                # of a call: Replay

@@ -9,4 +9,5 @@ cdef class Master(Party):
     cdef uint64_t next_check_ns
     cdef int start(self, uint64_t now_ns) except -1
     cdef int send_all(self) except -1
+    cpdef rewrite_journal(self)
     cdef int on_register(self, uint32_t source, uint32_t incarnation, Blob* payload) except -1

@@ -21,7 +21,7 @@ from raylite._core.store.client cimport store_clear, store_deadline_ns, store_fl
     store_on_entries, store_op_at, store_setup
 from raylite._core.store.deaths cimport node_died, on_node_settled, on_shard_settled, resume_deaths
 from raylite._core.store.master_message cimport LoadNotice, NodeNotice, RegisterHeader, ShardHeld, WelcomeHeader
-from raylite._core.store.master_state cimport find_member, MASTER_RECORD_CHAIN, MASTER_RECORD_DEATH, \
+from raylite._core.store.master_state cimport drop_records, find_member, MASTER_RECORD_CHAIN, MASTER_RECORD_DEATH, \
     MASTER_RECORD_DROPPED, MASTER_RECORD_FENCED, MASTER_RECORD_NODE, Member, record, say, say_all, say_blob
 from raylite._core.store.message cimport ENTRY_ANSWER, ENTRY_SETTLED, NodeRecord, OP_NODE_ALIVE, StoreEntry
 
@@ -324,8 +324,7 @@ cdef class Master(Party):
         store_clear(&self.state.store)
         for i in range(self.state.out.size()):
             blob_drop(self.state.out[i].payload)
-        for i in range(self.state.journal.size()):
-            blob_drop(self.state.journal[i].data)
+        drop_records(self.state)
         raylite_delete(self.state)
 
     cdef int start(self, uint64_t now_ns) except -1:
@@ -458,6 +457,29 @@ cdef class Master(Party):
             elif kind != MASTER_RECORD_CHAIN or not plan_from_bytes(m, <const char*> node, len(data)):
                 raise ValueError(f"record {kind} of the master's journal is malformed")
 
+    cpdef rewrite_journal(self):
+        """Put out records from which all that counts now can be had: the next ones that take_journal gives are to take
+        the place of the whole journal."""
+        cdef MasterState* m = self.state
+        cdef NodeRecord dead
+        cdef string body
+        cdef uint32_t shard
+        cdef size_t i
+        drop_records(m)
+        for i in range(m.dying.size()):
+            record(m, MASTER_RECORD_DEATH, <const char*> &m.dying[i], sizeof(NodeRecord))
+        for gone in m.dead:
+            dead = NodeRecord(gone.first, gone.second)
+            record(m, MASTER_RECORD_FENCED, <const char*> &dead, sizeof(NodeRecord))
+        for entry in m.members:
+            if party_kind(entry.first) == PARTY_NODE:
+                notice_of(&entry.second, &body)
+                record(m, MASTER_RECORD_NODE, body.data(), body.size())
+        for shard in range(m.n_shards):
+            if m.chains[shard].epoch:
+                plan_bytes(m, shard, &body)
+                record(m, MASTER_RECORD_CHAIN, body.data(), body.size())
+
     def take_journal(self):
         """The decisions since the last call, as (kind, bytes); write them before carrying any packet."""
         cdef size_t i
@@ -465,8 +487,7 @@ cdef class Master(Party):
         for i in range(self.state.journal.size()):
             out.append((self.state.journal[i].kind,
                         blob_data(self.state.journal[i].data)[:self.state.journal[i].data.size]))
-            blob_drop(self.state.journal[i].data)
-        self.state.journal.clear()
+        drop_records(self.state)
         return out
 
     def chains(self):

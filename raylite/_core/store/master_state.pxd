@@ -73,3 +73,4 @@ cdef void say(MasterState* m, uint32_t target, uint8_t kind, uint64_t aux, const
 cdef void say_blob(MasterState* m, uint32_t target, uint8_t kind, uint64_t aux, Blob* body) noexcept nogil
 cdef void say_all(MasterState* m, uint8_t kind, const char* body, uint64_t size, bint schedulers) noexcept nogil
 cdef void record(MasterState* m, uint32_t kind, const char* body, uint64_t size) noexcept nogil
+cdef void drop_records(MasterState* m) noexcept nogil

@@ -4,7 +4,7 @@ A decision is a record in the journal before anybody hears of it: the host write
 carries the packets of that call.
 """
 from cython.operator cimport dereference as deref
-from raylite._core.envelope cimport blob_copy
+from raylite._core.envelope cimport blob_copy, blob_drop
 from raylite._core.links.packet cimport party_kind, PARTY_SCHEDULER
 from raylite._core.store.message cimport store_letter_message
 
@@ -43,3 +43,10 @@ cdef void record(MasterState* m, uint32_t kind, const char* body, uint64_t size)
     r.kind = kind
     r.data = blob_copy(body, size)
     m.journal.push_back(r)
+
+
+cdef void drop_records(MasterState* m) noexcept nogil:
+    cdef size_t i
+    for i in range(m.journal.size()):
+        blob_drop(m.journal[i].data)
+    m.journal.clear()

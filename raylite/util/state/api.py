@@ -6,6 +6,7 @@ fewer, with many references in their arguments) and 10,000 actors and processes.
 
 from __future__ import annotations
 
+import warnings
 from itertools import islice
 
 from raylite import lifecycle
@@ -19,7 +20,7 @@ from raylite.util.state.common import (
     TaskState,
     WorkerState,
 )
-from raylite.util.state.exception import InvalidQuery
+from raylite.util.state.exception import InvalidQuery, RayStateApiException
 from raylite.util.state.filters import checked_filters, passes, wanted_numbers
 from raylite.util.state.reports import ALL_STATES, DETAIL, PAGE_ROWS_MOST, Question
 from raylite.util.state.rows import ADDRESS, Rows, task_state_numbers
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from raylite.runtime.client import ObjectRef
     from raylite.util.state.filters import Filter
 
+    Found = TypeVar("Found")
     Row = TypeVar("Row", TaskState, ActorState, ObjectState, WorkerState, PlacementGroupState, NodeState, JobState)
 
 DEFAULT_LIMIT = 100
@@ -56,8 +58,8 @@ def list_tasks(
 
     Args (of all list_*): filters: (column, "=" or "!=", value) tuples, which a row has to pass all; limit: rows, 10,000
     at most; timeout: seconds; detail: whether all columns are wanted; address: None, as there is one runtime;
-    raise_on_missing_output: no difference, nothing goes missing. Raises TypeError or InvalidQuery (a ValueError) for a
-    wrong argument, RayStateApiException if time is up.
+    raise_on_missing_output: whether it is an error, and not a warning, that a node died before it had told what it has.
+    Raises TypeError or InvalidQuery (a ValueError) for a wrong argument, RayStateApiException if time is up.
     """
     checked = checked_filters(filters, TaskState)
     question = ask(address, timeout)
@@ -69,7 +71,7 @@ def list_tasks(
         flags=DETAIL if detail else 0,
         page_rows=page_rows(limit, checked, "state", "actor_id"),
     )
-    return latest(map(rows.task, reports), checked, limit)
+    return whole(question, latest(map(rows.task, reports), checked, limit), raise_on_missing_output)
 
 
 def list_actors(
@@ -86,7 +88,7 @@ def list_actors(
     question = ask(address, timeout)
     rows = Rows(question, bool(detail))
     reports = question.actors(flags=DETAIL if detail else 0, page_rows=page_rows(limit, checked))
-    return latest(map(rows.actor, reports), checked, limit)
+    return whole(question, latest(map(rows.actor, reports), checked, limit), raise_on_missing_output)
 
 
 def list_objects(
@@ -103,7 +105,8 @@ def list_objects(
     question = ask(address, timeout)
     rows = Rows(question, bool(detail))
     reports = question.objects(page_rows=page_rows(limit, checked))
-    return latest((row for report in reports for row in rows.object(report)), checked, limit)
+    found = latest((row for report in reports for row in rows.object(report)), checked, limit)
+    return whole(question, found, raise_on_missing_output)
 
 
 def list_workers(
@@ -119,7 +122,7 @@ def list_workers(
     checked = checked_filters(filters, WorkerState)
     question = ask(address, timeout)
     rows = Rows(question, bool(detail))
-    return latest(map(rows.worker, question.clients()), checked, limit)
+    return whole(question, latest(map(rows.worker, question.clients()), checked, limit), raise_on_missing_output)
 
 
 def list_placement_groups(
@@ -218,11 +221,12 @@ def get_worker(
     """A process by its id; None if it is not known, or no more. As get_task."""
     worker = checked_id(id, 16, "a worker")
     question = ask(address, timeout)
-    number = client_number(worker, question.client.node_id())
-    if not number:
-        return None
-    report = next(question.clients(id=bytes(16) + number.to_bytes(4, "little")), None)
-    return None if report is None else Rows(question, detail=True).worker(report)
+    for node in question.parts():
+        number = client_number(worker, bytes.fromhex(node.node_id()))
+        report = next(node.clients(id=bytes(16) + number.to_bytes(4, "little")), None) if number else None
+        if report is not None:
+            return Rows(question, detail=True).worker(report)
+    return None
 
 
 def get_placement_group(
@@ -263,7 +267,8 @@ def summarize_tasks(
     """How many tasks of each name are in each state, under "cluster"; Ray's form. Arguments as of list_tasks."""
     from raylite.util.state.summaries import TaskSummary
 
-    return TaskSummary().of(ask(address, timeout).tasks())
+    question = ask(address, timeout)
+    return whole(question, TaskSummary().of(question.tasks()), raise_on_missing_output)
 
 
 def summarize_actors(
@@ -276,7 +281,8 @@ def summarize_actors(
     from raylite.util.state.summaries import ActorSummary
 
     question = ask(address, timeout)
-    return ActorSummary().of(map(Rows(question, detail=False).actor, question.actors()))
+    found = ActorSummary().of(map(Rows(question, detail=False).actor, question.actors()))
+    return whole(question, found, raise_on_missing_output)
 
 
 def summarize_objects(
@@ -291,14 +297,20 @@ def summarize_objects(
 
     question = ask(address, timeout)
     rows = Rows(question, detail=False)
-    return ObjectSummary().of(row for report in question.objects() for row in rows.object(report))
+    found = ObjectSummary().of(row for report in question.objects() for row in rows.object(report))
+    for group in found["cluster"]["summary"].values():
+        group["total_num_nodes"] = len(question.parts())
+    return whole(question, found, raise_on_missing_output)
 
 
 # ---- arguments -------------------------------------------------------------------------------------------------
 
 
 def ask(address: Any, timeout: Any) -> Question:
-    """A question to the node of this process. Raises TypeError, InvalidQuery, RaySystemError without a runtime."""
+    """A question to the node of this process, or to all of its cluster.
+
+    Raises TypeError, InvalidQuery, RaySystemError without a runtime.
+    """
     from raylite.api import client_or_init
 
     if address not in OUR_ADDRESSES:
@@ -309,7 +321,13 @@ def ask(address: Any, timeout: Any) -> Question:
         raise TypeError(f"timeout is a number of seconds, not {timeout!r}")
     if not timeout >= 0:
         raise InvalidQuery(f"timeout is 0 or more seconds, not {timeout!r}")
-    return Question(client_or_init(), max(float(timeout), 1.0))  # as Ray, which rounds up
+    client = client_or_init()
+    timeout_s = max(float(timeout), 1.0)  # as Ray, which rounds up
+    if not client.in_cluster:
+        return Question(client, timeout_s)
+    from raylite.util.state.cluster import Everywhere
+
+    return Everywhere(client, timeout_s)
 
 
 def checked_limit(limit: Any) -> int:
@@ -359,6 +377,17 @@ def latest(newest_first: Iterable[Row], filters: list[Filter], limit: Any) -> li
     return found[::-1]
 
 
+def whole(question: Question, found: Found, raise_on_missing_output: bool) -> Found:
+    """What was found. Raises RayStateApiException, or warns, if a node died before it had told what it has."""
+    if not question.absent:
+        return found
+    text = f"{len(question.absent)} of {len(question.parts())} nodes died before they had told what they have"
+    if raise_on_missing_output:
+        raise RayStateApiException(f"{text}: what the others have is to be had with raise_on_missing_output=False")
+    warnings.warn(f"the list is not complete: {text}", stacklevel=3)
+    return found
+
+
 # ---- rows that are made here -----------------------------------------------------------------------------------
 
 
@@ -375,10 +404,9 @@ def placement_groups(question: Question, detail: bool) -> list[PlacementGroupSta
             state=group["state"],
         )
         if detail:
-            node = question.client.node_id().hex() if group["state"] == "CREATED" else None
             row.bundles = [
-                {"bundle_id": {"placement_group_id": row.placement_group_id, "bundle_index": i}, "node_id": node,
-                 "unit_resources": amounts}
+                {"bundle_id": {"placement_group_id": row.placement_group_id, "bundle_index": i},
+                 "node_id": group["bundles_to_node_id"][i] or None, "unit_resources": amounts}
                 for i, amounts in group["bundles"].items()
             ]  # fmt: skip
             row.is_detached = group["is_detached"]

@@ -10,13 +10,14 @@ from raylite.util.state.exception import RayStateApiException
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any, TypeVar
 
     from raylite.runtime.client import Client
 
     Report = TypeVar("Report", bound="tuple[Any, ...]")
 
+EV_FIND_ENVIRONMENT = 31
 TASK_ROWS, ACTOR_ROWS, OBJECT_ROWS, CLIENT_ROWS = 10, 11, 12, 13  # QUERY_* of message.pxd
 REFERENCES, ERRORS = 1, 2  # REPORT_*
 DETAIL = REFERENCES | ERRORS
@@ -26,7 +27,7 @@ NOTHING = bytes(24)
 
 QUERY = Struct("<24s16sQ24sIIII")
 HEADER = Struct("<IIQ")
-TASK = Struct("<16s16s16s16sQQQQIIIIIIiIIIIIIIIIQ")
+TASK = Struct("<16s16s16s16sQQQQIIIIIIiIIIIIIIIIIIQ")
 ACTOR = Struct("<16sQIIIIIIIIIIQ")
 OBJECT = Struct("<20sIQIIIIIIIIIIII")
 CLIENT = Struct("<IIIIQQII")
@@ -70,6 +71,9 @@ class TaskReport(NamedTuple):
     refs: list[bytes]  # object ids, 20 bytes
     error: bytes  # an envelope; empty if there is none
     call_site: str
+    home: int  # the address of the node that it belongs to; 0: the one that reports it
+    runs_at: int  # of the node that it was given to; 0: none
+    node: str = ""  # the id of the node that reports it, or on which it runs or ran; empty: there is one node
 
 
 class ActorReport(NamedTuple):
@@ -88,6 +92,7 @@ class ActorReport(NamedTuple):
     class_name: str
     full_name: str
     death: bytes
+    node: str = ""
 
 
 class ObjectReport(NamedTuple):
@@ -106,6 +111,7 @@ class ObjectReport(NamedTuple):
     holders: list[int]
     viewers: list[int]
     call_site: str
+    node: str = ""
 
 
 class ClientReport(NamedTuple):
@@ -118,6 +124,7 @@ class ClientReport(NamedTuple):
     attach_ns: int
     detach_ns: int
     why: str
+    node: str = ""
 
 
 class Reader:
@@ -177,7 +184,7 @@ def read_task(reader: Reader) -> TaskReport:
     """The next row of an answer about tasks."""
     values = reader.take(TASK)
     (id, parent, actor, before, submit_ns, ready_ns, start_ns, end_ns, client, client_flags, job, attempt, worker,
-     process, n_returns, error_code, state, waits_in, demand_size, name_size, function_size, n_refs,
+     process, n_returns, error_code, state, home, runs_at, waits_in, demand_size, name_size, function_size, n_refs,
      call_site_size, _, error_size) = values  # fmt: skip
     demand, name, function = reader.demand(demand_size), reader.text(name_size), reader.text(function_size)
     refs = reader.bytes(24 * n_refs)
@@ -185,7 +192,7 @@ def read_task(reader: Reader) -> TaskReport:
         id, parent, given(actor), given(before), submit_ns, ready_ns, start_ns, end_ns, client,
         bool(client_flags & 1), job, attempt, worker, process, n_returns, error_code, state, waits_in, demand, name,
         function, [refs[24 * i : 24 * i + 20] for i in range(n_refs)], reader.bytes(error_size),
-        reader.text(call_site_size),
+        reader.text(call_site_size), home, runs_at,
     )  # fmt: skip
 
 
@@ -194,14 +201,14 @@ def read_actor(reader: Reader) -> ActorReport:
     values = reader.take(ACTOR)
     demand_size, class_size, name_size, death_size = values[-4:]
     demand, class_name, name = reader.demand(demand_size), reader.text(class_size), reader.text(name_size)
-    return ActorReport._make((*values[:-4], demand, class_name, name, reader.bytes(death_size)))
+    return ActorReport(*values[:-4], demand, class_name, name, reader.bytes(death_size))
 
 
 def read_object(reader: Reader) -> ObjectReport:
     """The next row of an answer about objects."""
     id, _, *numbers, n_holders, n_viewers, call_site_size, _ = reader.take(OBJECT)
     clients = reader.numbers(n_holders + n_viewers)
-    return ObjectReport._make((id, *numbers, clients[:n_holders], clients[n_holders:], reader.text(call_site_size)))
+    return ObjectReport(id, *numbers, clients[:n_holders], clients[n_holders:], reader.text(call_site_size))
 
 
 def read_client(reader: Reader) -> ClientReport:
@@ -213,13 +220,31 @@ def read_client(reader: Reader) -> ClientReport:
 class Question:
     """One question to the node, however many answers it takes.
 
-    Args: client; timeout_s: for all of it. Raises RayStateApiException when time is up.
+    Args: client; timeout_s: for all of it. absent: the addresses of nodes that died before they had answered.
+    Raises RayStateApiException when time is up.
     """
 
     def __init__(self, client: Client, timeout_s: float) -> None:
         self.client = client
         self.timeout_s = timeout_s
         self.until = monotonic() + timeout_s
+        self.absent: set[int] = set()
+
+    def answer(self, what: int, query: bytes) -> bytes | None:
+        """A page; None if there is none, and will be none."""
+        return self.client.query(what, query)
+
+    def parts(self) -> Sequence[Question]:
+        """A question to each node."""
+        return [self]
+
+    def node_id(self) -> str:
+        """Of the node that is asked, in hexadecimal."""
+        return self.client.node_id().hex()
+
+    def environment(self, number: int, node: str) -> str:
+        """A runtime environment of a node's, as JSON."""
+        return self.client.question(EV_FIND_ENVIRONMENT, aux=number)[1].decode()
 
     def tasks(self, **query: Any) -> Iterator[TaskReport]:
         """Newest first, as all of these. query: as in rows()."""
@@ -256,7 +281,10 @@ class Question:
                     f"there was not enough time for all rows: timeout={self.timeout_s:g} seconds"
                 )
             query = QUERY.pack(id, actor, *after, is_next, min(page_rows, PAGE_ROWS_MOST), states, flags)
-            reader = Reader(self.client.query(what, query))
+            answer = self.answer(what, query)
+            if answer is None:
+                return
+            reader = Reader(answer)
             n_rows, _, n_found = reader.take(HEADER)
             row = None
             for _ in range(n_rows):

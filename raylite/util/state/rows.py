@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from raylite.util.state.reports import ActorReport, ClientReport, Demand, ObjectReport, Question, TaskReport
 
-EV_WAIT, EV_FIND_ENVIRONMENT = 7, 31
+EV_WAIT = 7
 PUT_INDEX, ACTOR_INDEX = 0x80000000, 0xFFFFFFFE
 WAITING, READY, PLACED, RUNNING, BLOCKED, SPILLED, FINISHED, FAILED, CANCELLED = range(
     1, 10
@@ -27,7 +27,7 @@ TASK_STATES = {
     PLACED: "SUBMITTED_TO_WORKER",
     RUNNING: "RUNNING",
     BLOCKED: IN_GET,
-    SPILLED: "SUBMITTED_TO_WORKER",
+    SPILLED: "PENDING_NODE_ASSIGNMENT",
     FINISHED: "FINISHED",
     FAILED: "FAILED",
     CANCELLED: "FAILED",
@@ -46,9 +46,9 @@ class Rows:
     def __init__(self, question: Question, detail: bool) -> None:
         self.question = question
         self.detail = detail
-        self.node = question.client.node_id().hex()
+        self.node = question.node_id()
         self.epoch_ns = time_ns() - monotonic_ns()  # the node's clock is the monotonic one
-        self.clients: dict[int, ClientReport] = {}
+        self.clients: dict[tuple[str, int], ClientReport] = {}
         self.environments: dict[int, str] = {0: "{}"}
 
     # ---- tasks -------------------------------------------------------------------------------------------------
@@ -65,8 +65,8 @@ class Rows:
             type=task_type(report),
             func_or_class_name=function,
             parent_task_id=report.parent.hex(),
-            node_id=self.node if report.worker else None,
-            worker_id=self.worker_id(report.worker),
+            node_id=(report.node or self.node) if report.worker else None,
+            worker_id=self.worker_id(report.worker, report.node),
             worker_pid=report.process or None,
             error_type=error_type(report.error_code, is_creation(report)),
         )
@@ -77,7 +77,7 @@ class Rows:
     def add_task_details(self, row: TaskState, report: TaskReport) -> None:
         row.language = "PYTHON"
         row.required_resources = dict(report.demand.amounts)
-        row.runtime_env_info = {"serialized_runtime_env": self.environment(report.demand)}
+        row.runtime_env_info = {"serialized_runtime_env": self.environment(report.demand, report.node)}
         row.placement_group_id = report.demand.group.hex() if report.demand.group else None
         row.events = self.events(report)
         row.creation_time_ms = self.unix_ms(report.submit_ns)
@@ -109,7 +109,7 @@ class Rows:
             state=state,
             job_id=self.job(report.job),
             name=name,
-            node_id=self.node if report.worker else None,
+            node_id=(report.node or self.node) if report.worker else None,
             pid=report.process,
             ray_namespace=namespace or lifecycle.namespace(),
         )
@@ -118,7 +118,7 @@ class Rows:
         return row
 
     def add_actor_details(self, row: ActorState, report: ActorReport) -> None:
-        row.serialized_runtime_env = self.environment(report.demand)
+        row.serialized_runtime_env = self.environment(report.demand, report.node)
         row.required_resources = dict(report.demand.amounts)
         if report.flags & PLACED_ON_CPU:
             row.required_resources.pop("CPU", None)
@@ -137,7 +137,7 @@ class Rows:
         """A row for each process that refers to it; one, if none does."""
         rows = []
         for number in sorted({*report.holders, *report.viewers}) or [0]:
-            client = self.client(number)
+            client = self.client(report.node, number)
             rows.append(
                 ObjectState(
                     object_id=report.id.hex(),
@@ -155,19 +155,19 @@ class Rows:
 
     # ---- processes ---------------------------------------------------------------------------------------------
 
-    def client(self, number: int) -> ClientReport | None:
-        """What is known of a client."""
+    def client(self, node: str, number: int) -> ClientReport | None:
+        """What is known of a client of a node's."""
         if not self.clients:
-            self.clients = {client.id: client for client in self.question.clients()}
-        return self.clients.get(number)
+            self.clients = {(client.node, client.id): client for client in self.question.clients()}
+        return self.clients.get((node, number))
 
     def worker(self, report: ClientReport) -> WorkerState:
         row = WorkerState(
-            worker_id=self.worker_id(report.id),
+            worker_id=self.worker_id(report.id, report.node),
             is_alive=not report.is_past,
             worker_type=worker_type(report),
             exit_type=exit_type(report) if report.is_past else None,
-            node_id=self.node,
+            node_id=report.node or self.node,
             ip=ADDRESS,
             pid=report.process,
         )
@@ -183,19 +183,18 @@ class Rows:
         """A time of the node's as Unix time; None for 0."""
         return (time_ns + self.epoch_ns) // 1_000_000 if time_ns else None
 
-    def worker_id(self, number: int) -> str | None:
+    def worker_id(self, number: int, node: str) -> str | None:
         """The id of a process, as RuntimeContext.get_worker_id() has it."""
-        return worker_of(bytes.fromhex(self.node), number).hex() if number else None
+        return worker_of(bytes.fromhex(node or self.node), number).hex() if number else None
 
     def job(self, number: int) -> str:
         return JobID.from_int(number or self.question.client.job_number()).hex()
 
-    def environment(self, demand: Demand) -> str:
+    def environment(self, demand: Demand, node: str) -> str:
         """The runtime environment, as JSON."""
         number = demand.environment
         if number not in self.environments:
-            _, text = self.question.client.question(EV_FIND_ENVIRONMENT, aux=number)
-            self.environments[number] = text.decode()
+            self.environments[number] = self.question.environment(number, node)
         return self.environments[number]
 
 
