@@ -9,6 +9,7 @@ from raylite.runtime.client cimport Client
 from raylite.runtime.inbox cimport Inbox
 from raylite.runtime.peers cimport Peers
 from raylite.runtime.pump cimport Pump
+from raylite.runtime.spill_disk cimport SpillDisk
 
 cdef struct ZygoteReport:         # from the zygote
     uint32_t kind
@@ -39,6 +40,7 @@ cdef struct Host:
     deque[uint32_t] orders        # workers that the zygote was not told of yet
     ordered_map[uint32_t, int] segments
     ordered_map[uint32_t, uint64_t] segment_sizes
+    SpillDisk disk                # for what the arena has no room for, if it is open
     uint64_t tick_at_ns
     uint32_t n_zygotes_lost       # in a row, without a worker started
     bint zygote_lost

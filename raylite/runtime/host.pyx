@@ -29,6 +29,7 @@ from raylite.runtime.peers cimport append_stderr, bury_peer, close_fd, FD_BELL, 
     GPUS_MOST, list_outputs, n_drivers, open_peer, Peer, PEER_FDS, peers_have_input, ring_bell, send_to_peer, \
     SpawnOrder, sweep_graveyard
 from raylite.runtime.pump cimport pump_open, pump_start, pump_stop, pump_wake_by, TAG_FIRST
+from raylite.runtime.spill_disk cimport disk_add, disk_close, DISK_DROP, disk_open, DISK_RESTORE, DISK_SEGMENT, DISK_SPILL
 
 from raylite._core.ids import content_hash
 
@@ -39,6 +40,7 @@ cdef enum:
     TAG_PEERS = TAG_FIRST + 3     # and the client's number
     SPIN_NS = 50000
     ORDER_RETRY_NS = 10000000
+    NO_DISK = 28                  # errno: ENOSPC, of a disk that cannot be used
     ZYGOTES_LOST_MOST = 3         # in a row without a worker started, before no more are tried
 
 cdef const char* TOO_MANY_CALLERS = b"too many others are attached to it"
@@ -156,12 +158,61 @@ cdef void recall(Host* h, uint32_t client) noexcept nogil:
     feed(h, EV_RECALLED, client, begun, 0, 0, NULL, 0)
 
 
-cdef void make_segment(Host* h, const Message* m) noexcept nogil:
-    cdef int fd = memory_file(b"raylite-arena", m.request)
+cdef void add_segment(Host* h, uint32_t segment, int fd, uint64_t size, int error) noexcept nogil:
+    """A segment was made, or could not be."""
     if fd >= 0:
-        h.segments[m.object.index] = fd
-        h.segment_sizes[m.object.index] = m.request
-    feed(h, EV_SEGMENT, m.client, errno if fd < 0 else 0, m.object.index, 0, NULL, 0)
+        h.segments[segment] = fd
+        h.segment_sizes[segment] = size
+    feed(h, EV_SEGMENT, 0, error if fd < 0 else 0, segment, 0, NULL, 0)
+
+
+cdef void make_segment(Host* h, const Message* m) noexcept nogil:
+    cdef int fd
+    if m.flags & SEGMENT_ON_DISK:
+        if not disk_add(&h.disk, DISK_SEGMENT, m.object.index, -1, 0, m.request):
+            add_segment(h, m.object.index, -1, 0, NO_DISK)
+        return
+    fd = memory_file(b"raylite-arena", m.request)
+    add_segment(h, m.object.index, fd, m.request, errno)
+
+
+cdef void tell_of_disk(Host* h, uint8_t kind, uint64_t number, int error) noexcept nogil:
+    cdef Message m
+    memset(&m, 0, sizeof(Message))
+    m.version = MESSAGE_VERSION
+    m.kind = kind
+    m.request = number
+    m.aux = <uint64_t> error
+    m.time_ns = monotonic_ns()
+    m.incarnation = h.node.incarnation
+    node_handle(h.node, &m, NULL)
+
+
+cdef void use_disk(Host* h, const Message* m, const char* payload) noexcept nogil:
+    """Have a value written to disk, or read from there, by threads of the disk's own."""
+    cdef int kind = DISK_SPILL if m.kind == CMD_SPILL else DISK_RESTORE
+    cdef int memory
+    if m.kind == CMD_DROP_SPILLED:
+        disk_add(&h.disk, DISK_DROP, m.request, -1, 0, 0)
+        return
+    memory = dup(h.segments[m.object.index])
+    if memory >= 0 and disk_add(&h.disk, kind, m.request, memory, m.aux, (<const uint64_t*> payload)[0]):
+        return
+    close_fd(memory)
+    tell_of_disk(h, EV_SPILLED if kind == DISK_SPILL else EV_RESTORED, m.request, NO_DISK)
+
+
+cdef void disk_has_done(void* owner, int kind, uint64_t number, int error, uint64_t size, int fd) noexcept nogil:
+    """From a thread of the disk's."""
+    cdef Host* h = <Host*> owner
+    pthread_mutex_lock(&h.pump.lock)
+    if kind == DISK_SEGMENT:
+        add_segment(h, <uint32_t> number, fd, size, error)
+    else:
+        tell_of_disk(h, EV_SPILLED if kind == DISK_SPILL else EV_RESTORED, number, error)
+    perform(h)
+    keep_deadline(h)
+    pthread_mutex_unlock(&h.pump.lock)
 
 
 cdef void drop_segment(Host* h, const Message* m) noexcept nogil:
@@ -219,6 +270,8 @@ cdef void perform(Host* h) noexcept nogil:
                 make_segment(h, m)
             elif m.kind == CMD_UNSEGMENT:
                 drop_segment(h, m)
+            elif m.kind == CMD_SPILL or m.kind == CMD_RESTORE or m.kind == CMD_DROP_SPILLED:
+                use_disk(h, m, blob_data(payload) if payload != NULL else NULL)
             elif m.kind == CMD_STOP:
                 stop_peer(h, m)
             elif m.kind == CMD_INTERRUPT:
@@ -273,7 +326,7 @@ cdef void take_from_peer(Host* h, Peer* p) noexcept nogil:
         if m.kind == EV_DESCRIPTOR:
             send_descriptor(h, p, m.object.index)
         elif m.kind == EV_ATTACH or m.kind == EV_DETACH or m.kind == EV_SEGMENT or m.kind == EV_RECALLED \
-                or m.kind == EV_TICK or m.kind == EV_COMMITTED:
+                or m.kind == EV_TICK or m.kind == EV_COMMITTED or m.kind == EV_SPILLED or m.kind == EV_RESTORED:
             p.channel.into.broken = True      # a host's events, not a client's
         else:
             m.time_ns = monotonic_ns()
@@ -298,7 +351,6 @@ cdef void host_poll(void* owner) noexcept nogil:
     cdef Host* h = <Host*> owner
     cdef ordered_map[uint32_t, Peer*].iterator it = h.peers.rows.begin()
     cdef Peer* p
-    cdef uint64_t now, deadline
     inbox_flush(h.local, True)
     while it != h.peers.rows.end():
         p = deref(it).second
@@ -318,7 +370,12 @@ cdef void host_poll(void* owner) noexcept nogil:
         epoll_watch(h.pump.epoll, h.door, TAG_DOOR)
     if not h.orders.empty():
         send_orders(h)
-    deadline = node_deadline_ns(h.node)
+    keep_deadline(h)
+
+
+cdef void keep_deadline(Host* h) noexcept nogil:
+    """Tell the node the time when it wants to be told."""
+    cdef uint64_t now, deadline = node_deadline_ns(h.node)
     if deadline == 0:
         h.tick_at_ns = 0
         return
@@ -328,9 +385,9 @@ cdef void host_poll(void* owner) noexcept nogil:
         feed(h, EV_TICK, 0, 0, 0, 0, NULL, 0)
         perform(h)
         deadline = node_deadline_ns(h.node)
-    if h.tick_at_ns == 0:
+    if h.tick_at_ns == 0 or deadline and deadline < h.tick_at_ns:
         h.tick_at_ns = deadline
-    if deadline and h.pump.timer_at_ns == 0:      # a release may have used the timer for itself meanwhile
+    if deadline and (h.pump.timer_at_ns == 0 or h.tick_at_ns < h.pump.timer_at_ns):      # a release may have used the timer for itself meanwhile
         pump_wake_by(&h.pump, h.tick_at_ns - now if h.tick_at_ns > now else 1)
 
 
@@ -631,6 +688,11 @@ cdef class EmbeddedHost:
             raise OSError("raylite cannot start: no thread can be made")
         return client
 
+    def spill_to(self, bytes folder not None):
+        """Write what the arena has no room for to files in this folder; before any client is there."""
+        cdef string where = folder
+        disk_open(&self.host.disk, &where, self.host, disk_has_done)
+
     def start_workers(self, int count):
         """Order workers before there is work for them."""
         with nogil:
@@ -793,6 +855,7 @@ cdef class EmbeddedHost:
         """End the native thread and free channels and segments. The processes are the caller's to end, before."""
         with nogil:
             pump_stop(&self.host.pump)
+            disk_close(&self.host.disk)
             pthread_mutex_lock(&self.host.pump.lock)
             close_host(self.host)
             pthread_mutex_unlock(&self.host.pump.lock)
