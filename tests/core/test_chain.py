@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.core import store_protocol as sp
-from tests.core.store_world import DEAD_NS, MS, World
+from tests.core.packets import HEADER, MESSAGE, Packet
+from tests.core.store_world import DEAD_NS, HEARTBEAT_NS, MS, World
+
+STORE_ENTRIES, CHAIN_UPDATE, CHAIN_ACK = 131, 132, 133
 
 
 def formed(**options):
@@ -257,3 +260,108 @@ def test_updates_are_forgotten_when_all_have_them():
         write(world, i + 1)
     world.settle()
     assert [replica.shards()[0]["logged"] for replica in world.members(0)] == [0, 0, 0]
+
+
+def held_journal(world, holder):
+    """From now on what this replica writes is not on its disk, until the returned function is called."""
+    write_journal = world.write_journal
+    world.write_journal = lambda replica: None if replica.address == holder else write_journal(replica)
+
+    def release():
+        world.write_journal = write_journal
+        world.after(world.parties[holder])
+
+    return release
+
+
+def carried(world, change=lambda packet: packet):
+    """Packets from now on, as they leave; `change` makes others of them."""
+    packets, carry = [], world.carry
+
+    def noted(packet):
+        packets.append(Packet.unpack(packet))
+        carry(change(packet))
+
+    world.carry = noted
+    return packets
+
+
+def n_packets(packets, source, target, kind):
+    return len(
+        [p for p in packets if (p.source[0], p.target[0], p.kind, p.sequence > 0) == (source, target, kind, True)]
+    )
+
+
+@pytest.mark.parametrize(("size_bytes", "n_messages"), [(10, 1), (30_000, 5), (70_000, 10)])
+def test_letters_that_may_be_passed_on_at_once_go_in_one_message_as_far_as_there_is_room(size_bytes, n_messages):
+    world = formed(journals_first=True)
+    head, middle, tail = chain(world)
+    release = held_journal(world, head)
+    for i in range(10):
+        write(world, i + 1, bytes(size_bytes))
+        world.run(MS)
+    packets = carried(world)
+    release()
+    world.run(3 * MS)
+    assert n_packets(packets, head, middle, CHAIN_UPDATE) == n_messages
+    assert n_packets(packets, middle, tail, CHAIN_UPDATE) == n_messages
+    assert answered(world) == list(range(1, 11))
+    assert len({world.parties[each].snapshot(0) for each in (head, middle, tail)}) == 1
+
+
+def test_a_message_of_letters_that_is_not_whole_is_a_fault():
+    world = formed(journals_first=True)
+    release = held_journal(world, chain(world)[0])
+    for i in range(2):
+        write(world, i + 1)
+    world.run(MS)
+
+    def cut(packet):
+        if Packet.unpack(packet).kind != CHAIN_UPDATE:
+            return packet
+        fields = list(MESSAGE.unpack_from(packet, HEADER.size))
+        fields[3] -= 8
+        return packet[: HEADER.size] + MESSAGE.pack(*fields) + packet[HEADER.size + MESSAGE.size : -8]
+
+    carried(world, cut)
+    release()
+    with pytest.raises(RuntimeError, match="not whole"):
+        world.run(10 * MS)
+
+
+def test_what_all_have_is_told_to_the_predecessor_now_and_then():
+    world = formed()
+    _, middle, tail = chain(world)
+    packets = carried(world)
+    start_ns = world.now_ns
+    for i in range(200):
+        write(world, i + 1)
+        world.run(MS // 10)
+        assert world.members(0)[1].shards()[0]["logged"] <= 64 + 30  # and what is under way
+    most = 200 // 64 + (world.now_ns - start_ns) // HEARTBEAT_NS + 1
+    assert 1 <= n_packets(packets, tail, middle, CHAIN_ACK) <= most
+
+
+def test_letters_without_an_answer_are_acknowledged_together_and_none_that_the_tail_has_not_on_its_disk():
+    world = formed(journals_first=True)
+    tail = chain(world)[-1]
+    [node] = world.nodes
+    packets = carried(world)
+    release = held_journal(world, tail)
+    for i in range(3):
+        world.ask(node, sp.key_value(sp.OP_KV_PUT, f"key {i}", b"value"))
+        world.run(MS)
+    world.run(4 * MS)
+    held = world.parties[tail].take_journal()
+    world.ask(node, sp.key_value(sp.OP_KV_PUT, "late", b"value"))  # which the tail has applied, and not on its disk
+    world.run(5 * MS)
+    assert n_packets(packets, tail, node, STORE_ENTRIES) == 0
+    world.parties[tail].journaled(world.now_ns, held)
+    for packet in world.parties[tail].take_packets():
+        world.carry(packet)
+    told = [
+        sp.STREAM_HEADER.unpack_from(p.payload)[5] for p in packets if p.kind == STORE_ENTRIES and p.target[0] == node
+    ]
+    assert told == [3]
+    release()
+    world.settle()

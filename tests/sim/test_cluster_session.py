@@ -203,7 +203,7 @@ def test_a_program_outlives_replicas_and_head():
 
 @pytest.mark.parametrize("seed", range(4))
 def test_crashes_of_replicas_and_head_change_no_result(seed):
-    rates = {"replica_crash": 0.02, "head_crash": 0.03, "full_disk": 0.02}
+    rates = {"replica_crash": 0.04, "head_crash": 0.06, "full_disk": 0.04}
     (results, expected), session = run(run_random, raylite, seed, seed=seed, rates=rates, faults_for_s=20.0)
     assert results == expected
     assert {fault["kind"] for fault in session.occurred()} & {"replica_crash", "head_crash"}

@@ -10,6 +10,8 @@ from raylite._core.store.state cimport StoreState
 cdef enum:
     CHUNK_BYTES = 65536           # of a snapshot
     CHUNKS_AHEAD = 8              # sent and not taken
+    UPDATE_BYTES = 65536          # of letters that are passed on together
+    UNTOLD_MOST = 64              # updates that all have and the predecessor of the tail keeps: until a heartbeat
 
 cdef enum ChainRole:
     ROLE_OUT = 0                  # not in the chain
@@ -30,6 +32,7 @@ cdef struct Exposure:             # a letter that an update led to
     uint64_t update
     uint64_t endpoint
     uint64_t letter               # its number; 0: acknowledge only
+    uint64_t applied              # then: up to which of the endpoint's own
 
 cdef struct JournalRecord:
     uint32_t shard
@@ -63,6 +66,7 @@ cdef struct Chain:                # this replica's part of a shard's chain
     deque[Update] log             # what some replica may lack, up to `applied`
     uint64_t passed               # to the successor
     bint successor_ready          # it has said what it has
+    uint64_t told                 # to the predecessor: what was acknowledged
     uint64_t exposed              # as the tail: letters of updates up to here were sent
     deque[Exposure] exposures     # of updates that are not exposed
     deque[Outgoing] early         # requests and resyncs of an epoch to come; target: who sent it
@@ -89,6 +93,8 @@ cdef void chain_configure(Chain* c, const ChainView* view) noexcept nogil
 cdef void chain_welcomed(Chain* c) noexcept nogil
 cdef void chain_head_changed(Chain* c, uint32_t shard) noexcept nogil
 cdef void chain_deliver(Chain* c, uint32_t source, const Message* m, Blob* payload) noexcept nogil
+cdef void chain_pump(Chain* c) noexcept nogil
+cdef void chain_tell(Chain* c) noexcept nogil
 cdef void chain_journaled(Chain* c, uint32_t kind, uint64_t number) noexcept nogil
 cdef void chain_unjournaled(Chain* c, uint32_t kind) noexcept nogil
 cdef bint chain_replay(Chain* c, uint32_t kind, uint64_t number, const char* data, uint64_t size) noexcept nogil

@@ -1,25 +1,28 @@
 """A replica's part of a shard's chain: who applies what when, and tells whom (van Renesse and Schneider, OSDI 2004).
 
 The head numbers the letters of endpoints, each replica applies them in that order, keeps them until the tail has them
-and passes them on; the tail alone sends letters to endpoints. Every message has the configuration's epoch: an older one
+and passes them on, all that it may by then in one message; the tail alone sends letters to endpoints. Every message has the configuration's epoch: an older one
 is ignored, a newer one waits (`early`) until the master has told of it. In a new configuration each replica tells its
 predecessor what it has, and gets what it lacks.
 
 Who joins gets a snapshot from the tail and what comes after it. Once it has the snapshot the tail exposes nothing that
 the joiner lacks, so that whatever was acknowledged is in every member of the next configuration.
 
-A number, a shard and an epoch are the message's request, client and aux.
+A number, a shard and an epoch are the message's request, client and aux. A CHAIN_UPDATE is letters one after another,
+and its number that of the first.
 """
 from libc.stdint cimport uint8_t
 from libc.string cimport memset
+from libcpp.map cimport map as ordered_map
 from libcpp.unordered_map cimport unordered_map
 from raylite._core.envelope cimport blob_copy, blob_data, blob_drop, blob_keep
 from raylite._core.ids cimport ObjectId
+from raylite._core.message cimport Cursor
 from raylite._core.links.packet cimport CHAIN_ACK, CHAIN_RESYNC, CHAIN_SNAPSHOT, CHAIN_TAKEN, CHAIN_UPDATE, \
     MASTER_JOINED, party, PARTY_MASTER, STORE_ENTRIES, STORE_REQUEST
 from raylite._core.planted cimport ACK_LOST, planted, UPDATES_LOST
 from raylite._core.store.message cimport append_item, ENTRY_ANSWER, party_key, seal_letter, STORE_FENCED, \
-    store_letter_message, StreamHeader
+    store_letter_message, StreamHeader, take_letter
 from raylite._core.store.shard cimport apply_letter, judge_letter, LETTER_FENCED, LETTER_NEW
 from raylite._core.store.snapshot cimport read_snapshot, write_snapshot
 from raylite._core.store.state cimport Endpoint, is_shard, store_state_clear, store_state_delete, store_state_new
@@ -112,7 +115,8 @@ cdef void send_to_endpoint(Chain* c, uint64_t key, Blob* letter) noexcept nogil:
     c.out.push_back(o)
 
 
-cdef void send_acknowledgement(Chain* c, const Endpoint* e) noexcept nogil:
+cdef void send_acknowledgement(Chain* c, const Endpoint* e, uint64_t number) noexcept nogil:
+    """Its letters up to this number are applied, by all who must have them."""
     cdef StreamHeader h
     cdef string nothing
     cdef uint32_t address = <uint32_t> (e.key >> 32)
@@ -123,7 +127,7 @@ cdef void send_acknowledgement(Chain* c, const Endpoint* e) noexcept nogil:
     if is_shard(e.key):
         h.endpoint = party(address >> 24, c.shard)
         h.shard = address & 0xFFFFFF
-    h.acknowledged = e.applied
+    h.acknowledged = number
     send_to_endpoint(c, e.key, seal_letter(&h, &nothing))
 
 
@@ -181,9 +185,10 @@ cdef void note_exposures(Chain* c, const StreamHeader* h) noexcept nogil:
         e = find_endpoint(c.state, c.state.written[i])
         answered = answered or c.state.written[i] == asking
         if e != NULL:
-            c.exposures.push_back(Exposure(c.applied, e.key, e.sent))
-    if not answered:
-        c.exposures.push_back(Exposure(c.applied, asking, 0))
+            c.exposures.push_back(Exposure(c.applied, e.key, e.sent, 0))
+    e = find_endpoint(c.state, asking)
+    if not answered and e != NULL:
+        c.exposures.push_back(Exposure(c.applied, asking, 0, e.applied))
 
 
 cdef void apply(Chain* c, Blob* letter, bint replayed) noexcept nogil:
@@ -220,51 +225,87 @@ cdef void trim(Chain* c) noexcept nogil:
         c.exposures.pop_front()
 
 
+cdef void chain_tell(Chain* c) noexcept nogil:
+    """Tell the predecessor what all have: it may forget that. This waits for nothing, so it is said of many at once."""
+    if predecessor(c) and c.told < c.acknowledged:
+        c.told = c.acknowledged
+        say(c, predecessor(c), CHAIN_ACK, c.told, NULL)
+
+
+cdef uint64_t n_together(const Chain* c, size_t i, uint64_t most) noexcept nogil:
+    """How many letters from the log's place i on, one at least, go into one message."""
+    cdef uint64_t n = 1, size = c.log[i].letter.size
+    while n < most and size + c.log[i + n].letter.size <= UPDATE_BYTES:
+        size += c.log[i + n].letter.size
+        n += 1
+    return n
+
+
+cdef Blob* together(const Chain* c, size_t i, uint64_t n) noexcept nogil:
+    """These letters one after another; one alone as it is."""
+    cdef string letters
+    cdef uint64_t k
+    if n == 1:
+        return blob_keep(c.log[i].letter)
+    for k in range(n):
+        letters.append(blob_data(c.log[i + k].letter), c.log[i + k].letter.size)
+    return blob_copy(letters.data(), letters.size())
+
+
 cdef uint64_t pass_on(Chain* c, uint32_t target, uint64_t passed, uint64_t limit) noexcept nogil:
     """Send the updates after `passed` up to `limit`; the number of the last one."""
-    cdef Update u
+    cdef uint64_t n
     cdef size_t i
     if passed >= limit:
         return passed
     if c.log.empty() or c.log.front().number > passed + 1:
         chain_fault(c, b"a replica lacks what its predecessor has forgotten")
         return passed
-    i = passed + 1 - c.log.front().number
     while passed < limit:
-        u = c.log[i]
-        say(c, target, CHAIN_UPDATE, u.number, blob_keep(u.letter))
-        passed = u.number
-        i += 1
+        i = passed + 1 - c.log.front().number
+        n = n_together(c, i, limit - passed)
+        say(c, target, CHAIN_UPDATE, passed + 1, together(c, i, n))
+        passed += n
     return passed
 
 
 cdef void expose_letter(Chain* c, const Exposure* x) noexcept nogil:
     cdef Endpoint* e = find_endpoint(c.state, x.endpoint)
-    if e == NULL:
-        return
-    if x.letter == 0 and planted(ACK_LOST):
-        return
-    if x.letter == 0:
-        send_acknowledgement(c, e)
-    elif x.letter > e.acknowledged:
+    if e != NULL and x.letter > e.acknowledged:
         send_to_endpoint(c, e.key, blob_keep(e.letters[x.letter - e.acknowledged - 1]))
+
+
+cdef void expose_acknowledgements(Chain* c, ordered_map[uint64_t, uint64_t]* numbers) noexcept nogil:
+    cdef Endpoint* e
+    if planted(ACK_LOST):
+        return
+    for entry in numbers[0]:
+        e = find_endpoint(c.state, entry.first)
+        if e != NULL:
+            send_acknowledgement(c, e, entry.second)
 
 
 cdef void expose(Chain* c, uint64_t limit) noexcept nogil:
     """All members have these updates: their letters leave, and the others may forget them."""
+    cdef ordered_map[uint64_t, uint64_t] acknowledged         # by endpoint: that no letter says
     cdef Exposure x
     if c.exposed >= limit:
         return
     while not c.exposures.empty() and c.exposures.front().update <= limit:
         x = c.exposures.front()
         c.exposures.pop_front()
-        expose_letter(c, &x)
+        if x.letter:
+            acknowledged.erase(x.endpoint)
+            expose_letter(c, &x)
+        else:
+            acknowledged[x.endpoint] = x.applied
+    expose_acknowledgements(c, &acknowledged)
     c.exposed = c.acknowledged = limit
-    if predecessor(c):
-        say(c, predecessor(c), CHAIN_ACK, c.exposed, NULL)
+    if c.acknowledged - c.told >= UNTOLD_MOST:
+        chain_tell(c)
 
 
-cdef void pump(Chain* c) noexcept nogil:
+cdef void chain_pump(Chain* c) noexcept nogil:
     """Send whatever may be sent by now."""
     cdef uint64_t limit = safe_number(c)
     if c.role == ROLE_OUT or not c.has_state or not c.fault.empty():
@@ -377,12 +418,23 @@ cdef void on_request(Chain* c, uint32_t source, const Message* m, Blob* payload)
 
 cdef void on_update(Chain* c, uint32_t source, const Message* m, Blob* payload) noexcept nogil:
     cdef uint32_t before = c.members.back().address if c.role == ROLE_JOINING else predecessor(c)
+    cdef Cursor letters = Cursor(blob_data(payload), payload.size, False)
+    cdef uint64_t number = m.request
+    cdef const char* data
+    cdef uint64_t size
+    cdef Blob* letter
     if source != before or not c.has_state:
         return
-    if m.request == c.applied + 1:
-        apply(c, payload, False)
-    elif m.request > c.applied:
-        chain_fault(c, b"an update of the chain is missing")
+    while letters.left and c.fault.empty():
+        data = letters.data
+        size = take_letter(&letters)
+        if number > c.applied + 1 or size == 0:
+            chain_fault(c, b"an update of the chain is not whole" if size == 0 else b"an update of the chain is missing")
+        elif number == c.applied + 1:
+            letter = blob_keep(payload) if size == payload.size else blob_copy(data, size)
+            apply(c, letter, False)
+            blob_drop(letter)
+        number += 1
 
 
 cdef void on_ack(Chain* c, uint32_t source, uint64_t number) noexcept nogil:
@@ -393,8 +445,7 @@ cdef void on_ack(Chain* c, uint32_t source, uint64_t number) noexcept nogil:
     if c.role != ROLE_MEMBER or number > c.applied:
         return
     c.acknowledged = max(c.acknowledged, number)
-    if predecessor(c):
-        say(c, predecessor(c), CHAIN_ACK, c.acknowledged, NULL)
+    chain_tell(c)
 
 
 cdef void on_resync(Chain* c, uint32_t source, uint64_t number) noexcept nogil:
@@ -441,7 +492,7 @@ cdef void chain_deliver(Chain* c, uint32_t source, const Message* m, Blob* paylo
     """A STORE_REQUEST or a message of this shard's chain. The caller keeps its hold of the payload."""
     if c.fault.empty():
         take(c, source, m, payload)
-        pump(c)
+        chain_pump(c)
 
 
 # ---- configurations --------------------------------------------------------------------------------------------
@@ -465,10 +516,9 @@ cdef void expose_everything(Chain* c) noexcept nogil:
             if held_back.count(e.key) == 0 or number < held_back[e.key]:
                 send_to_endpoint(c, e.key, blob_keep(e.letters[i]))
         if limit == c.applied:
-            send_acknowledgement(c, e)
+            send_acknowledgement(c, e, e.applied)
     c.exposed = c.acknowledged = limit
-    if predecessor(c):
-        say(c, predecessor(c), CHAIN_ACK, c.exposed, NULL)
+    chain_tell(c)
 
 
 cdef void chain_head_changed(Chain* c, uint32_t shard) noexcept nogil:
@@ -483,7 +533,7 @@ cdef void chain_head_changed(Chain* c, uint32_t shard) noexcept nogil:
         return
     for i in range(e.letters.size()):
         send_to_endpoint(c, key, blob_keep(e.letters[i]))
-    send_acknowledgement(c, e)
+    send_acknowledgement(c, e, e.applied)
 
 
 cdef void find_place(Chain* c, const ChainView* view) noexcept nogil:
@@ -529,15 +579,16 @@ cdef void chain_configure(Chain* c, const ChainView* view) noexcept nogil:
         c.has_state = True
         if c.journals:
             chain_write_snapshot(c)
+    c.told = 0
     if predecessor(c):
         say(c, predecessor(c), CHAIN_RESYNC, c.applied, NULL)
-        say(c, predecessor(c), CHAIN_ACK, c.acknowledged, NULL)     # which a start from a journal does not know
+        chain_tell(c)             # which a start from a journal does not know
     if is_tail(c) and not was_tail:
         expose_everything(c)
     if is_tail(c) and c.has_joiner:
         start_joining(c)
     take_early(c)
-    pump(c)
+    chain_pump(c)
 
 
 # ---- the journal -----------------------------------------------------------------------------------------------
@@ -549,12 +600,11 @@ cdef void chain_unjournaled(Chain* c, uint32_t kind) noexcept nogil:
 
 
 cdef void chain_journaled(Chain* c, uint32_t kind, uint64_t number) noexcept nogil:
-    """The host has written the next record. Of one before a snapshot that is still to be written the number says
+    """The host has written the next record; chain_pump is to follow. Of one before a snapshot that is still to be written the number says
     nothing: the replica may have left the chain since, and joined again."""
     chain_unjournaled(c, kind)
     if c.n_unwritten == 0:
         c.journaled = min(max(c.journaled, number), c.applied)
-        pump(c)
 
 
 cdef void chain_write_snapshot(Chain* c) noexcept nogil:

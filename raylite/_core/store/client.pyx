@@ -11,7 +11,7 @@ from raylite._core.message cimport Cursor
 from raylite._core.links.packet cimport STORE_REQUEST
 from raylite._core.store.message cimport append_item, begin_item, ChainView, end_item, ENTRY_ANSWER, Holder, \
     HOLDER_NODE, OP_HOLD, OP_RELEASE, read_chain, seal_letter, shard_of, STORE_FENCED, store_letter_message, StoreOp, \
-    StreamHeader, take_item
+    StreamHeader, take_item, take_letter
 
 
 cdef void store_setup(StoreClient* c, uint32_t address, uint32_t incarnation, uint32_t n_shards,
@@ -177,14 +177,9 @@ cdef bint store_on_chain(StoreClient* c, Blob* payload, NodeRecord* head) noexce
 
 # ---- entries ---------------------------------------------------------------------------------------------------
 
-cdef bint whole(const StreamHeader* head, const Blob* letter, const char* data) noexcept nogil:
-    cdef Cursor cursor = Cursor(data + sizeof(StreamHeader), letter.size - sizeof(StreamHeader), False)
-    cdef const char* body
-    cdef uint32_t _i
-    for _i in range(head.n_items):
-        if take_item(&cursor, &body) == NULL:
-            return False
-    return cursor.left == 0
+cdef bint whole(const Blob* letter, const char* data) noexcept nogil:
+    cdef Cursor cursor = Cursor(data, letter.size, False)
+    return take_letter(&cursor) and cursor.left == 0
 
 
 cdef bint says_fenced(const StreamHeader* head, const char* data) noexcept nogil:
@@ -203,7 +198,7 @@ cdef bint store_on_entries(StoreClient* c, uint64_t now_ns, Blob* payload) noexc
     """A letter from a shard has come; the caller keeps its hold. False if it is malformed."""
     cdef const StreamHeader* head = <const StreamHeader*> blob_data(payload)
     cdef ShardStream* s
-    if payload.size < sizeof(StreamHeader) or head.shard >= c.shards.size() or not whole(head, payload, <char*> head):
+    if payload.size < sizeof(StreamHeader) or head.shard >= c.shards.size() or not whole(payload, <char*> head):
         return False
     if head.endpoint != c.address or head.incarnation != c.incarnation:
         return True               # of another start of this party

@@ -218,6 +218,7 @@ cdef void append_item(string* letter, uint16_t kind, uint16_t flags, uint64_t to
 cdef uint64_t begin_item(string* letter, uint16_t kind, uint16_t flags, uint64_t token, ObjectId object) noexcept nogil
 cdef void end_item(string* letter, uint64_t at) noexcept nogil
 cdef const StoreOp* take_item(Cursor* c, const char** body) noexcept nogil
+cdef uint64_t take_letter(Cursor* c) noexcept nogil
 cdef Blob* seal_letter(const StreamHeader* head, const string* items) noexcept nogil
 cdef Message store_letter_message(uint8_t kind, uint64_t size) noexcept nogil
 

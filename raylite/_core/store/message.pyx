@@ -41,6 +41,20 @@ cdef const StoreOp* take_item(Cursor* c, const char** body) noexcept nogil:
     return op if body[0] != NULL else NULL
 
 
+cdef uint64_t take_letter(Cursor* c) noexcept nogil:
+    """The size of the next letter, of several one after another; 0, and the cursor has failed, if it is not whole."""
+    cdef const char* start = c.data
+    cdef const StreamHeader* head = <const StreamHeader*> take(c, sizeof(StreamHeader))
+    cdef const char* body
+    cdef uint32_t _i
+    if head == NULL:
+        return 0
+    for _i in range(head.n_items):
+        if take_item(c, &body) == NULL:
+            return 0
+    return c.data - start
+
+
 cdef Blob* seal_letter(const StreamHeader* head, const string* items) noexcept nogil:
     cdef Blob* letter = blob_new(sizeof(StreamHeader) + items.size())
     memcpy(blob_data(letter), head, sizeof(StreamHeader))

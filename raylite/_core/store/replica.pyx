@@ -11,8 +11,8 @@ from raylite._core.links.enlisted cimport REGISTER_AGAIN_NS
 from raylite._core.links.packet cimport CHAIN_LAST, CHAIN_UPDATE, MASTER_CHAIN, MASTER_HEARTBEAT, MASTER_NODE, \
     MASTER_NODE_DEAD, MASTER_REGISTER, MASTER_WELCOME, party, PARTY_MASTER, STORE_ENTRIES, STORE_REQUEST
 from raylite._core.store.chain cimport chain_configure, chain_delete, chain_deliver, chain_head_changed, \
-    chain_journaled, chain_new, chain_replay, chain_unjournaled, chain_violation, chain_welcomed, \
-    chain_write_snapshot, JOURNAL_BEGUN, JournalRecord, ROLE_MEMBER, ROLE_OUT
+    chain_journaled, chain_new, chain_pump, chain_replay, chain_unjournaled, chain_violation, chain_welcomed, \
+    chain_tell, chain_write_snapshot, JOURNAL_BEGUN, JournalRecord, ROLE_MEMBER, ROLE_OUT
 from raylite._core.store.master_message cimport RegisterHeader, ShardHeld, WelcomeHeader
 from raylite._core.store.message cimport ChainView, NodeRecord, read_chain, store_letter_message, StreamHeader
 from raylite._core.store.snapshot cimport write_snapshot
@@ -119,11 +119,15 @@ cdef class Replica(Party):
 
     cdef int on_time(self, uint64_t now_ns) except -1:
         cdef Message m = store_letter_message(MASTER_HEARTBEAT, 0)
+        cdef size_t i
         if not self.registered:
             return self.register()
         m.incarnation = self.incarnation
         self.next_heartbeat_ns = now_ns + self.heartbeat_ns
-        return self.send(self.master, &m, NULL)
+        self.send(self.master, &m, NULL)
+        for i in range(self.chains.size()):
+            chain_tell(self.chains[i])
+        return self.send_all()
 
     cdef uint64_t wants_time_ns(self) noexcept:
         return self.next_heartbeat_ns
@@ -243,6 +247,7 @@ cdef class Replica(Party):
         """The host has written the next records, as take_journal gave them."""
         cdef uint32_t shard, kind
         cdef uint64_t number
+        cdef size_t i
         self.now_ns = now_ns
         for shard, kind, number, _ in records:
             if kind != JOURNAL_BEGUN:
@@ -250,6 +255,8 @@ cdef class Replica(Party):
             elif not self.journal_since:
                 self.journal_since = <uint32_t> number
                 self.register()
+        for i in range(self.chains.size()):
+            chain_pump(self.chains[i])
         return self.send_all()
 
     # ---- what Python sees ----

@@ -143,13 +143,8 @@ cdef uint64_t sender_of(StoreState* s, const StreamHeader* h) noexcept nogil:
 
 
 cdef bint is_whole(const StreamHeader* h, const char* data, uint64_t size) noexcept nogil:
-    cdef Cursor c = Cursor(data + sizeof(StreamHeader), size - sizeof(StreamHeader), False)
-    cdef const char* body
-    cdef uint32_t _i
-    for _i in range(h.n_items):
-        if take_item(&c, &body) == NULL:
-            return False
-    return c.left == 0 and (h.sequence != 0 or h.n_items == 0)
+    cdef Cursor c = Cursor(data, size, False)
+    return take_letter(&c) and c.left == 0 and (h.sequence != 0 or h.n_items == 0)
 
 
 cdef bint is_superseded(StoreState* s, uint64_t key) noexcept nogil:
