@@ -178,7 +178,7 @@ class Config:
 
     @property
     def spill_folder(self) -> str | None:
-        """The folder for objects that do not fit: of a disk rather than of memory, as /tmp may be; None: no spilling."""
+        """The folder for objects that do not fit, on a disk rather than in memory (as /tmp may be); None: they do not."""
         if self.spill_dir is not None:
             return None if self.spill_dir == SPILL_OFF else self.spill_dir
         return next((path for path in SPILL_FOLDERS if os.access(path, os.W_OK | os.X_OK)), None)

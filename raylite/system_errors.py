@@ -46,7 +46,7 @@ def system_error(payload: bytes, task_id: str) -> exceptions.RayError:
 
 def no_room(size_bytes: int, used_bytes: int, viewers: str, no_disk: bool) -> exceptions.RayError:
     """The exception for a value that the object store cannot take. Args: viewers: who fills it, as the node says."""
-    what = f"a value of {size_bytes:,} bytes does not fit into the object store, of which {used_bytes:,} bytes are in use"
+    what = f"a value of {size_bytes:,} bytes does not fit into the object store, of which {used_bytes:,} are in use"
     if viewers:
         what += f" ({viewers})"
     if no_disk:

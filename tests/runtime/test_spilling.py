@@ -126,8 +126,7 @@ def test_a_disk_that_takes_nothing_is_an_error_and_nothing_is_lost(tmp_path):
         folder.rmdir()
         blocks = []
         with pytest.raises(raylite.exceptions.OutOfDiskError, match="spill_dir"):
-            for number in range(20):
-                blocks.append(raylite.put(block_of(number)))
+            blocks.extend(raylite.put(block_of(number)) for number in range(20))
         assert 10 < len(blocks) < 17
         assert [int(block[0]) for block in raylite.get(blocks)] == list(range(len(blocks)))
 
