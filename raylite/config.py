@@ -19,6 +19,7 @@ from raylite.options import (
     count,
     of_type,
     one_of,
+    share,
     shown,
     text_not_empty,
     to_memory_units,
@@ -38,6 +39,9 @@ SPILL_FOLDERS = ("/var/tmp", "/tmp")
 SPILL_OFF = "off"
 MIN_DEFAULT_WORKER_CAP = 16
 DEFAULT_WORKERS_PER_CPU = 4
+
+DEFAULT_MEMORY_USAGE_THRESHOLD = 0.95
+DEFAULT_MEMORY_REFRESH_MS = 250
 
 DEFAULT_SEED = 0
 SIM_NUM_CPUS = 4
@@ -89,6 +93,8 @@ class Config:
         network: of the simulator: a sim.Network, or None.
         spill_dir: folder for objects that do not fit, SPILL_OFF, or None for the runtime's choice.
         worker_cap: how many worker processes there may be.
+        memory_usage_threshold: the part of the memory that may be in use before a task is killed.
+        memory_monitor_refresh_ms: how often that is looked at; 0 for never.
     """
 
     __slots__ = (
@@ -99,6 +105,8 @@ class Config:
         "labels",
         "log_to_driver",
         "memory",
+        "memory_monitor_refresh_ms",
+        "memory_usage_threshold",
         "mode",
         "namespace",
         "network",
@@ -132,6 +140,8 @@ class Config:
     network: Any
     spill_dir: str | None
     worker_cap: int
+    memory_usage_threshold: float
+    memory_monitor_refresh_ms: int
 
     @classmethod
     def from_call(cls, **arguments: Any) -> Config:
@@ -162,6 +172,8 @@ class Config:
         self.ignore_reinit_error = bool(given["ignore_reinit_error"])
         self.attachable = given["attachable"] is not False
         self.spill_dir = given["spill_dir"]
+        self.memory_usage_threshold = _first(given["memory_usage_threshold"], DEFAULT_MEMORY_USAGE_THRESHOLD)
+        self.memory_monitor_refresh_ms = _first(given["memory_monitor_refresh_ms"], DEFAULT_MEMORY_REFRESH_MS)
         if self.mode == "sim":
             self._fill_simulated(given)
         else:
@@ -178,7 +190,7 @@ class Config:
 
     @property
     def spill_folder(self) -> str | None:
-        """The folder for objects that do not fit, on a disk rather than in memory (as /tmp may be); None: they do not."""
+        """The folder for objects that do not fit, on a disk rather than in memory (as /tmp may be), or None."""
         if self.spill_dir is not None:
             return None if self.spill_dir == SPILL_OFF else self.spill_dir
         return next((path for path in SPILL_FOLDERS if os.access(path, os.W_OK | os.X_OK)), None)
@@ -384,10 +396,10 @@ def detect_num_cpus(root: str = "/") -> int:
         root: where /proc and /sys are looked for.
     """
     cpus = len(os.sched_getaffinity(0))
-    for folder in _cgroup_folders(root, "cpu"):
-        quota, _, period = _read(f"{folder}/cpu.max").partition(" ")
+    for folder in cgroup_folders(root, "cpu"):
+        quota, _, period = read_text(f"{folder}/cpu.max").partition(" ")
         if not quota:  # cgroup v1
-            quota, period = _read(f"{folder}/cpu.cfs_quota_us"), _read(f"{folder}/cpu.cfs_period_us")
+            quota, period = read_text(f"{folder}/cpu.cfs_quota_us"), read_text(f"{folder}/cpu.cfs_period_us")
         if quota.isdigit() and period.isdigit() and int(period) > 0:
             cpus = min(cpus, -(-int(quota) // int(period)))
     return max(cpus, 1)
@@ -403,13 +415,13 @@ def detect_memory_bytes(root: str = "/") -> int:
         OSError: the machine does not say how much it has.
     """
     total = 0
-    for line in _read(f"{root}/proc/meminfo").splitlines():
+    for line in read_text(f"{root}/proc/meminfo").splitlines():
         if line.startswith("MemTotal:"):
             total = int(line.split()[1]) << 10
     if not total:
         raise OSError(f"{root}/proc/meminfo does not say how much memory there is; give `memory` to init.")
-    for folder in _cgroup_folders(root, "memory"):
-        limit = _read(f"{folder}/memory.max") or _read(f"{folder}/memory.limit_in_bytes")
+    for folder in cgroup_folders(root, "memory"):
+        limit = read_text(f"{folder}/memory.max") or read_text(f"{folder}/memory.limit_in_bytes")
         if limit.isdigit():
             total = min(total, int(limit))
     return total
@@ -442,9 +454,9 @@ def gpu_mask(text: str | None) -> list[str] | None:
     return ids
 
 
-def _cgroup_folders(root: str, controller: str) -> Iterator[str]:
+def cgroup_folders(root: str, controller: str) -> Iterator[str]:
     """The folders of this process's cgroups for a controller, v2 and v1, each before those that it lies in."""
-    for line in _read(f"{root}/proc/self/cgroup").splitlines():
+    for line in read_text(f"{root}/proc/self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers and controller not in controllers.split(","):
             continue
@@ -454,7 +466,8 @@ def _cgroup_folders(root: str, controller: str) -> Iterator[str]:
             yield "/".join([mount, *parts[:depth]])
 
 
-def _read(path: str) -> str:
+def read_text(path: str) -> str:
+    """Return what a file says, without white space around it; empty if it cannot be read."""
     try:
         with open(path) as file:
             return file.read().strip()
@@ -483,6 +496,13 @@ def _bytes_from_text(text: str) -> int:
     try:
         return int(text) if text.isdigit() else int(float(text))
     except (ValueError, OverflowError):
+        raise ValueError("it is no number") from None
+
+
+def _number_from_text(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
         raise ValueError("it is no number") from None
 
 
@@ -589,6 +609,10 @@ SETTINGS = {
     ),
     "spill_dir": Setting("RAYLITE_SPILL_DIR", str, f"the path of a folder, or {SPILL_OFF!r}", _spill_folder),
     "worker_cap": Setting("RAYLITE_WORKER_CAP", _whole_from_text, "a whole number from 1 up", count(1)),
+    "memory_usage_threshold": Setting(
+        "RAYLITE_MEMORY_USAGE_THRESHOLD", _number_from_text, "a number from 0 to 1", share
+    ),
+    "memory_monitor_refresh_ms": Setting("RAYLITE_MEMORY_MONITOR_REFRESH_MS", _whole_from_text, _COUNT, count(0)),
 }
 
 # Other names, of Ray's, for arguments above.

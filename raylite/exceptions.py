@@ -221,6 +221,7 @@ class WorkerCrashedError(RayError):
         exit_code: how the process exited, if it did.
         signal: number of the signal that killed it, if one did.
         stderr: last lines that it wrote to stderr: a string or a sequence of strings.
+        stack: lines of the Python stack that it left there, if a signal such as SIGSEGV ended it.
     """
 
     def __init__(
@@ -234,6 +235,7 @@ class WorkerCrashedError(RayError):
         exit_code: int | None = None,
         signal: int | None = None,
         stderr: str | Sequence[str] = (),
+        stack: Sequence[str] = (),
     ) -> None:
         super().__init__(*(() if message is None else (message,)))
         self.function_name = function_name
@@ -244,13 +246,17 @@ class WorkerCrashedError(RayError):
         self.signal = signal
         lines = stderr.splitlines() if isinstance(stderr, str) else stderr
         self.stderr = tuple(str(line).rstrip("\n") for line in lines)[-MAX_STDERR_LINES:]
+        self.stack = tuple(stack)
 
     def __str__(self) -> str:
         if self.args:
             return str(self.args[0])
         doing = f"running {self.function_name}()" if self.function_name else "running this task"
         process = f"The worker (pid {self.pid})" if self.pid else "The worker"
-        text = f"{process} died while {doing}: {self._manner()}{self._which_attempt()}."
+        attempt = "" if self.attempt is None else which_attempt(self.attempt, self.max_retries)
+        text = f"{process} died while {doing}: {self._manner()}{attempt}."
+        if self.stack:
+            text += "\nIts Python stack:\n" + "\n".join(f"  {line}" for line in self.stack)
         if self.stderr:
             text += "\nThe last it wrote to stderr:\n" + "\n".join(f"  {line}" for line in self.stderr)
         return text
@@ -258,18 +264,11 @@ class WorkerCrashedError(RayError):
     def _manner(self) -> str:
         if self.signal is not None:
             hint = ": killed by someone, or by the kernel for want of memory" if self.signal == 9 else ""
-            return f"signal {self.signal} ({_signal_name(self.signal)}{hint})"
+            return f"signal {self.signal} ({signal_name(self.signal)}{hint})"
         if self.exit_code is not None:
             hint = " (did the task call sys.exit or os._exit?)" if self.exit_code == 0 else ""
             return f"exit code {self.exit_code}{hint}"
         return "it is not known how"
-
-    def _which_attempt(self) -> str:
-        if self.attempt is None:
-            return ""
-        max_retries = -1 if self.max_retries is None else self.max_retries
-        of_how_many = f" of {max_retries + 1}" if max_retries >= self.attempt else ""
-        return f", on attempt {self.attempt + 1}{of_how_many}"
 
 
 class RayActorError(RayError):
@@ -662,7 +661,14 @@ def _dual_class(cause_class: Any) -> type[RayTaskError]:
     return dual
 
 
-def _signal_name(number: int) -> str:
+def which_attempt(attempt: int, max_retries: int | None) -> str:
+    """Return ", on attempt 2 of 4" for attempt 1 (they count from 0) where 3 retries are allowed."""
+    of_how_many = f" of {max_retries + 1}" if max_retries is not None and max_retries >= attempt else ""
+    return f", on attempt {attempt + 1}{of_how_many}"
+
+
+def signal_name(number: int) -> str:
+    """Return the name of a signal by its number, or "unknown"."""
     from signal import Signals
 
     try:

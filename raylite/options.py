@@ -388,6 +388,23 @@ def count(lowest: int, highest: int = MAX_COUNT) -> Callable[[Any], int]:
     return check
 
 
+def _seconds(value: Any) -> int | float:
+    number = _number(value)
+    if number < 0:
+        raise ValueError("it is negative")
+    if number > MAX_COUNT / 1000:
+        raise ValueError(f"it is more than {MAX_COUNT // 1000}")
+    return number
+
+
+def share(value: Any) -> int | float:
+    """Return the value, a number from 0 to 1, or raise what is wrong with it."""
+    number = _number(value)
+    if not 0 <= number <= 1:
+        raise ValueError("it is not between 0 and 1")
+    return number
+
+
 def _count_but_zero(value: Any) -> int:
     number = count(-1)(value)
     if number == 0:
@@ -532,6 +549,8 @@ _NUMBER = "a number from 0 up, in steps of 0.0001"
 _RETRIES = "a whole number from 0 up, or -1 for no limit"
 _BACKPRESSURE = Option("a whole number from 1 up, or -1 for no limit", _count_but_zero)
 _RETRY_EXCEPTIONS = Option("True, False, or a list of exception types", _retry_exceptions, False, allows_none=False)
+_DELAY = Option("a number of seconds from 0 up", _seconds, 0)
+_JITTER = Option("a number from 0 to 1", share, 0)
 _NUM_RETURNS = Option("a whole number from 0 up, 'streaming' or 'dynamic'", _num_returns)
 _PER_YIELD = Option("a whole number from 1 up", count(1), 1, no_effect="items travel one by one")
 _TASK_EVENTS = Option("True or False", of_type(bool), True, allows_none=False, no_effect="they cost nothing")
@@ -563,6 +582,8 @@ TASK_OPTIONS = {
     "max_retries": Option(_RETRIES, count(-1), DEFAULT_MAX_RETRIES),
     "num_returns": _NUM_RETURNS,
     "retry_exceptions": _RETRY_EXCEPTIONS,
+    "retry_delay_s": _DELAY,
+    "retry_jitter": _JITTER,
     "_generator_backpressure_num_objects": _BACKPRESSURE,
     "_num_objects_per_yield": _PER_YIELD,
 }

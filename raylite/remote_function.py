@@ -2,7 +2,13 @@
 
 from raylite.demand import Demand
 from raylite.functions import pack_function
-from raylite.options import TASK_OPTIONS, resolve_num_returns, to_resource_demand, validate_task_options
+from raylite.options import (
+    TASK_OPTIONS,
+    UNITS_PER_ONE,
+    resolve_num_returns,
+    to_resource_demand,
+    validate_task_options,
+)
 from raylite.signature import Signature
 
 STREAMING = -1
@@ -78,6 +84,8 @@ class RemoteFunction:
                 demand,
                 call.name,
                 call.backpressure,
+                call.retry_delay_ms,
+                call.retry_jitter,
             )
         except Exception as error:
             from raylite.exceptions import RayError
@@ -130,7 +138,17 @@ def blank():
 class CallOptions:
     """Options in the form that submitting takes them."""
 
-    __slots__ = ("backpressure", "demand", "max_retries", "n_returns", "name", "retries", "retry_on")
+    __slots__ = (
+        "backpressure",
+        "demand",
+        "max_retries",
+        "n_returns",
+        "name",
+        "retries",
+        "retry_delay_ms",
+        "retry_jitter",
+        "retry_on",
+    )
 
     def __init__(self, options, is_generator, what):
         num_returns = resolve_num_returns(options.get("num_returns"), is_generator)
@@ -140,6 +158,8 @@ class CallOptions:
         retry_on = options.get("retry_exceptions")
         self.retries = bool(retry_on)
         self.retry_on = retry_on if retry_on and isinstance(retry_on, tuple) else None
+        self.retry_delay_ms = round((options.get("retry_delay_s") or 0) * 1000)
+        self.retry_jitter = round((options.get("retry_jitter") or 0) * UNITS_PER_ONE)
         self.name = (options.get("name") or "").encode()
         self.backpressure = max(options.get("_generator_backpressure_num_objects") or 0, 0)
         self.demand = Demand(options, to_resource_demand(options), what)

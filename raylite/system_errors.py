@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from raylite import exceptions
 
+FATAL, EXTENSIONS = "Fatal Python error: ", "Extension modules: "  # faulthandler's first and last line
+OUR_FRAMES = ("/raylite/runtime/", ' File "<string>"')
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -12,7 +15,8 @@ WORKER_CRASHED, OBJECT_LOST, TASK_CANCELLED, STORE_FULL, SPAWN_FAILED = 1, 2, 3,
 ACTOR_DIED, ACTOR_UNAVAILABLE, ACTOR_INIT = 6, 7, 8
 TOO_MANY_PENDING, NAME_TAKEN = 2, 3  # why a submission was refused
 UNGROUPED, UNSCHEDULABLE, ACTOR_UNGROUPED, ACTOR_UNSCHEDULABLE = 20, 21, 22, 23
-OUT_OF_DISK = 24
+OUT_OF_MEMORY, NOT_REMADE = 24, 25
+OUT_OF_DISK = 26
 
 
 def system_error(payload: bytes, task_id: str) -> exceptions.RayError:
@@ -29,6 +33,10 @@ def system_error(payload: bytes, task_id: str) -> exceptions.RayError:
     if code in (STORE_FULL, OUT_OF_DISK):
         kind = exceptions.ObjectStoreFullError if code == STORE_FULL else exceptions.OutOfDiskError
         return kind(f"there is no room to bring the value back from disk: {text}" if text else "")
+    if code == OUT_OF_MEMORY:
+        return out_of_memory(text)
+    if code == NOT_REMADE:
+        return not_remade(text, task_id)
     if code == OBJECT_LOST:
         return exceptions.ObjectLostError(task_id, explanation=text)
     if code in (ACTOR_DIED, ACTOR_UNAVAILABLE, ACTOR_INIT):
@@ -61,7 +69,12 @@ def actor_error(code: int, text: str) -> exceptions.RayActorError:
     if code == ACTOR_INIT:
         return exceptions.ActorDiedError.of_init(why, actor_id)
     how, *stderr = why.split("\x1f")
-    lines = without_marks("\x1f".join(stderr))
+    lines, stack = last_words("\x1f".join(stderr))
+    kind, _, number = how.rpartition(" ")
+    if kind == "signal":
+        how = f"signal {number} ({exceptions.signal_name(int(number))})"
+    if stack:
+        how = "\n".join([how, "Its Python stack:", *(f"  {line}" for line in stack)])
     if any(lines):
         how = "\n".join([how, "The last lines of its standard error:", *(f"  {line}" for line in lines)])
     if code == ACTOR_UNAVAILABLE:
@@ -88,13 +101,53 @@ def submission_refused(answer: int) -> Exception:
 
 
 def worker_crashed(text: str) -> exceptions.WorkerCrashedError:
-    """Fields are separated by 0x1f: function, attempt, how it ended, the last of its standard error."""
-    function_name, attempt, how, *stderr = text.split("\x1f")
+    """Fields are separated by 0x1f: function, attempt, retries allowed, process, how it ended, its standard error."""
+    function_name, attempt, max_retries, pid, how, *stderr = text.split("\x1f")
     kind, _, number = how.rpartition(" ")
     known = {"signal": "signal", "exit code": "exit_code"}.get(kind)
     fields: dict[str, Any] = {known: int(number)} if known else {}
-    lines = without_marks("\x1f".join(stderr))
-    return exceptions.WorkerCrashedError(function_name=function_name, attempt=int(attempt), stderr=lines, **fields)
+    lines, stack = last_words("\x1f".join(stderr))
+    return exceptions.WorkerCrashedError(
+        function_name=function_name,
+        pid=int(pid) or None,
+        attempt=int(attempt),
+        max_retries=int(max_retries),
+        stderr=lines,
+        stack=stack,
+        **fields,
+    )
+
+
+def out_of_memory(text: str) -> exceptions.OutOfMemoryError:
+    """Fields are separated by 0x1f: function, attempt, retries allowed, process id, why it was killed, with sizes."""
+    function_name, attempt, max_retries, pid, why = text.split("\x1f", 4)
+    which = exceptions.which_attempt(int(attempt), int(max_retries))
+    return exceptions.OutOfMemoryError(
+        f"{function_name}() (pid {pid}) was killed to free memory{which}: {why}. To run fewer such tasks at once, give "
+        "them the option memory or more num_cpus; the limit is memory_usage_threshold of init."
+    )
+
+
+def not_remade(text: str, task_id: str) -> exceptions.ObjectReconstructionFailedError:
+    """Fields are separated by 0x1f: the function of the task that made it, if that is known, and why it cannot run."""
+    function_name, why = text.split("\x1f", 1)
+    made_by = f"It comes from {function_name}(): " if function_name else ""
+    return exceptions.ObjectReconstructionFailedError(task_id, reason_message=f"{made_by}{why}.")
+
+
+def last_words(output: str) -> tuple[list[str], list[str]]:
+    """The last lines of a worker's standard error; and, apart from them, the stack that a fatal signal left there."""
+    before, fatal, dump = output.rpartition(FATAL)
+    if not fatal:
+        return without_marks(output), []
+    dump, _, after = dump.partition(EXTENSIONS)
+    stack = [line for line in (fatal + dump).split("\n") if line]
+    lines = without_marks(before) + (without_marks(after)[1:] if after else [])
+    n_users = len(stack)
+    while n_users and any(frame in stack[n_users - 1] for frame in OUR_FRAMES):
+        n_users -= 1
+    in_users_code = any("  File " in line for line in stack[:n_users])
+    return lines, stack[:n_users] if in_users_code else stack
 
 
 def without_marks(output: str) -> list[str]:

@@ -44,6 +44,7 @@ cdef enum MessageKind:
     EV_CHECKPOINT = 36            # object.task: actor; request: position of the last call in it; payload: ValueRecord
     EV_SPILLED = 37               # request: of a CMD_SPILL; aux: 0, or errno: nothing of it is on the disk
     EV_RESTORED = 38              # request: of a CMD_RESTORE; aux: 0, or errno: the disk does not have it any more
+    EV_MEMORY_SHORT = 45          # payload: MemoryHeader, a MemoryUse for each worker that lives
     EV_DESCRIPTOR = 63            # to the host: send the descriptor of segment object.index
     # commands: what the node tells a client or its host
     CMD_RUN = 64                  # payload: RunHeader ...; request: position in the worker's queue
@@ -154,6 +155,8 @@ cdef struct SubmitHeader:
     uint32_t name_size            # task name if it is not the function's, follows, padded to 8
     uint64_t args_size            # argument envelope, follows, padded to 8
     uint32_t backpressure         # items that a generator may be ahead of its reader; 0: any number
+    uint32_t retry_delay_ms       # from the end of an attempt to the next one
+    uint32_t retry_jitter         # by how much that may grow at random, in 1/10000 of it
     uint32_t unused
 
 cdef struct CallHeader:
@@ -216,6 +219,16 @@ cdef struct GroupHeader:
 cdef struct BundleHeader:
     uint32_t n_amounts            # DemandEntry each, with their names, follow
     uint32_t unused
+
+cdef struct MemoryHeader:         # of the node, in bytes
+    uint64_t used
+    uint64_t total
+    uint64_t limit                # of `used`; it is exceeded
+
+cdef struct MemoryUse:
+    uint32_t client               # a worker
+    uint32_t unused
+    uint64_t size                 # bytes that would be free without it
 
 cdef struct Cursor:
     const char* data

@@ -133,6 +133,8 @@ class Client:
         demand: bytes,
         name: bytes,
         backpressure: int = 0,
+        retry_delay_ms: int = 0,
+        retry_jitter: int = 0,
     ) -> list[ObjectRef[Any]]: ...
     def submit_call(
         self,

@@ -800,13 +800,11 @@ cdef class Client:
         m.size = 8
         call = self.await_answer(self.open_call(&m, <const char*> &wanted, 0, 0), -1, &arrived)
         memcpy(&where, blob_data(call.answer), sizeof(Location))
-        if where.size == 0:
-            viewers = (blob_data(call.answer) + sizeof(Location))[:call.answer.size - sizeof(Location)]
-            no_disk = call.flags & LEASE_NO_DISK != 0
+        answer, no_disk = blob_data(call.answer)[:call.answer.size], call.flags & LEASE_NO_DISK
         self.free_call(call)
         if where.size == 0:
             from raylite.system_errors import no_room
-            raise no_room(packed.size, where.offset, viewers.decode(), no_disk)
+            raise no_room(packed.size, where.offset, answer[sizeof(Location):].decode(), no_disk != 0)
         try:
             segment = self.mapping(where.segment, True)
             try:
@@ -874,15 +872,18 @@ cdef class Client:
         return ref
 
     def submit(self, ObjectRef function not None, tuple args, dict kwargs, int32_t n_returns, int32_t max_retries,
-               bint retry_exceptions, bytes demand not None, bytes name not None, uint32_t backpressure=0):
+               bint retry_exceptions, bytes demand not None, bytes name not None, uint32_t backpressure=0,
+               uint32_t retry_delay_ms=0, uint32_t retry_jitter=0):
         """Submit a task; returns the list of its references (for a stream: the one that stands for it).
 
         Args: function: from register_function of this client; args, kwargs: checked against its signature;
         n_returns: -1 for a generator; demand: see resources.pyx; name: empty for the function's own; backpressure:
-        items that a generator may be ahead of its reader, 0: any number.
+        items that a generator may be ahead of its reader, 0: any number; retry_jitter: in 1/10000 of the delay.
         """
         cdef SubmitHeader h
         memset(&h, 0, sizeof(SubmitHeader))
+        h.retry_delay_ms = retry_delay_ms
+        h.retry_jitter = retry_jitter
         h.n_returns = n_returns
         h.max_retries = max_retries
         h.flags = SUBMIT_RETRY_EXCEPTIONS if retry_exceptions else 0

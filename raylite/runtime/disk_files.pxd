@@ -1,4 +1,4 @@
-"""Files that have no name, and bytes moved between them and the arena with their checksum; inline C, no module behind it.
+"""Files that have no name, and bytes moved between them and the arena with their checksum; inline C, no module.
 
 A file without a name goes with its last descriptor, however a process ends. The checksum is CRC-32C, by the processor's
 own instruction where it has one. Nothing is mapped: a disk that fails is an errno and not a signal.

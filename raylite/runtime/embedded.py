@@ -6,6 +6,7 @@ from _thread import allocate_lock
 from raylite._core.node.node import Node
 from raylite.environments import Environment
 from raylite.runtime.host import EmbeddedHost
+from raylite.runtime.memory_monitor import MemoryMonitor
 from raylite.runtime.monitor import Monitor
 
 JOB = 1
@@ -49,7 +50,8 @@ class EmbeddedRuntime:
         self.client = self.host.connect(zygote.root, JOB)
         job = zygote.settings["environment"]
         self.client.environment = Environment(0, job, zygote.packages, job)
-        self.monitor = Monitor(self.host, self.client, config.log_to_driver, self.restart_zygote)
+        memory = MemoryMonitor(self.host, config.memory_usage_threshold, config.memory_monitor_refresh_ms)
+        self.monitor = Monitor(self.host, self.client, config.log_to_driver, memory, self.restart_zygote)
         try:
             self.host.adopt_zygote(*zygote.hand_over())
             self.host.start_workers(n_workers)

@@ -1,4 +1,4 @@
-from libc.stdint cimport int32_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint16_t, uint32_t, uint64_t, uint8_t
 from libcpp.deque cimport deque
 from libcpp.map cimport map as ordered_map
 from libcpp.string cimport string
@@ -47,6 +47,11 @@ cdef struct Host:
     bint refuses_workers          # no process can be started any more
     bint output_asleep            # the monitor sleeps until something runs
     bint performing
+
+cdef void feed(Host* h, uint8_t kind, uint32_t client, uint64_t request, uint32_t segment, uint16_t flags,
+               const char* payload, uint32_t size) noexcept nogil
+cdef void perform(Host* h) noexcept nogil
+cdef void keep_deadline(Host* h) noexcept nogil
 
 cdef class EmbeddedHost:
     cdef Host* host

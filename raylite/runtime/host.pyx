@@ -5,7 +5,6 @@ files. Lock: Pump.lock guards the node, the peers and the local inbox; nothing b
 blocks either: what does not fit waits in the peer's outbox, and the peer rings the bell when it has read.
 """
 from cython.operator cimport dereference as deref, preincrement
-from libc.stdio cimport snprintf
 from libc.string cimport memcpy, memset, strlen
 from libcpp.string cimport string
 from libcpp.vector cimport vector
@@ -24,12 +23,14 @@ from raylite.runtime.native cimport append_to, close, current_cpu_count, dup, ep
     epoll_watch_hangup, errno, event_new, event_set, full_fence, getpid, hang_up, kill, killpg, let_nobody_write, \
     load_seq, map_shared, memory_file, monotonic_ns, not_in_forks, open_pidfd, pthread_mutex_lock, \
     pthread_mutex_unlock, receive, say_no_more, send_with_fds, SIGKILL, store_seq, unmap
-from raylite.runtime.peers cimport append_stderr, bury_peer, close_fd, FD_BELL, FD_ERR, FD_MEMORY, FD_NODE_THREAD, \
+from raylite.runtime.peers cimport bury_peer, close_fd, describe_end, FD_BELL, FD_ERR, FD_MEMORY, FD_NODE_THREAD, \
     FD_NODE_WAITER, FD_OUT, FD_SOCKET, FD_SPACE, FD_THREAD, FD_WAITER, find_peer, Finished, flush_outbox, free_peers, \
     GPUS_MOST, list_outputs, n_drivers, open_peer, Peer, PEER_FDS, peers_have_input, ring_bell, send_to_peer, \
     SpawnOrder, sweep_graveyard
 from raylite.runtime.pump cimport pump_open, pump_start, pump_stop, pump_wake_by, TAG_FIRST
-from raylite.runtime.spill_disk cimport disk_add, disk_close, DISK_DROP, disk_open, DISK_RESTORE, DISK_SEGMENT, DISK_SPILL
+from raylite.runtime.segments cimport copy_segment, disk_has_done, drop_segment, make_segment, send_descriptor, \
+    use_disk
+from raylite.runtime.spill_disk cimport disk_close, disk_open
 
 from raylite._core.ids import content_hash
 
@@ -40,7 +41,6 @@ cdef enum:
     TAG_PEERS = TAG_FIRST + 3     # and the client's number
     SPIN_NS = 50000
     ORDER_RETRY_NS = 10000000
-    NO_DISK = 28                  # errno: ENOSPC, of a disk that cannot be used
     ZYGOTES_LOST_MOST = 3         # in a row without a worker started, before no more are tried
 
 cdef const char* TOO_MANY_CALLERS = b"too many others are attached to it"
@@ -158,74 +158,6 @@ cdef void recall(Host* h, uint32_t client) noexcept nogil:
     feed(h, EV_RECALLED, client, begun, 0, 0, NULL, 0)
 
 
-cdef void add_segment(Host* h, uint32_t segment, int fd, uint64_t size, int error) noexcept nogil:
-    """A segment was made, or could not be."""
-    if fd >= 0:
-        h.segments[segment] = fd
-        h.segment_sizes[segment] = size
-    feed(h, EV_SEGMENT, 0, error if fd < 0 else 0, segment, 0, NULL, 0)
-
-
-cdef void make_segment(Host* h, const Message* m) noexcept nogil:
-    cdef int fd
-    if m.flags & SEGMENT_ON_DISK:
-        if not disk_add(&h.disk, DISK_SEGMENT, m.object.index, -1, 0, m.request):
-            add_segment(h, m.object.index, -1, 0, NO_DISK)
-        return
-    fd = memory_file(b"raylite-arena", m.request)
-    add_segment(h, m.object.index, fd, m.request, errno)
-
-
-cdef void tell_of_disk(Host* h, uint8_t kind, uint64_t number, int error) noexcept nogil:
-    cdef Message m
-    memset(&m, 0, sizeof(Message))
-    m.version = MESSAGE_VERSION
-    m.kind = kind
-    m.request = number
-    m.aux = <uint64_t> error
-    m.time_ns = monotonic_ns()
-    m.incarnation = h.node.incarnation
-    node_handle(h.node, &m, NULL)
-
-
-cdef void use_disk(Host* h, const Message* m, const char* payload) noexcept nogil:
-    """Have a value written to disk, or read from there, by threads of the disk's own."""
-    cdef int kind = DISK_SPILL if m.kind == CMD_SPILL else DISK_RESTORE
-    cdef int memory
-    if m.kind == CMD_DROP_SPILLED:
-        disk_add(&h.disk, DISK_DROP, m.request, -1, 0, 0)
-        return
-    memory = dup(h.segments[m.object.index])
-    if memory >= 0 and disk_add(&h.disk, kind, m.request, memory, m.aux, (<const uint64_t*> payload)[0]):
-        return
-    close_fd(memory)
-    tell_of_disk(h, EV_SPILLED if kind == DISK_SPILL else EV_RESTORED, m.request, NO_DISK)
-
-
-cdef void disk_has_done(void* owner, int kind, uint64_t number, int error, uint64_t size, int fd) noexcept nogil:
-    """From a thread of the disk's."""
-    cdef Host* h = <Host*> owner
-    pthread_mutex_lock(&h.pump.lock)
-    if kind == DISK_SEGMENT:
-        add_segment(h, <uint32_t> number, fd, size, error)
-    else:
-        tell_of_disk(h, EV_SPILLED if kind == DISK_SPILL else EV_RESTORED, number, error)
-    perform(h)
-    keep_deadline(h)
-    pthread_mutex_unlock(&h.pump.lock)
-
-
-cdef void drop_segment(Host* h, const Message* m) noexcept nogil:
-    cdef ordered_map[uint32_t, Peer*].iterator it = h.peers.rows.begin()
-    close(h.segments[m.object.index])
-    h.segments.erase(m.object.index)
-    h.segment_sizes.erase(m.object.index)
-    inbox_deliver(h.local, m, NULL, NULL)
-    while it != h.peers.rows.end():
-        send_to_peer(deref(it).second, m, NULL)
-        preincrement(it)
-
-
 cdef void stop_peer(Host* h, const Message* m) noexcept nogil:
     cdef Peer* p = find_peer(&h.peers, m.client)
     if p == NULL:
@@ -308,15 +240,6 @@ cdef bint local_send(void* link, const Message* m, const char* payload, bint may
 
 # ---- input -----------------------------------------------------------------------------------------------------
 
-cdef void send_descriptor(Host* h, Peer* p, uint32_t segment) noexcept nogil:
-    cdef ordered_map[uint32_t, int].iterator it = h.segments.find(segment)
-    cdef uint32_t none = 0
-    if it == h.segments.end():
-        send_with_fds(p.socket, &none, 4, NULL, 0)
-        return
-    send_with_fds(p.socket, &segment, 4, &deref(it).second, 1)
-
-
 cdef void take_from_peer(Host* h, Peer* p) noexcept nogil:
     """Hand the node what the peer has sent. The client's number is ours to say, not the peer's."""
     cdef Message* m
@@ -326,7 +249,8 @@ cdef void take_from_peer(Host* h, Peer* p) noexcept nogil:
         if m.kind == EV_DESCRIPTOR:
             send_descriptor(h, p, m.object.index)
         elif m.kind == EV_ATTACH or m.kind == EV_DETACH or m.kind == EV_SEGMENT or m.kind == EV_RECALLED \
-                or m.kind == EV_TICK or m.kind == EV_COMMITTED or m.kind == EV_SPILLED or m.kind == EV_RESTORED:
+                or m.kind == EV_TICK or m.kind == EV_COMMITTED or m.kind == EV_MEMORY_SHORT or m.kind == EV_SPILLED \
+                or m.kind == EV_RESTORED:
             p.channel.into.broken = True      # a host's events, not a client's
         else:
             m.time_ns = monotonic_ns()
@@ -385,9 +309,9 @@ cdef void keep_deadline(Host* h) noexcept nogil:
         feed(h, EV_TICK, 0, 0, 0, 0, NULL, 0)
         perform(h)
         deadline = node_deadline_ns(h.node)
-    if h.tick_at_ns == 0 or deadline and deadline < h.tick_at_ns:
+    if h.tick_at_ns == 0 or 0 < deadline < h.tick_at_ns:
         h.tick_at_ns = deadline
-    if deadline and (h.pump.timer_at_ns == 0 or h.tick_at_ns < h.pump.timer_at_ns):      # a release may have used the timer for itself meanwhile
+    if deadline and (h.pump.timer_at_ns == 0 or h.tick_at_ns < h.pump.timer_at_ns):    # others use the timer too
         pump_wake_by(&h.pump, h.tick_at_ns - now if h.tick_at_ns > now else 1)
 
 
@@ -401,16 +325,10 @@ cdef void worker_exited(Host* h, uint32_t client, int status) noexcept nogil:
     """status: as waitpid gives it. What the worker had sent before counts."""
     cdef Peer* p = find_peer(&h.peers, client)
     cdef string text
-    cdef char what[64]
     if p == NULL:
         return
     take_from_peer(h, p)
-    if status & 0x7f:
-        snprintf(what, 64, "signal %d", status & 0x7f)
-    else:
-        snprintf(what, 64, "exit code %d", (status >> 8) & 0xff)
-    text.append(<const char*> what)
-    append_stderr(p, &text)
+    describe_end(p, status, &text)
     feed(h, EV_DETACH, client, load_seq(&p.channel.client.started), 0, 0, text.data(), <uint32_t> text.size())
     if not p.is_worker:
         epoll_unwatch(h.pump.epoll, p.pidfd)
@@ -508,19 +426,6 @@ cdef void read_fault(Host* h, string* out) noexcept nogil:
     if h.node != NULL:
         out.assign(h.node.fault)
     pthread_mutex_unlock(&h.pump.lock)
-
-
-cdef int copy_segment(Host* h, uint32_t segment, uint64_t* size) noexcept nogil:
-    """A descriptor of its own for a segment, or -1."""
-    cdef ordered_map[uint32_t, int].iterator it
-    cdef int fd = -1
-    pthread_mutex_lock(&h.pump.lock)
-    it = h.segments.find(segment)
-    if it != h.segments.end():
-        fd = dup(deref(it).second)
-        size[0] = h.segment_sizes[segment]
-    pthread_mutex_unlock(&h.pump.lock)
-    return fd
 
 
 cdef Peer* attach(Host* h, int process) noexcept nogil:
@@ -819,9 +724,17 @@ cdef class EmbeddedHost:
             pthread_mutex_unlock(&self.host.pump.lock)
         return bool(idle)
 
+    def memory_short(self, bytes report not None):
+        """Tell the node that memory is short; report: the payload of EV_MEMORY_SHORT."""
+        cdef string payload = report
+        with nogil:
+            pthread_mutex_lock(&self.host.pump.lock)
+            feed(self.host, EV_MEMORY_SHORT, 0, 0, 0, 0, payload.data(), <uint32_t> payload.size())
+            perform(self.host)
+            pthread_mutex_unlock(&self.host.pump.lock)
+
     def hang_up(self):
-        """Tell the zygote to end, with all that is below it; no order is given to it any more. What it has still
-        to say is heard."""
+        """Tell the zygote to end, with all below it; it is given no more orders. What it has still to say is heard."""
         with nogil:
             pthread_mutex_lock(&self.host.pump.lock)
             if self.host.zygote >= 0:

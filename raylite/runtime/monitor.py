@@ -1,4 +1,5 @@
-"""The driver's one Python thread: shows workers' output and the node's warnings, completes futures.
+"""The driver's one Python thread: shows workers' output and the node's warnings, watches memory, completes
+futures.
 
 Nothing waits for it that could run without it: tasks go on while the driver's program holds the GIL.
 """
@@ -15,13 +16,14 @@ IDLE_PERIOD_MS = 1000  # while no task runs, only what tasks have left behind ca
 
 
 class Monitor:
-    """Args: host: the EmbeddedHost; client: the driver's; log_to_driver: show workers' output; restart_zygote: called
-    when the zygote has died."""
+    """Args: host: the EmbeddedHost; client: the driver's; log_to_driver: show workers' output; memory: the
+    MemoryMonitor; restart_zygote: called when the zygote has died."""
 
-    def __init__(self, host, client, log_to_driver, restart_zygote):
+    def __init__(self, host, client, log_to_driver, memory, restart_zygote):
         self.host = host
         self.client = client
         self.output = OutputReader(log_to_driver)
+        self.memory = memory
         self.restart_zygote = restart_zygote
         self.stopping = False
         self.thread = None
@@ -67,6 +69,7 @@ class Monitor:
         if self.stopping:
             return
         self.output.read(self.host.outputs())
+        guarded(self.memory.check)
         if self.host.zygote_lost():
             guarded(self.restart_zygote)
 

@@ -1,7 +1,7 @@
 """Workers' output: read from their memory files, tagged with task and process, written to the driver's own streams.
 
 A worker writes to files that never fill and never block it. It marks in them whose lines follow (output_marks).
-What has been read is punched out of the file, so that it takes no memory; but for the last page, which the story of a
+What has been read is punched out of the file, so that it takes no memory; but for the last pages, which the story of a
 crash is told from.
 """
 
@@ -15,6 +15,7 @@ from raylite.runtime.processes import punch_hole
 
 CHUNK_BYTES = 1 << 20
 PAGE = 4096
+KEPT_BYTES = 3 * PAGE  # the names of extension modules behind a stack can be long
 FULL_PIPE_S = 0.01
 
 
@@ -42,7 +43,7 @@ class Stream:
 
     def free(self, fd):
         """Give back the pages behind what was read, where the system can."""
-        end = (self.offset - PAGE) // PAGE * PAGE
+        end = (self.offset - KEPT_BYTES) // PAGE * PAGE
         if end > self.freed:
             punch_hole(fd, self.freed, end - self.freed)
             self.freed = end

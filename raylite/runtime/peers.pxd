@@ -80,4 +80,4 @@ cdef void list_outputs(Peers* peers, vector[Finished]* out) noexcept nogil
 cdef void ring_bell(Peer* p) noexcept nogil
 cdef void flush_outbox(Peer* p) noexcept nogil
 cdef void send_to_peer(Peer* p, const Message* m, Blob* payload) noexcept nogil
-cdef void append_stderr(const Peer* p, string* text) noexcept nogil
+cdef void describe_end(const Peer* p, int status, string* text) noexcept nogil

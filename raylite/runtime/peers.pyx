@@ -5,6 +5,7 @@ empty, its ring is not read: one that asks and does not listen costs no memory w
 Pump.lock; only `spinning` is read without it, by a leader that spins, so a peer that has gone is freed when none does.
 """
 from cython.operator cimport dereference as deref, preincrement
+from libc.stdio cimport snprintf
 from libcpp.string cimport string
 from raylite._core.envelope cimport blob_data, blob_drop, blob_keep
 from raylite._core.message cimport Message
@@ -22,7 +23,7 @@ cdef extern from *:
     void raylite_peer_delete(Peer*) nogil
 
 cdef enum:
-    STDERR_TAIL = 2000
+    STDERR_TAIL = 12288           # as much as output.py keeps
 
 
 cdef void close_fd(int fd) noexcept nogil:
@@ -217,6 +218,17 @@ cdef void send_to_peer(Peer* p, const Message* m, Blob* payload) noexcept nogil:
     out.progress = progress
     p.outbox.push_back(out)
     flush_outbox(p)
+
+
+cdef void describe_end(const Peer* p, int status, string* text) noexcept nogil:
+    """How a process ended (status: as waitpid gives it), and the last lines that it wrote to its standard error."""
+    cdef char what[64]
+    if status & 0x7f:
+        snprintf(what, 64, "signal %d", status & 0x7f)
+    else:
+        snprintf(what, 64, "exit code %d", (status >> 8) & 0xff)
+    text.append(<const char*> what)
+    append_stderr(p, text)
 
 
 cdef void append_stderr(const Peer* p, string* text) noexcept nogil:

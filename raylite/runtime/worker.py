@@ -6,6 +6,7 @@ SystemExit, a signal, or the node's word end the process.
 """
 
 import _signal
+import faulthandler
 import gc
 import os
 import sys
@@ -357,6 +358,11 @@ def write_to(out, err):
     processes.buffer_c_stdout_by_lines()
 
 
+def dump_stack_on_crash():
+    """Have a signal that ends the process leave the Python stack in its standard error, wherever a task sends that."""
+    faulthandler.enable(file=os.dup(2), all_threads=False)
+
+
 def after_fork():
     """In a child that a task forked: it is no worker."""
     from raylite.runtime.forks import forget_parent
@@ -373,6 +379,7 @@ def main(client_number, fds, environment, gpus, settings):
     """
     global current
     write_to(*fds[8:])
+    dump_stack_on_crash()
     sys.path[:] = settings["path"]
     sys.argv[:] = settings["argv"]
     try:

@@ -32,6 +32,8 @@ SAMPLES = {
     "faults": ("worker_crash=0.5", Faults(worker_crash=0.5), Faults(eviction=0.1)),
     "spill_dir": ("/x/spill", "/x/spill", "off"),
     "worker_cap": ("9", 9, 4),
+    "memory_usage_threshold": ("0.5", 0.5, 0.75),
+    "memory_monitor_refresh_ms": ("0", 0, 1000),
 }
 
 
@@ -145,6 +147,8 @@ def test_bad_variable_is_named_with_what_it_takes(variable, text, words, monkeyp
         ({"labels": {"ray.io/x": "y"}}, ValueError, "kept for labels of the system"),
         ({"spill_dir": ""}, ValueError, "it is empty"),
         ({"spill_dir": 4}, TypeError, "spill_dir"),
+        ({"memory_usage_threshold": 1.5}, ValueError, "not between 0 and 1"),
+        ({"memory_monitor_refresh_ms": -1}, ValueError, "less than 0"),
         ({"worker_cap": 0}, ValueError, "less than 1"),
         ({"runtime_env": {"conda": "x"}}, ValueError, "install it there"),
     ],

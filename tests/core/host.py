@@ -313,6 +313,12 @@ class Host:
     def lose(self, name: str) -> list[str]:
         return self.send(p.EV_LOST, 0, object=self.object(name))
 
+    def memory_short(self, sizes: dict[int, int], used: int = 960, total: int = 1000, limit: int = 950) -> list[str]:
+        """sizes: what each worker has. All in MiB."""
+        payload = p.MEMORY_HEADER.pack(used << 20, total << 20, limit << 20)
+        payload += b"".join(p.MEMORY_USE.pack(client, 0, size << 20) for client, size in sizes.items())
+        return self.send(p.EV_MEMORY_SHORT, payload=payload)
+
     def tick(self, after_ns: int = 0) -> list[str]:
         self.now_ns += after_ns
         return self.send(p.EV_TICK)
@@ -423,6 +429,8 @@ SENTENCES = {
 ERRORS = {
     p.ERROR_WORKER_CRASHED: "crashed",
     p.ERROR_OBJECT_LOST: "lost",
+    p.ERROR_NOT_REMADE: "lost",
+    p.ERROR_OUT_OF_MEMORY: "out of memory",
     p.ERROR_TASK_CANCELLED: "cancelled",
     p.ERROR_STORE_FULL: "store full",
     p.ERROR_OUT_OF_DISK: "out of disk",

@@ -19,6 +19,7 @@ EV_DECLINED, EV_TICK, EV_SEGMENT, EV_LOST, EV_QUERY, EV_KEEP, EV_EXPOSE, EV_COMM
 )
 EV_ENVIRONMENT, EV_FIND_ENVIRONMENT, EV_GROUP, EV_UNGROUP, EV_GROUPS, EV_BYTES, EV_CHECKPOINT = range(30, 37)
 EV_SPILLED, EV_RESTORED = 37, 38
+EV_MEMORY_SHORT = 45
 # Commands
 CMD_RUN, CMD_VALUE, CMD_READY, CMD_LEASED, CMD_SPAWN, CMD_STOP, CMD_RECALL, CMD_SEGMENT = range(64, 72)
 CMD_UNSEGMENT, CMD_WARN, CMD_REJECT, CMD_FORGET_FUNCTION, CMD_COMMIT, CMD_EXPOSED = range(72, 78)
@@ -60,8 +61,9 @@ KIND_VALUE, KIND_USER_ERROR, KIND_SYSTEM_ERROR, KIND_ARGUMENTS, KIND_FUNCTION, K
 ERROR_WORKER_CRASHED, ERROR_OBJECT_LOST, ERROR_TASK_CANCELLED, ERROR_STORE_FULL, ERROR_SPAWN_FAILED = range(1, 6)
 ERROR_ACTOR_DIED, ERROR_ACTOR_UNAVAILABLE, ERROR_ACTOR_INIT = range(6, 9)
 ERROR_RAISED = 19
-ERROR_OUT_OF_DISK = 24
+ERROR_OUT_OF_DISK = 26
 ERROR_UNGROUPED, ERROR_UNSCHEDULABLE, ERROR_ACTOR_UNGROUPED, ERROR_ACTOR_UNSCHEDULABLE = range(20, 24)
+ERROR_OUT_OF_MEMORY, ERROR_NOT_REMADE = 24, 25
 PUT_INDEX = 0x80000000
 CHECKPOINT_INDEX = 0xC0000000
 ACTOR_INDEX = 0xFFFFFFFE
@@ -77,7 +79,7 @@ CALLS_AHEAD = 64
 
 OBJECT_ID = struct.Struct("<16sII")
 LOCATION = struct.Struct("<IIQQ")
-SUBMIT_HEADER = struct.Struct("<24s16sQiiIIIIQII")
+SUBMIT_HEADER = struct.Struct("<24s16sQiiIIIIQIIII")
 CALL_HEADER = struct.Struct("<16sQII")
 ACTOR_HEADER = struct.Struct("<iiIIII")
 FINISHED_HEADER = struct.Struct("<QQII")
@@ -88,6 +90,8 @@ ENVELOPE_HEADER = struct.Struct("<BBBBIIIQQ")
 BUFFER_SPAN = struct.Struct("<QQ")
 DEMAND_HEADER = struct.Struct("<QIi16sII")
 GROUP_HEADER = struct.Struct("<IIII")
+MEMORY_HEADER = struct.Struct("<QQQ")
+MEMORY_USE = struct.Struct("<IIQ")
 BUNDLE_HEADER = struct.Struct("<II")
 DEMAND_ENTRY = struct.Struct("<qII")
 
@@ -177,6 +181,8 @@ def submit(
     name: str = "",
     args: bytes = b"",
     backpressure: int = 0,
+    retry_delay_ms: int = 0,
+    retry_jitter: int = 0,
     more: bytes = b"",
 ) -> bytes:
     """The payload of EV_SUBMIT. more: from call() or actor()."""
@@ -192,6 +198,8 @@ def submit(
         len(name),
         len(args),
         backpressure,
+        retry_delay_ms,
+        retry_jitter,
         0,
     )
     return header + more + on_wire(*refs) + padded(demand) + padded(name.encode()) + padded(args)

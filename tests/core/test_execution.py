@@ -168,18 +168,18 @@ def test_with_no_retry_left_the_error_says_what_happened(wide):
     wide.submit("a", max_retries=1)
     wide.attach(2)
     wide.detach(2, started=1, why="signal 11\x1fstderr")
-    wide.attach(3)
+    wide.attach(3, process=77)
     wide.get("a")
     assert wide.detach(3, started=1, why="signal 9\x1flast words") == ["1 gets a: crashed!"]
     error = p.read_envelope(wide.commands[0].payload).error
-    assert error == (p.ERROR_WORKER_CRASHED, "f\x1f1\x1fsignal 9\x1flast words")
+    assert error == (p.ERROR_WORKER_CRASHED, "f\x1f1\x1f1\x1f77\x1fsignal 9\x1flast words")
 
 
 def test_the_name_in_the_error_is_the_tasks_own_if_it_has_one(wide):
     wide.submit("a", name="my name", max_retries=0)
     wide.get("a")
     wide.detach(2, started=1, why="exit code 1")
-    assert p.read_envelope(wide.commands[0].payload).error[1] == "my name\x1f0\x1fexit code 1"
+    assert p.read_envelope(wide.commands[0].payload).error[1] == "my name\x1f0\x1f0\x1f0\x1fexit code 1"
 
 
 def test_retries_without_end(wide):

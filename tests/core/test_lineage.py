@@ -138,7 +138,7 @@ def test_a_cap_of_none_remembers_none(make_host):
     assert "lineage" not in host.sizes()
     host.lose("a")
     assert p.read_envelope(host_value(host, "a")).error == (
-        p.ERROR_OBJECT_LOST, "its bytes are lost, and the task that made it is no longer in the lineage"
+        p.ERROR_NOT_REMADE, "\x1fits bytes are lost, and the task that made it is no longer in the lineage"
     )  # fmt: skip
 
 
@@ -164,7 +164,7 @@ def test_this_costs_a_retry(wide):
         finish(wide, "a")
     assert wide.lose("a") == []
     assert p.read_envelope(host_value(wide, "a")).error == (
-        p.ERROR_OBJECT_LOST, "its bytes are lost, and the task that made it has no retries left"
+        p.ERROR_NOT_REMADE, "f\x1fits bytes are lost, and the task that made it has no retries left"
     )  # fmt: skip
     wide.release("a")
     assert wide.sizes() == FUNCTION_ONLY
@@ -297,7 +297,7 @@ def test_a_put_cannot_be_made_again(wide):
     wide.put("root!1", wide.in_arena(100))
     assert wide.lose("root!1") == []
     assert p.read_envelope(host_value(wide, "root!1")).error == (
-        p.ERROR_OBJECT_LOST, "its bytes are lost, and it was made by put, which cannot be repeated"
+        p.ERROR_NOT_REMADE, "\x1fits bytes are lost, and it was made by put, which cannot be repeated"
     )  # fmt: skip
 
 
@@ -329,7 +329,7 @@ def test_an_item_of_a_stream_cannot_be_made_again(wide, ended):
         wide.finish("s", wide.in_arena(100, 2))
     assert wide.lose("s.1") == []
     assert p.read_envelope(host_value(wide, "s.1")).error == (
-        p.ERROR_OBJECT_LOST, "its bytes are lost, and it was an item of a stream, which cannot be repeated"
+        p.ERROR_NOT_REMADE, "f\x1fits bytes are lost, and it was an item of a stream, which cannot be repeated"
     )  # fmt: skip
 
 

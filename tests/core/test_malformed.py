@@ -9,7 +9,7 @@ from tests.core import protocol as p
 from tests.core.host import DRIVER, OTHER, Host
 
 WORKER = 3
-EVENTS = [*range(p.EV_ATTACH, p.EV_AWAIT_READ + 1), *range(p.EV_ENVIRONMENT, p.EV_BYTES + 1)]
+EVENTS = [*range(p.EV_ATTACH, p.EV_AWAIT_READ + 1), *range(p.EV_ENVIRONMENT, p.EV_RESTORED + 1)]
 DAMAGES = 400
 
 
@@ -160,7 +160,7 @@ def test_sizes_beyond_the_payload_are_rejected(host, field):
     largest = {"n_refs": 2**32 - 1, "demand_size": 2**32 - 1, "name_size": 2**32 - 1, "args_size": 2**64 - 1}
     for value in (largest[field], largest[field] - 7, largest[field] // 2 + 1, 1 << 20):
         sizes = {"n_refs": 0, "demand_size": 32, "name_size": 0, "args_size": 0, field: value}
-        header = p.SUBMIT_HEADER.pack(p.on_wire(host.object("f()")), p.ROOT, 0, 1, 0, 0, *sizes.values(), 0, 0)
+        header = p.SUBMIT_HEADER.pack(p.on_wire(host.object("f()")), p.ROOT, 0, 1, 0, 0, *sizes.values(), 0, 0, 0, 0)
         said = host.send(p.EV_SUBMIT, DRIVER, object=host.object("new"), payload=header + p.demand())
         assert said == [f"reject {p.EV_SUBMIT} from 1"]
     assert state_of(host) == before

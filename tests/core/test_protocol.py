@@ -37,6 +37,8 @@ STRUCTS = {
     "BufferSpan": protocol.BUFFER_SPAN,
     "DemandHeader": protocol.DEMAND_HEADER,
     "DemandEntry": protocol.DEMAND_ENTRY,
+    "MemoryHeader": protocol.MEMORY_HEADER,
+    "MemoryUse": protocol.MEMORY_USE,
     "GroupHeader": protocol.GROUP_HEADER,
     "BundleHeader": protocol.BUNDLE_HEADER,
     "ReportQuery": reports.QUERY,

@@ -333,7 +333,7 @@ def test_output_of_a_worker_that_dies(start):
 def dies():
     print("last line")
     os.write(2, b"partial last")
-    os.kill(os.getpid(), 11)
+    os.kill(os.getpid(), 9)
 
 raylite.init(num_cpus=1)
 try:

@@ -10,7 +10,7 @@ from raylite._core.message cimport ActorHeader, STREAMING, SUBMIT_ACTOR, SUBMIT_
 from raylite._core.node.actor_table cimport ActorRow, actors_find
 from raylite._core.node.actors cimport take_actor
 from raylite._core.node.objects cimport OBJECT_INLINE, OBJECT_PENDING, ObjectRow, objects_find
-from raylite._core.node.resources cimport resources_intern
+from raylite._core.node.resources cimport resources_intern, UNIT
 from raylite._core.node.task_table cimport is_call, is_creation, tasks_add
 
 cdef enum:
@@ -30,7 +30,8 @@ cdef bint take_submission(NodeState* n, Cursor* c, TaskId id, Submission* out) n
     out.header = h
     out.call = NULL
     if h == NULL or h.n_returns < STREAMING or h.n_returns > RETURNS_MOST or h.max_retries < -1 \
-            or not may_be_function(n, h.function) or h.flags & SUBMIT_CALL and h.flags & SUBMIT_ACTOR:
+            or h.retry_jitter > UNIT or not may_be_function(n, h.function) \
+            or h.flags & SUBMIT_CALL and h.flags & SUBMIT_ACTOR:
         return False
     if h.flags & SUBMIT_CALL:
         out.call = <const CallHeader*> take(c, sizeof(CallHeader))
@@ -68,6 +69,8 @@ cdef TaskRow* add_task(NodeState* n, TaskId id, const Submission* s, uint32_t cl
     row.retries_left = h.max_retries
     row.flags = <unsigned char> h.flags
     row.backpressure = h.backpressure
+    row.retry_delay_ms = h.retry_delay_ms
+    row.retry_jitter = h.retry_jitter
     row.refs.assign(s.refs, s.refs + h.n_refs)
     row.name = blob_copy(s.name, h.name_size) if h.name_size else NULL
     row.arguments = blob_copy(s.args, h.args_size) if h.args_size else NULL
@@ -136,6 +139,8 @@ cdef Blob* write_spec(NodeState* n, const TaskRow* row) noexcept nogil:
     h.name_size = <uint32_t> name_size
     h.args_size = args_size
     h.backpressure = row.backpressure
+    h.retry_delay_ms = row.retry_delay_ms
+    h.retry_jitter = row.retry_jitter
     at = <char*> (h + 1)
     if is_call(row):
         call = <CallHeader*> at

@@ -33,15 +33,16 @@ from raylite._core.links.packet cimport SCHEDULER_ASK
 from raylite._core.message cimport Cursor, STREAMING, take, take_padded
 from raylite._core.node.actor_table cimport ActorRow, actors_find
 from raylite._core.node.actors cimport actor_dies
-from raylite._core.node.execution cimport arguments_exist, end_task, fail_task, function_name, retry, \
+from raylite._core.node.execution cimport arguments_exist, end_task, fail_task, function_name, \
     warn_if_infeasible
 from raylite._core.node.group_events cimport doom_error
 from raylite._core.node.objects cimport OBJECT_INLINE, OBJECT_PENDING, OBJECT_REMOTE, ObjectRow, objects_find
 from raylite._core.node.recovery cimport task_lost
 from raylite._core.node.references cimport store_blob
 from raylite._core.node.resources cimport CPU, DOOM_NOT, DOOM_UNSCHEDULABLE, no_group, resources_lacking, Shape, UNIT
-from raylite._core.node.state cimport ERROR_ACTOR_UNAVAILABLE, ERROR_TASK_CANCELLED, ERROR_WORKER_CRASHED, set_state, \
-    warn
+from raylite._core.node.retries cimport retry
+from raylite._core.node.state cimport ERROR_ACTOR_UNAVAILABLE, ERROR_OUT_OF_MEMORY, ERROR_TASK_CANCELLED, \
+    ERROR_WORKER_CRASHED, set_state, warn
 from raylite._core.node.task_table cimport is_call, is_creation, TASK_CANCELLED, TASK_FAILED, TASK_FINISHED, \
     TASK_SPILLED, TASK_WAITING, tasks_find
 from raylite._core.planted cimport LOST_WITH_NODE, planted
@@ -467,7 +468,7 @@ cdef bint worth_another_try(const StoreValue* v, const char* body) noexcept nogi
         return v.flags & ENVELOPE_RETRYABLE != 0
     if v.kind == KIND_SYSTEM_ERROR and body != NULL:
         memcpy(&code, envelope_pickle(body), 4)
-        return code == ERROR_WORKER_CRASHED or code == ERROR_ACTOR_UNAVAILABLE
+        return code == ERROR_WORKER_CRASHED or code == ERROR_OUT_OF_MEMORY or code == ERROR_ACTOR_UNAVAILABLE
     return False
 
 
@@ -540,4 +541,4 @@ cdef void spilled_lost(NodeState* n, uint32_t address) noexcept nogil:
         if is_creation(row):
             creation_lost(n, row)
         else:
-            task_lost(n, row, why, strlen(why))
+            task_lost(n, row, 0, ERROR_WORKER_CRASHED, why, strlen(why))

@@ -26,13 +26,14 @@ from raylite._core.message cimport ACTOR_DETACHED, ACTOR_PLACED_ON_CPU, ACTOR_RE
 from raylite._core.node.actor_calls cimport call_comes_back, send_calls, want_service
 from raylite._core.node.actor_table cimport ACTOR_ALIVE, ACTOR_DEAD, ACTOR_RESTARTING, ActorRow, actors_add, \
     actors_erase, actors_find, add_all, CallGroup, CallList
-from raylite._core.node.execution cimport fail_task, resolve, retry
+from raylite._core.node.execution cimport fail_task, resolve
 from raylite._core.node.history cimport history_add_actor
 from raylite._core.node.local_scheduler cimport ready_remove, Worker, worker_find, worker_run
 from raylite._core.node.objects cimport ObjectRow, objects_add, objects_find, REACH_EXPOSED
 from raylite._core.node.references cimport client_holds, drop_value, retire_task, store_blob
 from raylite._core.node.replay cimport end_repetition, forget_calls, is_logged, replays, resume, rewind
 from raylite._core.node.resources cimport resources_lend
+from raylite._core.node.retries cimport retry
 from raylite._core.node.state cimport emit, ERROR_ACTOR_DIED, ERROR_ACTOR_INIT, ERROR_ACTOR_UNAVAILABLE, \
     ERROR_SPAWN_FAILED, ERROR_TASK_CANCELLED, set_state
 from raylite._core.node.task_table cimport CANCEL_KILLS, REPLAY_NOT, REPLAY_STATE, TASK_BLOCKED, TASK_CANCELLED, \

@@ -12,7 +12,6 @@ cdef bint on_yielded(NodeState* n, const Message* m, const char* payload) noexce
 cdef void announce_arrivals(NodeState* n) noexcept nogil
 cdef void resolve(NodeState* n, TaskRow* row) noexcept nogil
 cdef void run_again(NodeState* n, TaskRow* row) noexcept nogil
-cdef void retry(NodeState* n, TaskRow* row) noexcept nogil
 cdef void call_ends(NodeState* n, TaskRow* row) noexcept nogil
 cdef void fail_task(NodeState* n, TaskRow* row, Blob* error, unsigned char state) noexcept nogil
 cdef void release_worker_slot(NodeState* n, Worker* w, TaskRow* row) noexcept nogil

@@ -11,7 +11,6 @@ from libc.string cimport memset
 from libcpp.string cimport string
 from libcpp.vector cimport vector
 from raylite._core.cluster.guests cimport ended_beyond
-from raylite._core.cluster.homes cimport register_attempt
 from raylite._core.cluster.remote_actors cimport actor_from_afar, claim_name
 from raylite._core.cluster.remote_streams cimport item_of_guest
 from raylite._core.cluster.specs cimport add_task, Submission, take_submission
@@ -36,12 +35,12 @@ from raylite._core.node.replay cimport call_repeated, cannot_repeat, is_logged, 
     refuses_replay
 from raylite._core.node.requests cimport request_arrived
 from raylite._core.node.resources cimport resources_acquire, resources_lacking
+from raylite._core.node.retries cimport retry
 from raylite._core.node.room cimport gather
 from raylite._core.node.state cimport call_back_queue, emit, ERROR_TASK_CANCELLED, reject, set_state, warn
 from raylite._core.node.task_table cimport CANCEL_KILLS, CANCEL_NOT, is_call, is_creation, LISTED_LOGGED, \
     REPLAY_STATE, TASK_BLOCKED, TASK_CANCELLED, TASK_FAILED, TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_RUNNING, \
     TASK_WAITING, tasks_find
-from raylite._core.planted cimport planted, RETRY_FREE
 from raylite._core.scheduler.loads cimport means_task
 
 
@@ -641,23 +640,3 @@ cdef bint on_yielded(NodeState* n, const Message* m, const char* payload) noexce
     item.place = <uint32_t> stream.contained.size()
     stream.contained.push_back(item.id)
     return True
-
-
-cdef void retry(NodeState* n, TaskRow* row) noexcept nogil:
-    """The task runs once more; this uses up a retry."""
-    if is_call(row):
-        call_leaves(n, row)
-    row.read_request = 0
-    row.runs_at = 0
-    row.placed = False
-    if row.retries_left > 0 and not planted(RETRY_FREE):
-        row.retries_left -= 1
-    row.attempt += 1
-    row.worker = 0
-    set_state(n, row, TASK_WAITING, 0)
-    if (row.committed or row.home) and n.cluster.joined:
-        register_attempt(n, row)
-        if is_call(row):          # those that the same caller made later wait for it
-            call_waits(n, row)
-    else:
-        resolve(n, row)

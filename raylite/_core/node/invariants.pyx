@@ -23,8 +23,8 @@ from raylite._core.ids cimport ACTOR_INDEX, object_id, ObjectId, same_object, sa
 from raylite._core.node.local_scheduler cimport Run, Worker, worker_find, worker_run
 from raylite._core.message cimport STREAMING
 from raylite._core.node.objects cimport could_be_lost, DISK_NOT, DISK_WHOLE, DISK_WRITING, OBJECT_IN_ARENA, \
-    OBJECT_INLINE, OBJECT_PENDING, object_ready, OBJECT_RELEASED, OBJECT_SPILLED, \
-    OBJECT_REMOTE, ObjectRow, objects_find, REACH_FOREIGN
+    OBJECT_INLINE, OBJECT_PENDING, object_ready, OBJECT_REMOTE, OBJECT_SPILLED, \
+    ObjectRow, objects_find, REACH_FOREIGN
 from raylite._core.node.placement_groups cimport Bundle, GROUP_GONE, GROUP_LEAVING, GROUP_PENDING, \
     needs_nodes, PlacementGroup
 from raylite._core.node.replay cimport replays

@@ -6,20 +6,21 @@ those that made arguments of it that are gone too (Ray paper 4.2.3). Committing 
 producer that is not acknowledged yet (DESIGN rule 4): a result leaves the node after they are.
 """
 from cython.operator cimport dereference as deref
-from libc.string cimport memcpy, strlen
+from libc.string cimport memcpy
 from libcpp.algorithm cimport sort
+from libcpp.string cimport string
 from libcpp.unordered_set cimport unordered_set
 from raylite._core.cluster.departures cimport ask_store
 from raylite._core.cluster.remote_objects cimport want_from_elsewhere, watch
 from raylite._core.envelope cimport Blob, blob_data, blob_new, envelope_refs, EnvelopeHeader, system_error
 from raylite._core.ids cimport PUT_INDEX, same_object
 from raylite._core.message cimport CMD_COMMIT, CMD_EXPOSED, STREAMING
-from raylite._core.node.execution cimport run_again
-from raylite._core.node.objects cimport object_here, OBJECT_IN_ARENA, object_in_scope, OBJECT_PENDING, OBJECT_RELEASED, \
-    OBJECT_REMOTE, OBJECT_SPILLED, ObjectRow, objects_find, REACH_COPY, REACH_EXPOSED, REACH_FOREIGN
+from raylite._core.node.execution cimport function_name, run_again
+from raylite._core.node.objects cimport object_here, OBJECT_IN_ARENA, object_in_scope, OBJECT_PENDING, \
+    OBJECT_RELEASED, OBJECT_REMOTE, OBJECT_SPILLED, ObjectRow, objects_find, REACH_COPY, REACH_EXPOSED, REACH_FOREIGN
 from raylite._core.node.references cimport drop_value, lineage_serves_less, store_blob
 from raylite._core.node.room cimport want_restored
-from raylite._core.node.state cimport Commit, emit, ERROR_OBJECT_LOST
+from raylite._core.node.state cimport Commit, emit, ERROR_NOT_REMADE
 from raylite._core.node.task_table cimport is_call, TASK_FINISHED, TaskRow, tasks_find
 from raylite._core.store.message cimport OP_UNLOCATE
 
@@ -30,8 +31,9 @@ cdef bint is_result(const ObjectRow* row, const TaskRow* creator) noexcept nogil
 
 
 cdef void give_up(NodeState* n, ObjectRow* row, const TaskRow* creator) noexcept nogil:
-    """The object cannot be made again: it is an error from now on, saying why."""
+    """The object cannot be made again: it is an error from now on, saying why: function if known, 0x1f, sentence."""
     cdef const char* why = b"its bytes are lost, and the task that made it is no longer in the lineage"
+    cdef string text, name
     if row.id.index & PUT_INDEX:
         why = b"its bytes are lost, and it was made by put, which cannot be repeated"
     elif creator != NULL and is_call(creator):
@@ -40,7 +42,11 @@ cdef void give_up(NodeState* n, ObjectRow* row, const TaskRow* creator) noexcept
         why = b"its bytes are lost, and the task that made it has no retries left"
     elif creator != NULL:
         why = b"its bytes are lost, and it was an item of a stream, which cannot be repeated"
-    store_blob(n, row, system_error(ERROR_OBJECT_LOST, why, strlen(why)))
+    if creator != NULL:
+        text.assign(deref(function_name(n, creator, &name)))
+    text.append(b"\x1f")
+    text.append(why)
+    store_blob(n, row, system_error(ERROR_NOT_REMADE, text.data(), text.size()))
 
 
 cdef void rebuild_wanted(NodeState* n) noexcept nogil:

@@ -1,6 +1,7 @@
 from libc.stdint cimport uint32_t, uint64_t
 from libcpp.deque cimport deque
 from libcpp.map cimport map as ordered_map
+from libcpp.string cimport string
 from libcpp.unordered_set cimport unordered_set
 from libcpp.vector cimport vector
 from raylite._core.ids cimport ObjectId, TaskId
@@ -35,6 +36,7 @@ cdef struct Worker:
     bint stopping
     bint recalling                # CMD_RECALL is under way
     bint stalled                  # its queue was taken back as it did not move: nothing is queued until it does
+    string short_of               # why it is killed, if it is killed to free memory
     uint64_t environment
     vector[uint32_t] gpus         # the set it was started for; never another
     vector[Run] running           # bottom first; above the bottom: tasks run in place by a blocked one

@@ -28,8 +28,9 @@ from raylite._core.node.invariants cimport invariant_violation
 from raylite._core.node.leases cimport forget_client_leases, lease_room, on_return, on_segment
 from raylite._core.node.lineage cimport on_committed, on_expose, on_lost, rebuild_wanted
 from raylite._core.node.local_scheduler cimport IDLE_NS, n_shared, STALL_NS, Worker, worker_find
-from raylite._core.node.objects cimport object_here, object_ready, OBJECT_RELEASED, object_unhold, object_unpin, ObjectRow, \
-    objects_add, objects_find
+from raylite._core.node.memory cimport on_memory_short
+from raylite._core.node.objects cimport object_here, object_ready, OBJECT_RELEASED, object_unhold, object_unpin, \
+    ObjectRow, objects_add, objects_find
 from raylite._core.node.placement cimport dispatch, start_worker, stop_idle_worker
 from raylite._core.node.recovery cimport on_cancel, on_declined, on_recalled, on_worker_gone
 from raylite._core.node.references cimport client_gone, client_holds, drop_value, give_back_segments, refuse_value, \
@@ -37,6 +38,7 @@ from raylite._core.node.references cimport client_gone, client_holds, drop_value
 from raylite._core.node.replay cimport on_checkpoint
 from raylite._core.node.reports cimport on_query
 from raylite._core.node.requests cimport forget_client_requests, on_await_read, on_forget, on_get, on_next, on_wait
+from raylite._core.node.retries cimport end_delays
 from raylite._core.node.resources cimport resources_name, resources_provide, resources_setup, UNIT
 from raylite._core.node.room cimport on_restored, on_spilled, room_deadline_ns, serve_room
 from raylite._core.node.state cimport call_back_queue, Client, Command, Function, poison, read_names, read_sizes, \
@@ -169,6 +171,7 @@ cdef void on_tick(NodeState* n) noexcept nogil:
     cdef vector[uint32_t] surplus
     cdef Worker* w
     cdef size_t i, n_staying = 0
+    end_delays(n)
     ask_again_later(n)
     ask_for_groups_later(n)
     n.room.changed = not n.room.waiting.empty() or not n.room.gathering.empty()
@@ -196,13 +199,16 @@ cdef uint64_t node_deadline_ns(const NodeState* n) noexcept nogil:
 
 cdef uint64_t other_deadline_ns(const NodeState* n) noexcept nogil:
     """By when, apart from who waits for room."""
+    cdef uint64_t deadline_ns = 0
     if n.scheduler.n_queued:
-        return n.now_ns + STALL_NS
-    if not n.cluster.refused.empty() or not n.cluster.hopeful.empty() or not n.cluster.strangers.empty():
-        return n.now_ns + REFUSED_NS
-    if n_shared(&n.scheduler) > n.scheduler.n_kept_idle:
-        return n.now_ns + IDLE_NS // 2
-    return 0
+        deadline_ns = n.now_ns + STALL_NS
+    elif not n.cluster.refused.empty() or not n.cluster.hopeful.empty() or not n.cluster.strangers.empty():
+        deadline_ns = n.now_ns + REFUSED_NS
+    elif n_shared(&n.scheduler) > n.scheduler.n_kept_idle:
+        deadline_ns = n.now_ns + IDLE_NS // 2
+    if not n.delayed.empty() and (deadline_ns == 0 or deref(n.delayed.begin()).first < deadline_ns):
+        return deref(n.delayed.begin()).first
+    return deadline_ns
 
 
 # ---- the one way in --------------------------------------------------------------------------------------------
@@ -298,6 +304,8 @@ cdef bint route(NodeState* n, const Message* m, const char* payload) noexcept no
         return on_group(n, m, payload)
     elif m.kind == EV_UNGROUP:
         on_ungroup(n, m)
+    elif m.kind == EV_MEMORY_SHORT:
+        return on_memory_short(n, m, payload)
     elif m.kind == EV_GROUPS:
         on_groups(n, m, payload)
     else:

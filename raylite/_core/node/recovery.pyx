@@ -16,16 +16,18 @@ from raylite._core.node.actor_calls cimport call_comes_back
 from raylite._core.node.actor_table cimport ACTOR_DEAD, ActorRow, actors_find
 from raylite._core.node.actors cimport actor_lost
 from raylite._core.envelope cimport Blob, system_error
-from raylite._core.node.execution cimport fail_task, function_name, release_worker_slot, retry, stop_running
+from raylite._core.node.execution cimport fail_task, function_name, release_worker_slot, stop_running
 from raylite._core.ids cimport object_id, PUT_INDEX, same_task, TaskId
 from raylite._core.node.local_scheduler cimport n_shared, Queued, ready_push, ready_remove, Run, Worker, worker_find, \
     worker_remove, worker_run, worker_share
 from raylite._core.message cimport CANCEL_FORCE, CANCEL_RECURSIVE, CMD_CANCEL, CMD_READY, DECLINED_NO_FUNCTION
 from raylite._core.node.objects cimport OBJECT_IN_ARENA, object_unpin, ObjectRow, objects_find
 from raylite._core.node.references cimport retire_task
+from raylite._core.cluster.specs cimport retries_in_all
 from raylite._core.cluster.spill cimport cancel_spilled
-from raylite._core.node.state cimport call_back_queue, emit, ERROR_SPAWN_FAILED, ERROR_TASK_CANCELLED, \
-    ERROR_WORKER_CRASHED, set_state, warn
+from raylite._core.node.retries cimport retry, retry_when_memory_allows
+from raylite._core.node.state cimport call_back_queue, emit, ERROR_OUT_OF_MEMORY, ERROR_SPAWN_FAILED, \
+    ERROR_TASK_CANCELLED, ERROR_WORKER_CRASHED, set_state, warn
 from raylite._core.node.task_table cimport CANCEL_INTERRUPTS, CANCEL_KILLS, is_call, is_creation, REPLAY_STATE, \
     TASK_BLOCKED, TASK_CANCELLED, TASK_FAILED, TASK_FINISHED, TASK_PLACED, TASK_READY, TASK_RUNNING, TASK_SPILLED, \
     TaskRow, tasks_find
@@ -54,29 +56,31 @@ cdef void back_to_ready(NodeState* n, TaskRow* row) noexcept nogil:
     n.dispatch_wanted = True
 
 
-cdef void task_lost(NodeState* n, TaskRow* row, const char* why, uint64_t why_size) noexcept nogil:
-    """A worker died while it ran this task."""
+cdef void task_lost(NodeState* n, TaskRow* row, uint32_t process, uint32_t code, const char* why,
+                    uint64_t why_size) noexcept nogil:
+    """A worker died while it ran this task. code: ERROR_WORKER_CRASHED or ERROR_OUT_OF_MEMORY."""
     if is_creation(row):
         actor_lost(n, actors_find(&n.actors, row.id), 0, why, why_size)
     elif row.cancelled:
         fail_task(n, row, system_error(ERROR_TASK_CANCELLED, b"cancelled", 9), TASK_CANCELLED)
+    elif row.retries_left and code == ERROR_OUT_OF_MEMORY:
+        retry_when_memory_allows(n, row)
     elif row.retries_left:
         retry(n, row)
     else:
-        fail_task(n, row, crash_error(n, row, why, why_size), TASK_FAILED)
+        fail_task(n, row, crash_error(n, row, process, code, why, why_size), TASK_FAILED)
 
 
-cdef Blob* crash_error(NodeState* n, const TaskRow* row, const char* why, uint64_t why_size) noexcept nogil:
-    """Function, attempt and reason, with 0x1f between them."""
+cdef Blob* crash_error(NodeState* n, const TaskRow* row, uint32_t process, uint32_t code, const char* why,
+                       uint64_t why_size) noexcept nogil:
+    """Function, attempt, retries allowed, process and reason, with 0x1f between them."""
     cdef string text, name
-    cdef char attempt[16]
-    snprintf(attempt, 16, "%u", row.attempt)
+    cdef char numbers[64]
+    snprintf(numbers, 64, "\x1f%u\x1f%d\x1f%u\x1f", row.attempt, retries_in_all(row), process)
     text.assign(deref(function_name(n, row, &name)))
-    text.append(b"\x1f")
-    text.append(<const char*> attempt)
-    text.append(b"\x1f")
+    text.append(<const char*> numbers)
     text.append(string(why, why_size))
-    return system_error(ERROR_WORKER_CRASHED, text.data(), text.size())
+    return system_error(code, text.data(), text.size())
 
 
 cdef void on_worker_gone(NodeState* n, const Message* m, const char* payload) noexcept nogil:
@@ -87,10 +91,17 @@ cdef void on_worker_gone(NodeState* n, const Message* m, const char* payload) no
     cdef TaskRow* row
     cdef ActorRow* actor = NULL
     cdef bint came                # or was ended by us before it could
+    cdef string why = string(payload, m.size), short_of
+    cdef uint32_t code = ERROR_WORKER_CRASHED, process
     cdef size_t i
     if w == NULL:
         return
     came = w.attached or w.stopping
+    process = w.process
+    short_of = w.short_of
+    if not short_of.empty():      # nobody else killed it
+        code = ERROR_OUT_OF_MEMORY
+        why = short_of
     running = w.running
     queue = w.queue
     if w.settled:
@@ -107,13 +118,13 @@ cdef void on_worker_gone(NodeState* n, const Message* m, const char* payload) no
         if is_creation(row) and creation_is_over(n, row):
             retire_task(n, row)
         elif running[i].position <= m.request:
-            task_lost(n, row, payload, m.size)
+            task_lost(n, row, process, code, why.data(), why.size())
         elif came or n.scheduler.n_failed_spawns < SPAWNS_MOST - 1:
             back_to_ready(n, row)
         else:
             fail_task(n, row, system_error(ERROR_SPAWN_FAILED, payload, m.size), TASK_FAILED)
     if actor != NULL and actor.worker == m.client:
-        actor_lost(n, actor, m.request, payload, m.size)
+        actor_lost(n, actor, m.request, why.data(), why.size())
     if not came:
         spawn_failed(n)
     n.dispatch_wanted = True

@@ -17,8 +17,8 @@ from raylite._core.message cimport CMD_READY, CMD_VALUE, EV_GET, EV_NEXT, EV_WAI
     READY_END, STREAMING, VALUE_IN_ARENA
 from raylite._core.node.leases cimport forget_lease
 from raylite._core.node.local_scheduler cimport Run, run_block, run_unblock, Worker, worker_find, worker_run
-from raylite._core.node.objects cimport is_wanted_now, object_here, object_in_scope, OBJECT_INLINE, OBJECT_PENDING, object_pin, \
-    object_ready, OBJECT_RELEASED, OBJECT_REMOTE, objects_add, objects_find, REACH_FOREIGN
+from raylite._core.node.objects cimport is_wanted_now, object_here, object_in_scope, OBJECT_INLINE, OBJECT_PENDING, \
+    object_pin, object_ready, OBJECT_RELEASED, OBJECT_REMOTE, objects_add, objects_find, REACH_FOREIGN
 from raylite._core.node.references cimport client_holds, store_blob, unknown_object
 from raylite._core.node.room cimport use_value
 from raylite._core.node.state cimport call_back_queue, emit, Request, request_key, set_state

@@ -294,8 +294,8 @@ cdef void serve_room(NodeState* n) noexcept nogil:
 cdef uint64_t room_deadline_ns(const NodeState* n) noexcept nogil:
     """By when room wants to be served although nothing has changed, or 0."""
     cdef uint64_t deadline = 0
-    if not n.room.waiting.empty() and n.room.stuck_ns:
-        deadline = n.room.stuck_ns + PATIENCE_NS
+    if not n.room.waiting.empty() and n.room.stuck_ns and n.room.stuck_ns + PATIENCE_NS > n.now_ns:
+        deadline = n.room.stuck_ns + PATIENCE_NS      # if it is past, what is being written is waited for
     if n.room.kept_out_ns and (deadline == 0 or n.room.kept_out_ns + PATIENCE_NS < deadline):
         deadline = n.room.kept_out_ns + PATIENCE_NS
     return deadline

@@ -1,6 +1,8 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libcpp.deque cimport deque
 from libcpp.map cimport map as ordered_map
+from libcpp.pair cimport pair
+from libcpp.set cimport set as ordered_set
 from libcpp.string cimport string
 from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
@@ -31,7 +33,9 @@ cdef enum ErrorCode:              # of system errors
     ERROR_UNSCHEDULABLE = 21
     ERROR_ACTOR_UNGROUPED = 22
     ERROR_ACTOR_UNSCHEDULABLE = 23
-    ERROR_OUT_OF_DISK = 24
+    ERROR_OUT_OF_MEMORY = 24      # as ERROR_WORKER_CRASHED, killed by the node to free memory
+    ERROR_NOT_REMADE = 25         # lost, and what made it cannot run again
+    ERROR_OUT_OF_DISK = 26
 
 cdef struct Command:
     Message message
@@ -145,6 +149,8 @@ cdef struct NodeState:
     bint any_replays              # whether there ever was an actor that replays
     ordered_map[uint64_t, Commit] commits
     ordered_map[uint64_t, TaskId] lineage   # finished tasks that are kept, oldest first
+    ordered_set[pair[uint64_t, TaskId]] delayed   # tasks that are tried again, and when
+    uint64_t memory_told_ns       # when somebody was last told that memory is short and nothing can be done
     vector[PendingLease] leases
     vector[ObjectId] arrived      # objects that became ready, and whose waiters do not know yet
     vector[ObjectId] wanted       # objects asked for whose value was freed or lost

@@ -5,6 +5,7 @@ more, and the thin class raises what happened.
 """
 from cython.operator cimport dereference as deref, preincrement
 from libc.string cimport memset
+from libcpp.pair cimport pair
 from raylite._core.envelope cimport blob_copy, blob_data
 from raylite._core.node.local_scheduler cimport Worker
 from raylite._core.message cimport CMD_RECALL, CMD_REJECT, CMD_WARN, MESSAGE_VERSION
@@ -72,6 +73,9 @@ cdef void set_state(NodeState* n, TaskRow* row, uint8_t state, uint64_t duration
     entry.cause = n.cause
     entry.unused = 0
     story_add(&n.story, &entry)
+    if row.retry_at_ns:           # it was put off, and is not any more
+        n.delayed.erase(pair[uint64_t, TaskId](row.retry_at_ns, row.id))
+        row.retry_at_ns = 0
     if state == TASK_READY:
         row.ready_ns = n.now_ns
     elif state == TASK_RUNNING and row.state != TASK_BLOCKED:

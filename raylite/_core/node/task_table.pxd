@@ -52,7 +52,10 @@ cdef struct TaskRow:
     uint64_t wait_number          # of this wait for arguments: what waiters with another number say is out of date
     uint32_t n_yielded            # the highest stream item made, by any attempt
     uint32_t n_consumed           # stream items the reader has taken
-    uint32_t backpressure         # as in SubmitHeader
+    uint32_t backpressure         # as in SubmitHeader; so the next two
+    uint32_t retry_delay_ms
+    uint32_t retry_jitter
+    uint64_t retry_at_ns          # when the next attempt may begin; 0: it does not wait for that
     uint32_t read_index           # the item whose reading the generator waits for
     uint64_t read_request         # in which it waits; 0: it does not
     uint32_t n_kept               # results in the arena or freed from it, for which this row is lineage
@@ -75,6 +78,7 @@ cdef struct TaskRow:
     bint orphan                   # a guest whose home has died; until this node or another is its home
     bint registering              # the store is being told of this attempt
     uint8_t replay                # of a call: Replay
+    uint8_t n_short               # how often it was killed for want of memory
     uint8_t n_refused             # how often the node that it must run on was not there
     uint8_t n_moves               # how often it has left a queue for another node's
 
