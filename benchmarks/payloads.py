@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import time
+
 
 def noop(_argument: object = None) -> None:
     """Nothing at all; takes an argument only because `Pool.map` always passes one."""
@@ -17,6 +20,18 @@ def work(iterations: int) -> int:
     for _ in range(iterations):
         value = (value * 5 + 3) & 0xFFFF
     return value
+
+
+def die_first(path: str) -> int:
+    """Kill this process, the first time; then say when that was, in nanoseconds."""
+    try:
+        with open(path) as file:
+            return int(file.read())
+    except FileNotFoundError:
+        with open(path, "w") as file:
+            file.write(str(time.monotonic_ns()))
+        os.kill(os.getpid(), 9)
+        raise
 
 
 class Server:

@@ -31,6 +31,9 @@ class RayApiLibrary:
         for _ in range(count):
             get(remote())
 
+    def run_retried(self, function, *arguments) -> object:
+        return self._api.get(self._remote(function).remote(*arguments))
+
     def run_map(self, function, items: Sequence) -> list:
         remote = self._remote(function).remote
         return self._api.get([remote(item) for item in items])

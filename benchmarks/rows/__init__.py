@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from benchmarks.rows import actors, lifecycle, nested, objects, spilling, tasks
+from benchmarks.rows import actors, deaths, lifecycle, nested, objects, spilling, tasks
 from benchmarks.workload import Registry, Row, Workload
 
 REGISTRY = Registry()
 
-for part in (tasks, actors, nested, objects, spilling, lifecycle):
+for part in (tasks, actors, nested, objects, spilling, deaths, lifecycle):
     REGISTRY.include(part.REGISTRY)
 
 

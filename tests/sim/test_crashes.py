@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sys
+import time
 
 import pytest
 
@@ -192,3 +193,25 @@ def test_a_submission_that_is_interrupted_while_it_is_confirmed_leaves_nothing(s
         return sim.current().sizes()
 
     assert not any(sim.run(program, seed=seed).value.values())
+
+
+def test_delays_between_attempts_take_virtual_time(log):
+    """Also of those that are put off while others are."""
+
+    def program():
+        @raylite.remote(max_retries=2, retry_delay_s=3600, retry_jitter=0.5)
+        def dies_twice(i):
+            shared.log.append((i, time.time()))
+            if raylite.get_runtime_context().get_attempt_number() < 2:
+                sys.exit(1)
+            return i
+
+        return raylite.get([dies_twice.remote(i) for i in range(3)])
+
+    assert sim.run(program, num_cpus=4).value == [0, 1, 2]
+    delays = []
+    for task in range(3):
+        first, second, third = [at for i, at in log if i == task]
+        delays += [second - first, third - second]
+    assert len(set(delays)) == 6  # each its own share
+    assert min(delays) >= 3600 and max(delays) < 1.5 * 3600 + 1
