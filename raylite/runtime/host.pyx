@@ -20,7 +20,7 @@ from raylite.runtime.client cimport TaskContext
 from raylite.runtime.door cimport CALLERS_MOST, CROWDED_NS, door_caller, DOOR_CROWDED, DOOR_NOBODY, door_open
 from raylite.runtime.inbox cimport inbox_close, inbox_deliver, inbox_flush, inbox_free
 from raylite.runtime.native cimport append_to, close, current_cpu_count, dup, epoll_unwatch, epoll_watch, \
-    epoll_watch_hangup, errno, event_new, event_set, full_fence, getpid, hang_up, kill, killpg, let_nobody_write, \
+    epoll_watch_hangup, event_new, event_set, full_fence, getpid, hang_up, kill, killpg, let_nobody_write, \
     load_seq, map_shared, memory_file, monotonic_ns, not_in_forks, open_pidfd, pthread_mutex_lock, \
     pthread_mutex_unlock, receive, say_no_more, send_with_fds, SIGKILL, store_seq, unmap
 from raylite.runtime.peers cimport bury_peer, close_fd, describe_end, FD_BELL, FD_ERR, FD_MEMORY, FD_NODE_THREAD, \

@@ -9,7 +9,7 @@ cdef enum:
     PATIENCE_NS = 500000000       # with nothing that could make way, until what wants room goes to disk, or is refused
 
 cdef enum:
-    RESTORES = 0x4000000000000000     # in the request of a lease of the node's own: for what the disk has under this number
+    RESTORES = 0x4000000000000000   # in the request of a lease of the node's own: of what the disk has by this number
 
 cdef void enter_arena(NodeState* n, ObjectRow* row) noexcept nogil
 cdef void use_value(NodeState* n, ObjectRow* row) noexcept nogil
