@@ -12,6 +12,7 @@ import os
 import pickle
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +24,8 @@ from benchmarks.plan import Plan
 from benchmarks.workload import rate
 
 Take = Callable[[], float]
+SPILL_FOLDER = "/var/tmp"
+SPILLED_VALUES = 16  # that the store holds, in the row about spilling
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,27 @@ def warm_copy(plan: Plan) -> Take:
     shared = numpy.frombuffer(mmap.mmap(-1, source.nbytes), dtype=source.dtype)
     numpy.copyto(shared, source)
     return _on_own_cpu(plan, rate(lambda: numpy.copyto(shared, source), source.nbytes / 1e9, plan.sample_s))
+
+
+@limit("file_write_read", "write and read of a plain file", "GB/s")
+def file_write_read(plan: Plan) -> Take:
+    """One thread writes values to a file without a name and reads each back, where spilling would."""
+    import numpy
+
+    value = numpy.arange(plan.large_bytes // SPILLED_VALUES // 8).tobytes()
+    count = 8 * SPILLED_VALUES
+
+    def sample() -> float:
+        with tempfile.TemporaryFile(dir=SPILL_FOLDER, buffering=0) as file:
+            start = time.perf_counter()
+            for _ in range(count):
+                file.write(value)
+            file.seek(0)
+            for _ in range(count):
+                file.readinto(bytearray(len(value)))
+            return count * len(value) / 1e9 / (time.perf_counter() - start)
+
+    return _on_own_cpu(plan, sample)
 
 
 @limit("cores_at_work", "the same work in bare processes", "tasks/s")

@@ -198,10 +198,14 @@ class World:
         client.n_requests += 1
         request = client.n_requests
         said = self.node.handle(self.now_ns, p.EV_LEASE, client.id, request=request, payload=size.to_bytes(8, "little"))
-        if said[0]["kind"] == p.CMD_SEGMENT:
+        if said and said[0]["kind"] == p.CMD_SEGMENT:
             said = self.node.handle(self.now_ns, p.EV_SEGMENT, object=said[0]["object"])
-        [answer] = [each for each in said if each["kind"] == p.CMD_LEASED and each["request"] == request]
-        self.commands.extend(each for each in said if each is not answer)
+        answers = [each for each in said if each["kind"] == p.CMD_LEASED and each["request"] == request]
+        self.commands.extend(each for each in said if each not in answers)
+        if not answers:  # the store is full: the client does not wait
+            self.commands.extend(self.node.handle(self.now_ns, p.EV_FORGET, client.id, request=request))
+            return None
+        [answer] = answers
         where = p.read_location(answer["payload"])
         return where if where.size else None
 

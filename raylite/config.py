@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 MIN_OBJECT_STORE_BYTES = 1 << 20
 MAX_DEFAULT_OBJECT_STORE_BYTES = 200 * 10**9
 OBJECT_STORE_SHARE = 0.3  # of the memory
+SPILL_FOLDERS = ("/var/tmp", "/tmp")
+SPILL_OFF = "off"
 MIN_DEFAULT_WORKER_CAP = 16
 DEFAULT_WORKERS_PER_CPU = 4
 
@@ -90,7 +92,7 @@ class Config:
         nodes: of the simulator: a tuple of sim.Node, the first of which this is the configuration of; or ().
         faults: of the simulator: a sim.Faults, or None.
         network: of the simulator: a sim.Network, or None.
-        spill_dir: folder for objects that do not fit, or None for the runtime's choice.
+        spill_dir: folder for objects that do not fit, SPILL_OFF, or None for the runtime's choice.
         worker_cap: how many worker processes there may be.
         explain_after_s: seconds after which a call that waits, while nothing goes on, says why; 0: never.
         record_call_sites: whether objects and tasks remember the line that made them.
@@ -194,6 +196,13 @@ class Config:
         units["memory"] = to_memory_units(self.memory)
         units["object_store_memory"] = to_memory_units(self.object_store_memory)
         return {name: amount for name, amount in units.items() if amount}
+
+    @property
+    def spill_folder(self) -> str | None:
+        """The folder for objects that do not fit, on a disk rather than in memory (as /tmp may be), or None."""
+        if self.spill_dir is not None:
+            return None if self.spill_dir == SPILL_OFF else self.spill_dir
+        return next((path for path in SPILL_FOLDERS if os.access(path, os.W_OK | os.X_OK)), None)
 
     @property
     def sim_seed(self) -> int:
@@ -580,6 +589,10 @@ def _folder(value: Any) -> str:
     return os.path.abspath(path)
 
 
+def _spill_folder(value: Any) -> str:
+    return SPILL_OFF if value == SPILL_OFF else _folder(value)
+
+
 # ---- the tables ----
 
 _COUNT = "a whole number from 0 up"
@@ -613,7 +626,7 @@ SETTINGS = {
     "faults": Setting(
         "RAYLITE_SIM_FAULTS", str, "a sim.Faults, 'all', 'none' or a text such as 'worker_crash=0.01'", _faults
     ),
-    "spill_dir": Setting("RAYLITE_SPILL_DIR", str, "the path of a folder", _folder, "nothing spills yet"),
+    "spill_dir": Setting("RAYLITE_SPILL_DIR", str, f"the path of a folder, or {SPILL_OFF!r}", _spill_folder),
     "worker_cap": Setting("RAYLITE_WORKER_CAP", _whole_from_text, "a whole number from 1 up", count(1)),
     "memory_usage_threshold": Setting(
         "RAYLITE_MEMORY_USAGE_THRESHOLD", _number_from_text, "a number from 0 to 1", share

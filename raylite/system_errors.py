@@ -16,6 +16,7 @@ ACTOR_DIED, ACTOR_UNAVAILABLE, ACTOR_INIT = 6, 7, 8
 TOO_MANY_PENDING, NAME_TAKEN = 2, 3  # why a submission was refused
 UNGROUPED, UNSCHEDULABLE, ACTOR_UNGROUPED, ACTOR_UNSCHEDULABLE = 20, 21, 22, 23
 OUT_OF_MEMORY, NOT_REMADE = 24, 25
+OUT_OF_DISK = 26
 
 
 def system_error(payload: bytes, task_id: str) -> exceptions.RayError:
@@ -29,8 +30,9 @@ def system_error(payload: bytes, task_id: str) -> exceptions.RayError:
         return worker_crashed(text)
     if code == TASK_CANCELLED:
         return exceptions.TaskCancelledError(task_id)
-    if code == STORE_FULL:
-        return exceptions.ObjectStoreFullError(text)
+    if code in (STORE_FULL, OUT_OF_DISK):
+        kind = exceptions.ObjectStoreFullError if code == STORE_FULL else exceptions.OutOfDiskError
+        return kind(f"there is no room to bring the value back from disk: {text}" if text else "")
     if code == OUT_OF_MEMORY:
         return out_of_memory(text)
     if code == NOT_REMADE:
@@ -48,6 +50,16 @@ def system_error(payload: bytes, task_id: str) -> exceptions.RayError:
             f"soft=False was specified. name={text}"
         )
     return exceptions.RaySystemError(text)
+
+
+def no_room(size_bytes: int, used_bytes: int, viewers: str, no_disk: bool) -> exceptions.RayError:
+    """The exception for a value that the object store cannot take. Args: viewers: who fills it, as the node says."""
+    what = f"a value of {size_bytes:,} bytes does not fit into the object store, of which {used_bytes:,} are in use"
+    if viewers:
+        what += f" ({viewers})"
+    if no_disk:
+        return exceptions.OutOfDiskError(f"{what}; free references, or give init a spill_dir that has more room")
+    return exceptions.ObjectStoreFullError(f"{what}; free references, or pass a larger object_store_memory to init")
 
 
 def actor_error(code: int, text: str) -> exceptions.RayActorError:

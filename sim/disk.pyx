@@ -81,6 +81,12 @@ cdef class Disk:
         """The records of a file that are durable; none if there is no such file."""
         return list(self.files.get(name, ()))
 
+    cdef uint64_t read_ns(self, uint64_t size) except? 0:
+        """When a reading of so many bytes ends that begins now, behind those before it."""
+        self.free_to_read_ns = max(self.free_to_read_ns, self.kernel.timeline.now_ns) + self.machine.slowed(
+            self.latency_ns + size * 1000000000 // self.bytes_per_s)
+        return self.free_to_read_ns
+
     def size_bytes(self, str name not None):
         """The size of what is durable of a file."""
         return size_of(self.files.get(name, ()))
@@ -103,4 +109,4 @@ cdef class Disk:
     def crash(self):
         """Who writes is gone, and with it what is not durable."""
         self.writing.clear()
-        self.free_ns = 0
+        self.free_ns = self.free_to_read_ns = 0

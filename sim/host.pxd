@@ -4,6 +4,7 @@ from raylite._core.ids cimport ObjectId
 from raylite._core.message cimport Message
 from raylite._core.node.node cimport Node
 from raylite._core.rng cimport Rng
+from raylite.sim.disk cimport Disk
 from raylite.sim.kernel cimport Process
 from raylite.sim.memory cimport Memory
 from raylite.sim.party_host cimport PartyHost
@@ -13,6 +14,8 @@ from raylite.sim.trace cimport Trace
 cdef class SimulatedHost(PartyHost):
     cdef readonly Node node
     cdef readonly Memory memory
+    cdef readonly Disk disk
+    cdef set spilled              # numbers of values that are on the disk, or on their way
     cdef readonly dict processes  # number -> Process
     cdef Trace own_trace          # if it is alone
     cdef Trace* trace
@@ -39,6 +42,12 @@ cdef class SimulatedHost(PartyHost):
     cdef int read_arena(self, const Message* m, Blob* payload) except -1
     cdef uint64_t delay(self) noexcept
     cdef int warn(self, Blob* text) except -1
-    cdef int tell_node(self, uint8_t kind, uint32_t client, uint64_t request, uint32_t segment) except -1
+    cdef int tell_node(self, uint8_t kind, uint32_t client, uint64_t request, uint32_t segment,
+                       uint64_t aux=*) except -1
+    cdef uint64_t make_segment(self, const Message* m) except? 1
+    cdef bytes value_on_disk(self, uint64_t number)
+    cdef int spill(self, const Message* m, uint64_t size) except -1
+    cdef int restore(self, const Message* m, uint64_t size) except -1
+    cdef int drop_spilled(self, uint64_t number) except -1
     cdef int attend(self, Process p) except -1
     cdef int interrupt(self, Process p) except -1

@@ -19,6 +19,7 @@ from raylite._core.node.state cimport Command
 from raylite.runtime.inbox cimport inbox_close, inbox_deliver, inbox_flush
 from raylite.sim.fault_draws cimport FAULT_EVICTION, FAULT_FULL_STORE
 from raylite.sim.cluster_network cimport ClusterNetwork, Receiver
+from raylite.sim.disk cimport Disk
 from raylite.sim.kernel cimport Kernel, STREAM_DELAYS, stream_seed, STREAM_STARTS
 from raylite.sim.losses cimport find_evictable
 from raylite.sim.machine cimport Machine
@@ -27,12 +28,14 @@ from raylite.sim.timeline cimport timeline_plan
 from raylite.sim.trace cimport trace_add, trace_deliver, trace_deliveries, trace_rows
 
 import sys
+from functools import partial
 
 cdef enum:
     START_LEAST_NS = 700000       # until a worker runs: a fork
     START_SPREAD_NS = 3000000
     START_SLOW_NS = 300000000     # one in 16 takes up to so much longer
     NO_MEMORY = 12                # errno
+    NO_SPACE = 28                 # errno
     RUBBISH = 0xDD
 
 
@@ -64,16 +67,19 @@ def report(Node node not None, uint32_t what, bytes query not None):
 cdef class SimulatedHost(PartyHost):
     """Args: kernel; node: a Node nobody else hosts; make_worker: called with number, environment and GPUs of a new
     worker, returns its Process; record: keep the stream of events, and not only its hash, if the node is alone;
-    network, machine, member: in a cluster, where the node is, and the Member that it is there."""
+    network, machine, member: in a cluster, where the node is, and the Member that it is there; disk: for values that
+    its object store has no room for, which go with the host, as files without a name do."""
 
     def __init__(self, Kernel kernel not None, Node node not None, make_worker, bint record=False,
-                 ClusterNetwork network=None, Machine machine=None, Member member=None):
+                 ClusterNetwork network=None, Machine machine=None, Member member=None, Disk disk=None):
         Receiver.__init__(self, 0 if member is None else member.address, Machine(0) if machine is None else machine)
         self.party = member
         self.kernel = kernel
         self.network = network
         self.node = node
         self.memory = Memory()
+        self.disk = disk
+        self.spilled = set()
         self.processes = {}
         self.make_worker = make_worker
         self.crash_fault = -1
@@ -149,6 +155,8 @@ cdef class SimulatedHost(PartyHost):
         """The node is gone with all its processes, as from one instant to the next; what was sent still arrives."""
         self.gone = True
         self.end_all()
+        for number in sorted(self.spilled):
+            self.drop_spilled(number)
         if self.network is not None:
             self.network.disconnect(self)
         self.close()
@@ -232,6 +240,12 @@ cdef class SimulatedHost(PartyHost):
         """Lose the bytes of an object (by its 20-byte id) that why_kept() says nothing against."""
         self.lose_object(object_from_bytes(object))
 
+    cdef uint64_t make_segment(self, const Message* m) except? 1:
+        """0, or errno. One on disk takes memory here as any other does, and counts on the disk nowhere."""
+        if m.flags & SEGMENT_ON_DISK:
+            return 0 if not self.disk.is_full and self.memory.make(m.object.index, m.request) else NO_SPACE
+        return 0 if self.fits(m) else NO_MEMORY
+
     cdef bint fits(self, const Message* m) except -1:
         """Whether the store has room for a segment that the node orders."""
         cdef int64_t number = self.kernel.faults.strikes(FAULT_FULL_STORE)
@@ -311,7 +325,7 @@ cdef class SimulatedHost(PartyHost):
             elif m.kind == CMD_RECALL:
                 self.recall(m.client)
             elif m.kind == CMD_SEGMENT:
-                self.tell_node(EV_SEGMENT, m.client, 0 if self.fits(m) else NO_MEMORY, m.object.index)
+                self.tell_node(EV_SEGMENT, m.client, self.make_segment(m), m.object.index)
             elif m.kind == CMD_READ:
                 self.read_arena(m, commands[i].payload)
             elif m.kind == CMD_WRITE:
@@ -319,6 +333,12 @@ cdef class SimulatedHost(PartyHost):
                 memcpy(self.memory.find(m.object.index).writable + m.aux, blob_data(commands[i].payload), m.size)
             elif m.kind == CMD_UNSEGMENT:
                 self.memory.drop(m.object.index)
+            elif m.kind == CMD_SPILL:
+                self.spill(m, (<const uint64_t*> blob_data(commands[i].payload))[0])
+            elif m.kind == CMD_RESTORE:
+                self.restore(m, (<const uint64_t*> blob_data(commands[i].payload))[0])
+            elif m.kind == CMD_DROP_SPILLED:
+                self.drop_spilled(m.request)
             elif m.kind == CMD_STOP and m.flags & STOP_KILL:
                 p = self.process(m.client)
                 if p is not None:
@@ -367,7 +387,9 @@ cdef class SimulatedHost(PartyHost):
     cdef int read_arena(self, const Message* m, Blob* payload) except -1:
         """Read bytes that are to go to another node: one reading after another."""
         cdef Event e
-        cdef uint64_t size = (<const uint64_t*> blob_data(payload))[0]
+        cdef uint64_t size = (<const ReadHeader*> blob_data(payload)).size
+        cdef uint64_t spilled = (<const ReadHeader*> blob_data(payload)).spilled
+        cdef bytes value = self.value_on_disk(spilled) if spilled else b""
         memset(&e, 0, sizeof(Event))
         e.handle = at_node
         e.target = <void*> self
@@ -375,9 +397,54 @@ cdef class SimulatedHost(PartyHost):
         e.message.kind = EV_BYTES
         e.message.request = m.request
         e.message.size = <uint32_t> size
-        e.payload = blob_copy(self.memory.find(m.object.index).writable + m.aux, size)
+        if spilled:
+            e.payload = blob_copy(<const char*> value + m.aux, size)
+            self.read_ns = max(self.read_ns, self.disk.read_ns(size))
+        else:
+            e.payload = blob_copy(self.memory.find(m.object.index).writable + m.aux, size)
         self.read_ns = max(self.read_ns, self.kernel.timeline.now_ns + self.delay())
         timeline_plan(&self.kernel.timeline, self.read_ns, &e)
+        return 0
+
+    # ---- the disk ----------------------------------------------------------------------------------------------
+
+    def file_of(self, uint64_t number):
+        """The name of what was spilled under this number, which no other host of this disk gives."""
+        return f"spilled/{self.address}/{self.node.state.incarnation}/{number}"
+
+    cdef bytes value_on_disk(self, uint64_t number):
+        return self.disk.read(self.file_of(number))[0]
+
+    cdef int spill(self, const Message* m, uint64_t size) except -1:
+        """Write a value, whole or not at all."""
+        self.spilled.add(m.request)
+        self.disk.append(self.file_of(m.request), (self.memory.find(m.object.index).writable + m.aux)[:size],
+                         partial(self.was_written, m.request))
+        return 0
+
+    def was_written(self, uint64_t number, bint fits):
+        """The disk has a value, or has no room for it."""
+        if not self.gone:
+            self.tell_node(EV_SPILLED, 0, number, 0, 0 if fits else NO_SPACE)
+
+    cdef int restore(self, const Message* m, uint64_t size) except -1:
+        """Read a value into its block, which nobody looks at before the node is told."""
+        cdef Event e
+        cdef bytes value = self.value_on_disk(m.request)
+        memcpy(self.memory.find(m.object.index).writable + m.aux, <const char*> value, size)
+        memset(&e, 0, sizeof(Event))
+        e.handle = at_node
+        e.target = <void*> self
+        e.message.version = MESSAGE_VERSION
+        e.message.kind = EV_RESTORED
+        e.message.request = m.request
+        timeline_plan(&self.kernel.timeline, self.disk.read_ns(size), &e)
+        return 0
+
+    cdef int drop_spilled(self, uint64_t number) except -1:
+        self.spilled.discard(number)
+        self.disk.abandon(self.file_of(number))
+        self.disk.remove(self.file_of(number))
         return 0
 
     cdef uint64_t delay(self) noexcept:
@@ -389,7 +456,8 @@ cdef class SimulatedHost(PartyHost):
             sys.stderr.write(f"raylite: {blob_data(text)[:text.size].decode('utf-8', 'replace')}\n")
         return 0
 
-    cdef int tell_node(self, uint8_t kind, uint32_t client, uint64_t request, uint32_t segment) except -1:
+    cdef int tell_node(self, uint8_t kind, uint32_t client, uint64_t request, uint32_t segment,
+                       uint64_t aux=0) except -1:
         """An event of the host's own, after a small delay."""
         cdef Event e
         memset(&e, 0, sizeof(Event))
@@ -400,6 +468,7 @@ cdef class SimulatedHost(PartyHost):
         e.message.client = client
         e.message.request = request
         e.message.object.index = segment
+        e.message.aux = aux
         timeline_plan(&self.kernel.timeline, self.kernel.timeline.now_ns + self.delay(), &e)
         return 0
 

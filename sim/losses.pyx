@@ -4,50 +4,14 @@ Who has a view of a value keeps its bytes, as in any store; so none that is pinn
 back: the task that made it is kept as lineage, and so is all that it takes, in turn. A command may take more.
 """
 from cython.operator cimport dereference as deref, preincrement
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint64_t
 from libcpp.algorithm cimport sort
 from libcpp.unordered_map cimport unordered_map
-from libcpp.unordered_set cimport unordered_set
 from libcpp.vector cimport vector
-from raylite._core.envelope cimport blob_data, envelope_refs, EnvelopeHeader
-from raylite._core.ids cimport object_from_bytes, PUT_INDEX, same_object
-from raylite._core.message cimport STREAMING
+from raylite._core.ids cimport object_from_bytes
+from raylite._core.node.lineage cimport can_be_made_again
 from raylite._core.node.node cimport Node
-from raylite._core.node.objects cimport OBJECT_IN_ARENA, OBJECT_INLINE, OBJECT_PENDING, object_ready, ObjectRow, \
-    objects_find
-from raylite._core.node.task_table cimport is_call, TASK_FINISHED, TaskRow, tasks_find
-
-
-cdef bint can_be_remade(NodeState* n, ObjectId wanted) noexcept nogil:
-    """Whether a value that is gone, or would be, comes back by running tasks of the lineage again."""
-    cdef vector[ObjectId] todo
-    cdef unordered_set[ObjectId] seen
-    cdef ObjectId id
-    cdef ObjectRow* row
-    cdef TaskRow* task
-    cdef const ObjectId* nested
-    cdef uint32_t i
-    todo.push_back(wanted)
-    seen.insert(wanted)
-    while not todo.empty():
-        id = todo.back()
-        todo.pop_back()
-        row = objects_find(&n.objects, id)
-        if row != NULL and (row.state == OBJECT_PENDING or (object_ready(row) and not same_object(id, wanted))):
-            continue
-        task = tasks_find(&n.tasks, id.task)
-        if row == NULL or task == NULL or task.state != TASK_FINISHED or id.index & PUT_INDEX or is_call(task) \
-                or (task.n_returns == STREAMING and id.index):
-            return False
-        for i in range(task.refs.size()):
-            if seen.insert(task.refs[i]).second:
-                todo.push_back(task.refs[i])
-        if task.arguments != NULL:
-            nested = envelope_refs(blob_data(task.arguments))
-            for i in range((<const EnvelopeHeader*> blob_data(task.arguments)).n_refs):
-                if seen.insert(nested[i]).second:
-                    todo.push_back(nested[i])
-    return True
+from raylite._core.node.objects cimport OBJECT_IN_ARENA, OBJECT_INLINE, OBJECT_PENDING, ObjectRow, objects_find
 
 
 cdef bint find_evictable(NodeState* n, uint64_t number, ObjectId* out) noexcept nogil:
@@ -62,7 +26,7 @@ cdef bint find_evictable(NodeState* n, uint64_t number, ObjectId* out) noexcept 
     sort(ids.begin(), ids.end())
     for i in range(ids.size()):
         out[0] = ids[(i + number) % ids.size()]
-        if can_be_remade(n, out[0]):
+        if can_be_made_again(n, out[0]):
             return True
     return False
 

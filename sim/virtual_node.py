@@ -4,10 +4,13 @@ from json import loads
 
 from raylite._core.ids import content_hash
 from raylite._core.node.node import Node
+from raylite.config import SPILL_OFF
 from raylite.environments import IN_PLACE, Environment
 from raylite.sim.client import SimulatedClient
+from raylite.sim.disk import Disk
 from raylite.sim.host import SimulatedHost
 from raylite.sim.kernel import Process
+from raylite.sim.machine import Machine
 from raylite.sim.worker import VirtualWorker
 
 JOB = 1
@@ -51,9 +54,12 @@ class VirtualNode:
             incarnation=incarnation,
             segment_bytes=ARENA_SEGMENT_BYTES,
             debug=check,
+            spills=config.spill_dir != SPILL_OFF,
         )
         if cluster is None:
-            self.host = SimulatedHost(session.kernel, self.node, self.make_worker, record)
+            disk = Disk(session.kernel, Machine(0))
+            disk.capacity_bytes = session.config.nodes[0].disk or disk.capacity_bytes
+            self.host = SimulatedHost(session.kernel, self.node, self.make_worker, record, disk=disk)
         else:
             machine = cluster.machines[number]
             self.host = SimulatedHost(
@@ -63,6 +69,7 @@ class VirtualNode:
                 network=cluster.network,
                 machine=machine,
                 member=member(self),
+                disk=cluster.disks[number],
             )
 
     def name(self, what):

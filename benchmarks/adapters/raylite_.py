@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from benchmarks.adapters.programs import program_with
+from benchmarks.adapters.programs import SPILLING, program_with
 from benchmarks.adapters.ray_api import RayApiLibrary
 
 
@@ -17,6 +17,7 @@ class RayliteLibrary(RayApiLibrary):
     name = module = "raylite"
     distributions = ("raylite",)
     program = program_with(name)
+    spilling_program = SPILLING
 
     def _init(self, workers: int) -> None:
         self._api.init(num_cpus=workers)

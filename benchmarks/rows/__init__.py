@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from benchmarks.rows import actors, deaths, lifecycle, nested, objects, recovery, tasks
+from benchmarks.rows import actors, deaths, lifecycle, nested, objects, recovery, spilling, tasks
 from benchmarks.workload import Registry, Row, Workload
 
 REGISTRY = Registry()
 
-for part in (tasks, actors, nested, objects, deaths, recovery, lifecycle):
+for part in (tasks, actors, nested, objects, spilling, deaths, recovery, lifecycle):
     REGISTRY.include(part.REGISTRY)
 
 

@@ -42,6 +42,8 @@ cdef enum MessageKind:
     EV_GROUPS = 34                # request; object.task: a placement group, or zero for all; the answer tells of them
     EV_BYTES = 35                 # request: of a CMD_READ; payload: the bytes, or none if they cannot be read
     EV_CHECKPOINT = 36            # object.task: actor; request: position of the last call in it; payload: ValueRecord
+    EV_SPILLED = 37               # request: of a CMD_SPILL; aux: 0, or errno: nothing of it is on the disk
+    EV_RESTORED = 38              # request: of a CMD_RESTORE; aux: 0, or errno: the disk does not have it any more
     EV_CALL_SITE = 40             # request: hash; payload: the line of the program that it stands for
     EV_MEMORY_SHORT = 45          # payload: MemoryHeader, a MemoryUse for each worker that lives
     EV_DESCRIPTOR = 63            # to the host: send the descriptor of segment object.index
@@ -49,11 +51,11 @@ cdef enum MessageKind:
     CMD_RUN = 64                  # payload: RunHeader ...; request: position in the worker's queue
     CMD_VALUE = 65                # request, aux: slot; flags: VALUE_IN_ARENA; payload: envelope or Location
     CMD_READY = 66                # request; answer to EV_WAIT, EV_NEXT, EV_SUBMIT with CONFIRM; payload: u32 indices
-    CMD_LEASED = 67               # request; payload: Location; size 0: the store is full, payload text
+    CMD_LEASED = 67               # request; payload: Location; size 0: the store is full, and text of who fills it
     CMD_SPAWN = 68                # host: start a worker; client: its id; payload: PoolKey, GPU ids
     CMD_STOP = 69                 # host: end worker `client`; flags: STOP_KILL
     CMD_RECALL = 70               # host: take back what `client` has not started
-    CMD_SEGMENT = 71              # host: create segment object.index of request bytes for `client`
+    CMD_SEGMENT = 71              # host: create segment object.index of request bytes for `client`; flags: SEGMENT_*
     CMD_UNSEGMENT = 72            # host: drop segment object.index
     CMD_WARN = 73                 # payload: text for the driver's user; flags: WARN_*
     CMD_REJECT = 74               # client sent something malformed; payload: text
@@ -62,8 +64,11 @@ cdef enum MessageKind:
     CMD_EXPOSED = 77              # request: of the EV_EXPOSE; its lineage is committed
     CMD_INTERRUPT = 78            # host: raise in worker `client` what cancels object.task
     CMD_CANCEL = 79               # object.task, attempt, aux: position of a call of this worker's actor: not wanted
-    CMD_READ = 80                 # host: request; bytes of segment object.index from aux on; payload: u64 how many
+    CMD_READ = 80                 # host: request; bytes of segment object.index from aux on; payload: ReadHeader
     CMD_WRITE = 81                # host: payload into segment object.index from aux on
+    CMD_SPILL = 82                # host: request: number; bytes of segment object.index from aux on to disk; u64 size
+    CMD_RESTORE = 83              # host: request: number; from disk into segment object.index from aux on; u64 how many
+    CMD_DROP_SPILLED = 84         # host: request: number; the disk need not keep it, or write it, any more
 
 cdef enum:
     CLIENT_DRIVER = 1
@@ -89,6 +94,8 @@ cdef enum:
     RUN_CAPTURES = 1024           # what the task submits goes into its placement group
     RUN_RESTORES = 2048           # the actor is made from a checkpoint, the only value
     VALUE_IN_ARENA = 1
+    SEGMENT_ON_DISK = 1           # in a file: what is pinned fills the arena
+    LEASE_NO_DISK = 1             # and so is the disk
     READY_END = 1                 # EV_NEXT: there is no such item; EV_AWAIT_READ: nor a reader
     STOP_KILL = 1
     CANCEL_FORCE = 1
@@ -184,6 +191,10 @@ cdef struct Location:
     uint32_t unused
     uint64_t offset
     uint64_t size
+
+cdef struct ReadHeader:
+    uint64_t size
+    uint64_t spilled              # number: the bytes are on the disk only, and `aux` counts from their beginning; 0: no
 
 cdef struct ValueRecord:
     uint8_t in_arena

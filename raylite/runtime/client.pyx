@@ -808,12 +808,11 @@ cdef class Client:
         m.size = 8
         call = self.await_answer(self.open_call(&m, <const char*> &wanted, 0, 0), -1, &arrived)
         memcpy(&where, blob_data(call.answer), sizeof(Location))
+        answer, no_disk = blob_data(call.answer)[:call.answer.size], call.flags & LEASE_NO_DISK
         self.free_call(call)
         if where.size == 0:
-            from raylite.exceptions import ObjectStoreFullError
-            raise ObjectStoreFullError(f"a value of {packed.size:,} bytes does not fit into the object store, of which "
-                                       f"{where.offset:,} bytes are in use; free references, or pass a larger "
-                                       "object_store_memory to init")
+            from raylite.system_errors import no_room
+            raise no_room(packed.size, where.offset, answer[sizeof(Location):].decode(), no_disk != 0)
         try:
             segment = self.mapping(where.segment, True)
             try:

@@ -15,6 +15,13 @@ KEPT_IDLE_MOST = 64
 OVERFLOW_UID = 65534  # what every user is to a user namespace that does not know it: it proves nothing
 
 
+def check_folder(path):
+    """Make the folder that objects are to spill to, if it is not there. Raises OSError if nothing can be written."""
+    os.makedirs(path, mode=0o700, exist_ok=True)
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise PermissionError(f"spill_dir: nothing can be written to {path}")
+
+
 class EmbeddedRuntime:
     """Args: config: a Config; zygote: a ZygoteProcess, started for this runtime; version: of raylite.
 
@@ -27,14 +34,20 @@ class EmbeddedRuntime:
         self.zygote_changes = allocate_lock()
         self.stopping = False
         self.process = os.getpid()
+        folder = config.spill_folder
+        if folder is not None:
+            check_folder(folder)
         n_workers = min(config.num_cpus, KEPT_IDLE_MOST, config.worker_cap)
         node = Node(
             config.node_resources(),
             object_store_bytes=config.object_store_memory,
             worker_cap=config.worker_cap,
             kept_idle=n_workers,
+            spills=folder is not None,
         )
         self.host = EmbeddedHost(node)
+        if folder is not None:
+            self.host.spill_to(os.fsencode(folder))
         self.client = self.host.connect(zygote.root, JOB)
         self.client.patience_ns = int(config.explain_after_s * 1e9)
         self.client.call_sites = set() if config.record_call_sites else None

@@ -9,10 +9,10 @@ from libc.string cimport memcpy, memset, strlen
 from libcpp.string cimport string
 from libcpp.vector cimport vector
 from raylite._core.envelope cimport Blob, blob_data, blob_drop
-from raylite._core.message cimport *
-from raylite._core.node.placement cimport start_worker
 from raylite._core.ids cimport ObjectId
+from raylite._core.message cimport *
 from raylite._core.node.node cimport node_deadline_ns, node_handle, story_rows, worker_rows
+from raylite._core.node.placement cimport start_worker
 from raylite._core.node.state cimport Command, read_names, read_sizes, read_workers, Sizes, WorkerReport
 from raylite._core.node.story cimport Story
 from raylite.runtime.channel cimport PAGE, ring_has, ring_read
@@ -20,14 +20,17 @@ from raylite.runtime.client cimport TaskContext
 from raylite.runtime.door cimport CALLERS_MOST, CROWDED_NS, door_caller, DOOR_CROWDED, DOOR_NOBODY, door_open
 from raylite.runtime.inbox cimport inbox_close, inbox_deliver, inbox_flush, inbox_free
 from raylite.runtime.native cimport append_to, close, current_cpu_count, dup, epoll_unwatch, epoll_watch, \
-    epoll_watch_hangup, errno, event_new, event_set, full_fence, getpid, hang_up, kill, killpg, let_nobody_write, \
-    load_seq, map_shared, memory_file, monotonic_ns, not_in_forks, open_pidfd, pthread_mutex_lock, \
-    pthread_mutex_unlock, raise_flag, receive, say_no_more, send_with_fds, SIGKILL, store_seq, unmap
+    epoll_watch_hangup, event_new, event_set, full_fence, getpid, hang_up, kill, killpg, let_nobody_write, load_seq, \
+    map_shared, memory_file, monotonic_ns, not_in_forks, open_pidfd, pthread_mutex_lock, pthread_mutex_unlock, \
+    raise_flag, receive, say_no_more, send_with_fds, SIGKILL, store_seq, unmap
 from raylite.runtime.peers cimport bury_peer, close_fd, describe_end, FD_BELL, FD_ERR, FD_MEMORY, FD_NODE_THREAD, \
     FD_NODE_WAITER, FD_OUT, FD_SOCKET, FD_SPACE, FD_THREAD, FD_WAITER, find_peer, Finished, flush_outbox, free_peers, \
     GPUS_MOST, list_outputs, n_drivers, open_peer, Peer, PEER_FDS, peers_have_input, ring_bell, send_to_peer, \
     SpawnOrder, sweep_graveyard
 from raylite.runtime.pump cimport pump_open, pump_start, pump_stop, pump_wake_by, TAG_FIRST
+from raylite.runtime.segments cimport copy_segment, disk_has_done, drop_segment, make_segment, send_descriptor, \
+    use_disk
+from raylite.runtime.spill_disk cimport disk_close, disk_open
 
 from raylite._core.ids import content_hash
 
@@ -155,25 +158,6 @@ cdef void recall(Host* h, uint32_t client) noexcept nogil:
     feed(h, EV_RECALLED, client, begun, 0, 0, NULL, 0)
 
 
-cdef void make_segment(Host* h, const Message* m) noexcept nogil:
-    cdef int fd = memory_file(b"raylite-arena", m.request)
-    if fd >= 0:
-        h.segments[m.object.index] = fd
-        h.segment_sizes[m.object.index] = m.request
-    feed(h, EV_SEGMENT, m.client, errno if fd < 0 else 0, m.object.index, 0, NULL, 0)
-
-
-cdef void drop_segment(Host* h, const Message* m) noexcept nogil:
-    cdef ordered_map[uint32_t, Peer*].iterator it = h.peers.rows.begin()
-    close(h.segments[m.object.index])
-    h.segments.erase(m.object.index)
-    h.segment_sizes.erase(m.object.index)
-    inbox_deliver(h.local, m, NULL, NULL)
-    while it != h.peers.rows.end():
-        send_to_peer(deref(it).second, m, NULL)
-        preincrement(it)
-
-
 cdef void stop_peer(Host* h, const Message* m) noexcept nogil:
     cdef Peer* p = find_peer(&h.peers, m.client)
     if p == NULL:
@@ -218,6 +202,8 @@ cdef void perform(Host* h) noexcept nogil:
                 make_segment(h, m)
             elif m.kind == CMD_UNSEGMENT:
                 drop_segment(h, m)
+            elif m.kind == CMD_SPILL or m.kind == CMD_RESTORE or m.kind == CMD_DROP_SPILLED:
+                use_disk(h, m, blob_data(payload) if payload != NULL else NULL)
             elif m.kind == CMD_STOP:
                 stop_peer(h, m)
             elif m.kind == CMD_INTERRUPT:
@@ -254,15 +240,6 @@ cdef bint local_send(void* link, const Message* m, const char* payload, bint may
 
 # ---- input -----------------------------------------------------------------------------------------------------
 
-cdef void send_descriptor(Host* h, Peer* p, uint32_t segment) noexcept nogil:
-    cdef ordered_map[uint32_t, int].iterator it = h.segments.find(segment)
-    cdef uint32_t none = 0
-    if it == h.segments.end():
-        send_with_fds(p.socket, &none, 4, NULL, 0)
-        return
-    send_with_fds(p.socket, &segment, 4, &deref(it).second, 1)
-
-
 cdef void take_from_peer(Host* h, Peer* p) noexcept nogil:
     """Hand the node what the peer has sent. The client's number is ours to say, not the peer's."""
     cdef Message* m
@@ -272,7 +249,8 @@ cdef void take_from_peer(Host* h, Peer* p) noexcept nogil:
         if m.kind == EV_DESCRIPTOR:
             send_descriptor(h, p, m.object.index)
         elif m.kind == EV_ATTACH or m.kind == EV_DETACH or m.kind == EV_SEGMENT or m.kind == EV_RECALLED \
-                or m.kind == EV_TICK or m.kind == EV_COMMITTED or m.kind == EV_MEMORY_SHORT:
+                or m.kind == EV_TICK or m.kind == EV_COMMITTED or m.kind == EV_MEMORY_SHORT or m.kind == EV_SPILLED \
+                or m.kind == EV_RESTORED:
             raise_flag(&p.channel.into.broken)        # a host's events, not a client's
         else:
             m.time_ns = monotonic_ns()
@@ -297,7 +275,6 @@ cdef void host_poll(void* owner) noexcept nogil:
     cdef Host* h = <Host*> owner
     cdef ordered_map[uint32_t, Peer*].iterator it = h.peers.rows.begin()
     cdef Peer* p
-    cdef uint64_t now, deadline
     inbox_flush(h.local, True)
     while it != h.peers.rows.end():
         p = deref(it).second
@@ -317,7 +294,12 @@ cdef void host_poll(void* owner) noexcept nogil:
         epoll_watch(h.pump.epoll, h.door, TAG_DOOR)
     if not h.orders.empty():
         send_orders(h)
-    deadline = node_deadline_ns(h.node)
+    keep_deadline(h)
+
+
+cdef void keep_deadline(Host* h) noexcept nogil:
+    """Tell the node the time when it wants to be told."""
+    cdef uint64_t now, deadline = node_deadline_ns(h.node)
     if deadline == 0:
         h.tick_at_ns = 0
         return
@@ -444,19 +426,6 @@ cdef void read_fault(Host* h, string* out) noexcept nogil:
     if h.node != NULL:
         out.assign(h.node.fault)
     pthread_mutex_unlock(&h.pump.lock)
-
-
-cdef int copy_segment(Host* h, uint32_t segment, uint64_t* size) noexcept nogil:
-    """A descriptor of its own for a segment, or -1."""
-    cdef ordered_map[uint32_t, int].iterator it
-    cdef int fd = -1
-    pthread_mutex_lock(&h.pump.lock)
-    it = h.segments.find(segment)
-    if it != h.segments.end():
-        fd = dup(deref(it).second)
-        size[0] = h.segment_sizes[segment]
-    pthread_mutex_unlock(&h.pump.lock)
-    return fd
 
 
 cdef Peer* attach(Host* h, int process) noexcept nogil:
@@ -623,6 +592,11 @@ cdef class EmbeddedHost:
         if not pump_start(&self.host.pump):
             raise OSError("raylite cannot start: no thread can be made")
         return client
+
+    def spill_to(self, bytes folder not None):
+        """Write what the arena has no room for to files in this folder; before any client is there."""
+        cdef string where = folder
+        disk_open(&self.host.disk, &where, self.host, disk_has_done)
 
     def start_workers(self, int count):
         """Order workers before there is work for them."""
@@ -794,6 +768,7 @@ cdef class EmbeddedHost:
         """End the native thread and free channels and segments. The processes are the caller's to end, before."""
         with nogil:
             pump_stop(&self.host.pump)
+            disk_close(&self.host.disk)
             pthread_mutex_lock(&self.host.pump.lock)
             close_host(self.host)
             pthread_mutex_unlock(&self.host.pump.lock)

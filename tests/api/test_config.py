@@ -30,7 +30,7 @@ SAMPLES = {
     "nodes": ('[{"num_cpus": 2}]', (Node(num_cpus=2),), [Node(num_gpus=1)]),
     "network": ('{"latency_s": 0.5}', Network(latency_s=0.5), Network(jitter_s=0.1)),
     "faults": ("worker_crash=0.5", Faults(worker_crash=0.5), Faults(eviction=0.1)),
-    "spill_dir": ("/x/spill", "/x/spill", "/y"),
+    "spill_dir": ("/x/spill", "/x/spill", "off"),
     "worker_cap": ("9", 9, 4),
     "memory_usage_threshold": ("0.5", 0.5, 0.75),
     "memory_monitor_refresh_ms": ("0", 0, 1000),
@@ -258,6 +258,14 @@ def test_spill_dir_is_absolute(monkeypatch, tmp_path):
     assert Config.from_call(spill_dir="x").spill_dir == str(tmp_path / "x")
     assert Config.from_call(spill_dir=tmp_path / "y").spill_dir == str(tmp_path / "y")
     assert Config.from_call(spill_dir="~/z").spill_dir == "/home/me/z"
+
+
+def test_where_to_spill(monkeypatch):
+    assert Config.from_call(spill_dir="/x").spill_folder == "/x"
+    assert Config.from_call(spill_dir="off").spill_folder is None
+    assert Config.from_call().spill_folder in ("/var/tmp", "/tmp")
+    monkeypatch.setattr("raylite.config.SPILL_FOLDERS", ("/not/there",))
+    assert Config.from_call().spill_folder is None
 
 
 def test_node_resources_are_in_units_without_zeros():

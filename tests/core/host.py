@@ -277,10 +277,18 @@ class Host:
         return self.send(p.EV_UNPIN, client, object=self.object(name))
 
     def lease(self, size: int, client: int = DRIVER) -> list[str]:
-        return self.send(p.EV_LEASE, client, request=next(self.requests), payload=size.to_bytes(8, "little"))
+        self.last_request = next(self.requests)
+        return self.send(p.EV_LEASE, client, request=self.last_request, payload=size.to_bytes(8, "little"))
 
     def segment(self, number: int, errno: int = 0) -> list[str]:
         return self.send(p.EV_SEGMENT, 0, object=p.object_id(bytes(16), number), request=errno)
+
+    def spilled(self, number: int, errno: int = 0) -> list[str]:
+        """The disk has written what it was given under this number, or could not."""
+        return self.send(p.EV_SPILLED, 0, request=number, aux=errno)
+
+    def restored(self, number: int, errno: int = 0) -> list[str]:
+        return self.send(p.EV_RESTORED, 0, request=number, aux=errno)
 
     def give_back(self, where: p.Location, client: int = DRIVER) -> list[str]:
         return self.send(p.EV_RETURN, client, payload=p.location(*where))
@@ -364,7 +372,8 @@ class Host:
             return f"ready for {who}{more} {indices}"
         if command.kind == p.CMD_LEASED:
             where = p.read_location(command.payload)
-            return f"leased {who} {where.segment}+{where.offset}" if where.size else f"full for {who}"
+            no_disk = ", and so is the disk" if command.flags & p.LEASE_NO_DISK else ""
+            return f"leased {who} {where.segment}+{where.offset}" if where.size else f"full for {who}{no_disk}"
         if command.kind == p.CMD_SPAWN:
             environment, gpus = p.read_spawn(command.payload)
             of = f" gpus {','.join(map(str, gpus))}" if gpus else ""
@@ -373,8 +382,14 @@ class Host:
             return f"{'kill' if command.flags & p.STOP_KILL else 'stop'} {who}"
         if command.kind in (p.CMD_SEGMENT, p.CMD_UNSEGMENT):
             number = int.from_bytes(command.object[16:], "little")
-            what = f"make segment {number} of {command.request} for {who}"
+            where = " on disk" if command.flags & p.SEGMENT_ON_DISK else ""
+            what = f"make segment {number} of {command.request} for {who}{where}"
             return what if command.kind == p.CMD_SEGMENT else f"drop segment {number}"
+        if command.kind in (p.CMD_SPILL, p.CMD_RESTORE):
+            verb = "spill" if command.kind == p.CMD_SPILL else "bring back"
+            return f"{verb} {command.request}: {int.from_bytes(command.object[16:], 'little')}+{command.aux}"
+        if command.kind == p.CMD_DROP_SPILLED:
+            return f"drop spilled {command.request}"
         if command.kind == p.CMD_COMMIT:
             rows = sorted(self.names[task] for task in p.read_tasks(command.payload))
             return f"commit {command.request}: {' '.join(rows)}"
@@ -434,6 +449,8 @@ ERRORS = {
     p.ERROR_NOT_REMADE: "lost",
     p.ERROR_OUT_OF_MEMORY: "out of memory",
     p.ERROR_TASK_CANCELLED: "cancelled",
+    p.ERROR_STORE_FULL: "store full",
+    p.ERROR_OUT_OF_DISK: "out of disk",
     p.ERROR_SPAWN_FAILED: "not spawned",
     p.ERROR_ACTOR_DIED: "died",
     p.ERROR_ACTOR_UNAVAILABLE: "unavailable",

@@ -164,7 +164,7 @@ class Neighbour(Host):
     def read(self, data: bytes) -> list[str]:
         """The host has read what the last CMD_READ asks for: `data`, of which the offset says where."""
         command = self.last(p.CMD_READ)
-        [size] = struct.unpack("<Q", command.payload)
+        size, _ = p.READ_HEADER.unpack(command.payload)
         return self.send(p.EV_BYTES, 0, request=command.request, payload=data[:size])
 
     # ---- sentences ---------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from tests.core import protocol as p
 from tests.core.host import DRIVER, OTHER, Host
 
 WORKER = 3
-EVENTS = [*range(p.EV_ATTACH, p.EV_AWAIT_READ + 1), *range(p.EV_ENVIRONMENT, p.EV_BYTES + 1)]
+EVENTS = [*range(p.EV_ATTACH, p.EV_AWAIT_READ + 1), *range(p.EV_ENVIRONMENT, p.EV_RESTORED + 1)]
 DAMAGES = 400
 
 

@@ -36,6 +36,7 @@ STRUCTS = {
     "ActorHeader": protocol.ACTOR_HEADER,
     "FinishedHeader": protocol.FINISHED_HEADER,
     "Location": protocol.LOCATION,
+    "ReadHeader": protocol.READ_HEADER,
     "ValueRecord": protocol.VALUE_RECORD,
     "RunHeader": protocol.RUN_HEADER,
     "EnvelopeHeader": protocol.ENVELOPE_HEADER,

@@ -536,11 +536,13 @@ def _(folder):
 @line("a full object store")
 def _(folder):
     text = """
-ray.init(num_cpus=1, object_store_memory=1 << 20)
+ray.init(num_cpus=1, object_store_memory=1 << 20, object_spilling_directory=".")
 try: ray.put(bytes(1 << 22))
 except ray.exceptions.ObjectStoreFullError: print("full")
+refs = [ray.put(bytes([number]) * (1 << 18)) for number in range(16)]
+print([ray.get(ref)[0] for ref in refs] == list(range(16)))
 """
-    assert program(folder, text)[0] == "full\n"
+    assert program(folder, text)[0] == "full\nTrue\n"
 
 
 @line("ids: 20 bytes")

@@ -16,8 +16,8 @@ from raylite._core.cluster.specs cimport all_arguments, retries_in_all, write_sp
 from raylite._core.envelope cimport align8, blob_copy, blob_data, blob_drop, blob_new
 from raylite._core.ids cimport object_id
 from raylite._core.message cimport STREAMING, write_padded
-from raylite._core.node.objects cimport OBJECT_IN_ARENA, OBJECT_INLINE, object_ready, ObjectRow, objects_find, \
-    REACH_COPY, REACH_EXPOSED, REACH_HELD
+from raylite._core.node.objects cimport object_here, OBJECT_INLINE, ObjectRow, objects_find, REACH_COPY, \
+    REACH_EXPOSED, REACH_HELD
 from raylite._core.node.task_table cimport REPLAY_STATE, TASK_FINISHED, tasks_find
 from raylite._core.store.message cimport COMMIT_KEPT, CommitHeader, DoneHeader, EPOCH_OF_LOG, OP_COMMIT, OP_DONE, \
     OP_PUT, StoreValue
@@ -62,11 +62,11 @@ cdef Blob* write_values(NodeState* n, const TaskRow* row) noexcept nogil:
     out.append(<const char*> &head, sizeof(DoneHeader))
     for i in range(n_returns(row)):
         result = objects_find(&n.objects, object_id(row.id, i))
-        if result == NULL or not object_ready(result):
+        if result == NULL or not object_here(result):
             continue
         head.n_values += 1
         append_value(&out, result)
-        result.reach |= REACH_EXPOSED | (REACH_COPY if result.state == OBJECT_IN_ARENA else 0)
+        result.reach |= REACH_EXPOSED | (0 if result.state == OBJECT_INLINE else REACH_COPY)
     head.epoch = EPOCH_OF_LOG if row.replay >= REPLAY_STATE else row.epoch
     head.attempt = row.attempt
     head.n_yielded = row.n_yielded
@@ -129,7 +129,7 @@ cdef void commit_task(NodeState* n, Walk* walk, TaskRow* row) noexcept nogil:
 
 cdef void put_object(NodeState* n, Walk* walk, ObjectRow* row) noexcept nogil:
     """A value that no task is known to have made."""
-    row.reach |= REACH_EXPOSED | REACH_HELD | (REACH_COPY if row.state == OBJECT_IN_ARENA else 0)
+    row.reach |= REACH_EXPOSED | REACH_HELD | (0 if row.state == OBJECT_INLINE else REACH_COPY)
     add_contained(walk, row)
     ask_store(n, OP_PUT, row.id, write_item(row))
 
@@ -154,7 +154,7 @@ cdef void walk_on(NodeState* n, Walk* walk) noexcept nogil:
         if task != NULL and not task.committed and not task.home:
             walk.objects.push_back(id)        # once more, as not all that a task makes is a result of it
             commit_task(n, walk, task)
-        elif object_ready(row):
+        elif object_here(row):
             put_object(n, walk, row)
 
 

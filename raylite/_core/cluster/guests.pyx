@@ -25,7 +25,7 @@ from raylite._core.ids cimport object_id, ObjectId, TaskId
 from raylite._core.message cimport CallHeader, Cursor, SUBMIT_ACTOR, take, take_padded
 from raylite._core.node.actor_table cimport ACTOR_ALIVE, ActorRow, actors_find
 from raylite._core.node.execution cimport add_call, call_ends, resolve
-from raylite._core.node.objects cimport object_hold, OBJECT_PENDING, object_ready, object_unhold, ObjectRow, \
+from raylite._core.node.objects cimport object_here, object_hold, OBJECT_PENDING, object_unhold, ObjectRow, \
     objects_find
 from raylite._core.node.recovery cimport cancel_task
 from raylite._core.node.references cimport drop_value, hold_arguments, retire_task, store_blob
@@ -245,7 +245,7 @@ cdef void hide_failure(NodeState* n, const TaskRow* row) noexcept nogil:
     cdef int i
     for i in range(1 if row.n_returns < 0 else row.n_returns):
         result = objects_find(&n.objects, object_id(row.id, i))
-        if result == NULL or not object_ready(result):
+        if result == NULL or not object_here(result):
             continue
         drop_value(n, result)
         result.state = OBJECT_PENDING

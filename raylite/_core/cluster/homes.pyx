@@ -15,7 +15,7 @@ from raylite._core.envelope cimport Blob, blob_data, blob_new
 from raylite._core.ids cimport object_id
 from raylite._core.message cimport Cursor, SUBMIT_ACTOR, SUBMIT_CALL, take
 from raylite._core.node.execution cimport call_ends, resolve, run_again
-from raylite._core.node.objects cimport OBJECT_PENDING, object_ready, OBJECT_REMOTE, ObjectRow, objects_find, \
+from raylite._core.node.objects cimport object_here, OBJECT_PENDING, OBJECT_REMOTE, ObjectRow, objects_find, \
     REACH_COPY, REACH_EXPOSED, REACH_FOREIGN
 from raylite._core.node.references cimport hold_arguments, retire_task
 from raylite._core.node.state cimport set_state
@@ -72,7 +72,7 @@ cdef void see_elsewhere(NodeState* n, TaskRow* row) noexcept nogil:
         result = objects_find(&n.objects, object_id(row.id, i))
         if result == NULL:
             continue
-        if not object_ready(result):
+        if not object_here(result):
             result.reach |= REACH_EXPOSED | REACH_FOREIGN
         if not result.waiters.empty():
             n.wanted.push_back(result.id)

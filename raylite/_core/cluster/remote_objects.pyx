@@ -16,7 +16,7 @@ from raylite._core.cluster.transfers cimport start_transfer, stop_transfer
 from raylite._core.envelope cimport Blob, blob_copy, blob_data, blob_new, envelope_valid, KIND_CHECKPOINT, \
     KIND_FUNCTION, system_error
 from raylite._core.message cimport Cursor, take, take_padded
-from raylite._core.node.objects cimport object_in_scope, OBJECT_PENDING, object_ready, OBJECT_REMOTE, objects_add, \
+from raylite._core.node.objects cimport object_here, object_in_scope, OBJECT_PENDING, OBJECT_REMOTE, objects_add, \
     objects_find, REACH_COPY, REACH_EXPOSED, REACH_FOREIGN, REACH_HELD, REACH_WATCHED
 from raylite._core.node.references cimport comes_from_elsewhere, store_blob
 from raylite._core.node.state cimport ERROR_OBJECT_LOST
@@ -156,7 +156,7 @@ cdef void want_from_elsewhere(NodeState* n, ObjectRow* row) noexcept nogil:
 cdef void is_at(NodeState* n, ObjectRow* row, uint64_t size, const uint32_t* locations, uint32_t count) noexcept nogil:
     """The object exists on these nodes."""
     cdef RemoteObject* remote
-    if object_ready(row):
+    if object_here(row):
         return
     remote = remote_of(n, row.id)
     remote.locations.assign(locations, locations + count)
@@ -171,6 +171,16 @@ cdef void is_at(NodeState* n, ObjectRow* row, uint64_t size, const uint32_t* loc
 
 cdef void not_at(NodeState* n, ObjectRow* row, uint32_t address) noexcept nogil:
     """The object is not there, or not any more. With no place left the store is asked."""
+    strike_out(n, row, address)
+    if remote_of(n, row.id).locations.empty() and row.state == OBJECT_REMOTE:
+        row.state = OBJECT_PENDING
+        row.reach |= REACH_FOREIGN
+    if not row.waiters.empty():
+        n.wanted.push_back(row.id)
+
+
+cdef void strike_out(NodeState* n, const ObjectRow* row, uint32_t address) noexcept nogil:
+    """There is no copy there any more."""
     cdef RemoteObject* remote = remote_of(n, row.id)
     cdef size_t i, kept = 0
     for i in range(remote.locations.size()):
@@ -178,11 +188,6 @@ cdef void not_at(NodeState* n, ObjectRow* row, uint32_t address) noexcept nogil:
             remote.locations[kept] = remote.locations[i]
             kept += 1
     remote.locations.resize(kept)
-    if kept == 0 and row.state == OBJECT_REMOTE:
-        row.state = OBJECT_PENDING
-        row.reach |= REACH_FOREIGN
-    if not row.waiters.empty():
-        n.wanted.push_back(row.id)
 
 
 cdef void forget_locations(NodeState* n, uint32_t address) noexcept nogil:
@@ -199,6 +204,8 @@ cdef void forget_locations(NodeState* n, uint32_t address) noexcept nogil:
         row = objects_find(&n.objects, ids[i])
         if row != NULL and row.state == OBJECT_REMOTE:
             not_at(n, row, address)
+        elif row != NULL and row.is_copy:
+            strike_out(n, row, address)
 
 
 cdef bint on_object_entry(NodeState* n, ObjectId id, const char* body, uint64_t size) noexcept nogil:
@@ -222,12 +229,12 @@ cdef bint on_object_entry(NodeState* n, ObjectId id, const char* body, uint64_t 
     for i in range(notice.n_locations):
         if locations[i] != n.cluster.address:
             elsewhere.push_back(locations[i])
-    if elsewhere.size() < notice.n_locations and not object_ready(row):
+    if elsewhere.size() < notice.n_locations and not object_here(row):
         ask_store(n, OP_UNLOCATE, id, NULL)   # it was lost here, and what said that it is came after that
         if elsewhere.empty():
             return True
     unwatch(n, row)
-    if object_ready(row):
+    if object_here(row):
         return True
     if notice.is_inline or not elsewhere.empty():
         comes_from_elsewhere(n, row)

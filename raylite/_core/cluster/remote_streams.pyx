@@ -12,7 +12,7 @@ from raylite._core.cluster.spill cimport take_result, take_stored
 from raylite._core.envelope cimport Blob, KIND_USER_ERROR
 from raylite._core.ids cimport object_id
 from raylite._core.message cimport Cursor, READY_END, STREAMING
-from raylite._core.node.objects cimport object_exists, object_in_scope, object_ready, ObjectRow, objects_add, \
+from raylite._core.node.objects cimport object_exists, object_here, object_in_scope, ObjectRow, objects_add, \
     objects_find, REACH_EXPOSED, REACH_FOREIGN
 from raylite._core.node.references cimport refuse_value, store_value
 from raylite._core.node.requests cimport release_generator
@@ -36,7 +36,7 @@ cdef void item_of_guest(NodeState* n, TaskRow* row, const Message* m, const Valu
     if id.index > row.n_yielded:
         row.n_yielded = id.index
     item = objects_add(&n.objects, id)
-    if object_ready(item):        # by an attempt before, and kept
+    if object_here(item):         # by an attempt before, and kept
         refuse_value(n, m.client, value)
     else:
         store_value(n, m.client, item, value, body)

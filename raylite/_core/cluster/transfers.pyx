@@ -13,12 +13,13 @@ from raylite._core.cluster.remote_objects cimport not_at, remote_of
 from raylite._core.cluster.table cimport Reading, RemoteObject, Transfer
 from raylite._core.envelope cimport Blob, blob_copy, blob_data, blob_new, KIND_CHECKPOINT, system_error
 from raylite._core.ids cimport object_id, ObjectId
-from raylite._core.message cimport CMD_READ, CMD_WRITE
+from raylite._core.message cimport CMD_READ, CMD_WRITE, ReadHeader
 from raylite._core.node.arena cimport arena_free, arena_seal
 from raylite._core.node.leases cimport lease_room
-from raylite._core.node.objects cimport OBJECT_IN_ARENA, OBJECT_INLINE, object_pin, OBJECT_REMOTE, object_unpin, \
-    objects_find, REACH_COPY
+from raylite._core.node.objects cimport object_here, OBJECT_INLINE, object_pin, OBJECT_REMOTE, OBJECT_SPILLED, \
+    object_unpin, objects_find, REACH_COPY
 from raylite._core.node.references cimport contain, store_blob
+from raylite._core.node.room cimport enter_arena, forget_room, use_value
 from raylite._core.node.state cimport emit, ERROR_STORE_FULL
 from raylite._core.planted cimport MISPLACED_CHUNK, planted
 from raylite._core.scheduler.loads cimport means_transfer
@@ -69,6 +70,9 @@ cdef void end_transfer(NodeState* n, Transfer* t) noexcept nogil:
     """It is over, one way or another. A block that it leased and did not fill is free again."""
     if t.leased and arena_seal(&n.arena, NODE_CLIENT, t.segment, t.offset, 0):
         arena_free(&n.arena, t.segment, t.offset)
+        n.room.changed = True
+    elif t.size and not t.leased:
+        forget_room(n, NODE_CLIENT, t.id)
     if n.cluster.remote.count(t.object):
         n.cluster.remote[t.object].transfer = 0
     n.cluster.transfers.erase(t.id)
@@ -175,13 +179,14 @@ cdef void arrive(NodeState* n, Transfer* t) noexcept nogil:
         return
     arena_seal(&n.arena, NODE_CLIENT, t.segment, t.offset, t.size)
     t.leased = False
-    row.state = OBJECT_IN_ARENA
     row.kind = t.kind
     row.flags = t.flags
     row.segment = t.segment
     row.offset = t.offset
     row.size = t.size
+    row.is_copy = True
     row.reach |= REACH_COPY
+    enter_arena(n, row)
     contain(n, row, t.contained.data(), <uint32_t> t.contained.size())
     n.arrived.push_back(row.id)
     means_transfer(&n.cluster.means, t.size, n.now_ns - t.start_ns)
@@ -212,7 +217,7 @@ cdef bint on_pull(NodeState* n, uint32_t source, const Message* m, const char* p
     if m.size != 8:
         return False
     memcpy(&size, payload, 8)
-    if row == NULL or not (row.state == OBJECT_IN_ARENA or row.state == OBJECT_INLINE):
+    if row == NULL or not object_here(row):
         refuse_pull(n, source, m.request, m.object)
         return True
     if size == 0:
@@ -237,10 +242,13 @@ cdef void describe(NodeState* n, uint32_t source, const Message* m, const Object
 
 
 cdef void read_chunk(NodeState* n, uint32_t source, const Message* m, ObjectRow* row, uint64_t size) noexcept nogil:
-    cdef Blob* payload = blob_new(8)
+    cdef Blob* payload = blob_new(sizeof(ReadHeader))
+    cdef ReadHeader* head = <ReadHeader*> blob_data(payload)
     cdef Reading* reading
     cdef Message* read
-    memcpy(blob_data(payload), &size, 8)
+    cdef bint spilled = row.state == OBJECT_SPILLED
+    head.size = size
+    head.spilled = row.disk if spilled else 0
     n.cluster.last_reading += 1
     reading = &n.cluster.readings[n.cluster.last_reading]
     reading.target = source
@@ -248,10 +256,12 @@ cdef void read_chunk(NodeState* n, uint32_t source, const Message* m, ObjectRow*
     reading.object = row.id
     reading.offset = m.aux
     object_pin(row, NODE_CLIENT)
+    if not spilled:
+        use_value(n, row)
     read = emit(n, CMD_READ, NODE_CLIENT, payload)
     read.request = n.cluster.last_reading
-    read.object = object_id(read.object.task, row.segment)
-    read.aux = row.offset + m.aux
+    read.object = object_id(read.object.task, 0 if spilled else row.segment)
+    read.aux = m.aux if spilled else row.offset + m.aux
 
 
 cdef void send_chunk(NodeState* n, uint32_t target, uint64_t transfer, uint64_t offset, Blob* bytes) noexcept nogil:
@@ -272,6 +282,7 @@ cdef void on_bytes(NodeState* n, const Message* m, const char* payload) noexcept
     row = objects_find(&n.objects, reading.object)
     if row != NULL and object_unpin(row, NODE_CLIENT, False):
         n.unsettled.push_back(reading.object)
+        n.room.changed = True
     if m.size:
         send_chunk(n, reading.target, reading.transfer, reading.offset, blob_copy(payload, m.size))
     else:

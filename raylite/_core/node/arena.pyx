@@ -3,12 +3,12 @@
 A segment is written by one client only; all others map it read-only, so a wild write harms nobody else's values. The
 state is here, never in the shared memory. Blocks are found by best fit, ties to the oldest segment and lowest offset,
 so a block of the same size comes back to the pages already touched. Freed segments are kept while the arena's
-reservation allows.
+reservation allows. A segment on disk has one block, is not part of the capacity, and goes with that block.
 """
 from cython.operator cimport dereference as deref, predecrement, preincrement
 
 
-cdef inline uint64_t block_size(uint64_t size) noexcept nogil:
+cdef uint64_t block_size(uint64_t size) noexcept nogil:
     return (size + BLOCK_ALIGNMENT - 1) & ~(<uint64_t> BLOCK_ALIGNMENT - 1) if size else BLOCK_ALIGNMENT
 
 
@@ -55,7 +55,7 @@ cdef int arena_lease(Arena* a, uint32_t client, uint64_t size, uint32_t* segment
         while it != a.segments.end():
             s = &deref(it).second
             preincrement(it)
-            if not s.exists or (s.writer != client if turn == 0 else not s.blocks.empty()):
+            if not s.exists or s.on_disk or (s.writer != client if turn == 0 else not s.blocks.empty()):
                 continue
             piece = best_fit(s, rounded)
             if piece and (best == NULL or piece < best_piece):
@@ -70,7 +70,12 @@ cdef int arena_lease(Arena* a, uint32_t client, uint64_t size, uint32_t* segment
     return ARENA_NEEDS_SEGMENT
 
 
-cdef Segment* arena_new_segment(Arena* a, uint32_t client, uint64_t size) noexcept nogil:
+cdef uint64_t arena_lease_in(Arena* a, uint32_t segment, uint32_t client, uint64_t size) noexcept nogil:
+    """The one block of a segment on disk; returns its offset."""
+    return segment_take(&a.segments[segment], client, block_size(size))
+
+
+cdef Segment* arena_new_segment(Arena* a, uint32_t client, uint64_t size, bint on_disk) noexcept nogil:
     """A segment with room for `size` bytes, to be created by the host; large values get one to themselves."""
     cdef uint64_t rounded = block_size(size)
     cdef Segment* s
@@ -78,10 +83,14 @@ cdef Segment* arena_new_segment(Arena* a, uint32_t client, uint64_t size) noexce
     s = &a.segments[a.last_segment]
     s.id = a.last_segment
     s.writer = client
-    s.size = rounded if rounded > a.segment_size // 4 else a.segment_size
+    s.size = rounded if on_disk or rounded > a.segment_size // 4 else a.segment_size
+    s.on_disk = on_disk
     s.exists = False
     add_free(s, 0, s.size)
-    a.reserved += s.size
+    if on_disk:
+        a.n_on_disk += 1
+    else:
+        a.reserved += s.size
     return s
 
 
@@ -117,7 +126,8 @@ cdef bint arena_free(Arena* a, uint32_t segment, uint64_t offset) noexcept nogil
         return False
     s = &deref(it).second
     size = b.size
-    a.used -= size
+    if not s.on_disk:
+        a.used -= size
     s.blocks.erase(offset)
     next_free = s.free.lower_bound(offset)
     if next_free != s.free.end() and deref(next_free).first == offset + size:
@@ -134,6 +144,20 @@ cdef bint arena_free(Arena* a, uint32_t segment, uint64_t offset) noexcept nogil
             size += other
     add_free(s, start, size)
     return True
+
+
+cdef void arena_forget_lease(Arena* a, uint32_t client, uint64_t request) noexcept nogil:
+    """The client does not wait for this lease any more: the block that it got is free again."""
+    cdef ordered_map[uint32_t, Segment].iterator it = a.segments.begin()
+    cdef ordered_map[uint64_t, Block].iterator at
+    while it != a.segments.end():
+        at = deref(it).second.blocks.begin()
+        while deref(it).second.writer == client and at != deref(it).second.blocks.end():
+            if deref(at).second.lessee == client and deref(at).second.request == request:
+                arena_free(a, deref(it).first, deref(at).first)
+                return
+            preincrement(at)
+        preincrement(it)
 
 
 cdef void arena_client_gone(Arena* a, uint32_t client) noexcept nogil:
@@ -158,12 +182,12 @@ cdef void arena_client_gone(Arena* a, uint32_t client) noexcept nogil:
 
 cdef uint32_t arena_surplus_segment(Arena* a) noexcept nogil:
     """An empty segment that the arena should give back to the system, or 0: kept ones may double the capacity."""
-    cdef ordered_map[uint32_t, Segment].iterator it
-    if a.reserved <= a.capacity + a.segment_size:
+    cdef ordered_map[uint32_t, Segment].iterator it = a.segments.begin()
+    cdef bint too_many = a.reserved > a.capacity + a.segment_size
+    if not too_many and not a.n_on_disk:
         return 0
-    it = a.segments.begin()
     while it != a.segments.end():
-        if deref(it).second.blocks.empty() and deref(it).second.exists:
+        if (too_many or deref(it).second.on_disk) and deref(it).second.blocks.empty() and deref(it).second.exists:
             return deref(it).first
         preincrement(it)
     return 0
@@ -172,5 +196,8 @@ cdef uint32_t arena_surplus_segment(Arena* a) noexcept nogil:
 cdef void arena_drop_segment(Arena* a, uint32_t segment) noexcept nogil:
     cdef ordered_map[uint32_t, Segment].iterator it = a.segments.find(segment)
     if it != a.segments.end():
-        a.reserved -= deref(it).second.size
+        if deref(it).second.on_disk:
+            a.n_on_disk -= 1
+        else:
+            a.reserved -= deref(it).second.size
         a.segments.erase(it)

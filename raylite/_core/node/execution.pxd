@@ -24,3 +24,5 @@ cdef void warn_if_infeasible(NodeState* n, const TaskRow* row) noexcept nogil
 cdef void on_submit_claimed(NodeState* n, const Message* m, const char* payload) noexcept nogil
 cdef void confirm(NodeState* n, const Message* m, uint64_t taken) noexcept nogil
 cdef void add_call(NodeState* n, TaskRow* row, const CallHeader* call) noexcept nogil
+cdef bint await_copies(NodeState* n, TaskRow* row) noexcept nogil
+cdef void make_ready(NodeState* n, TaskRow* row) noexcept nogil

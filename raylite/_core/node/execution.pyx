@@ -29,9 +29,8 @@ from raylite._core.node.actors cimport actor_exits, actor_is_known, actor_object
     creation_failed, death_of, GROUPS_MOST, name_is_taken
 from raylite._core.node.call_sites cimport note_call_site
 from raylite._core.node.local_scheduler cimport Queued, ready_push, Worker, worker_begin, worker_end, worker_find
-from raylite._core.node.objects cimport is_wanted_now, object_exists, OBJECT_IN_ARENA, object_in_scope, \
-    OBJECT_PENDING, object_ready, OBJECT_RELEASED, OBJECT_REMOTE, ObjectRow, objects_add, objects_find, \
-    WAIT_HERE, Waiter
+from raylite._core.node.objects cimport could_be_lost, is_wanted_now, object_exists, object_here, object_in_scope, \
+    OBJECT_PENDING, object_ready, ObjectRow, objects_add, objects_find, WAIT_HERE, Waiter
 from raylite._core.node.references cimport client_holds, hold_arguments, keep_as_lineage, lineage_to_arguments, \
     refuse_value, retire_task, store_blob, store_value
 from raylite._core.node.replay cimport call_repeated, cannot_repeat, is_logged, log_call, made_before, note_made, \
@@ -39,6 +38,7 @@ from raylite._core.node.replay cimport call_repeated, cannot_repeat, is_logged, 
 from raylite._core.node.requests cimport request_arrived, waits_anywhere
 from raylite._core.node.resources cimport resources_acquire, resources_lacking
 from raylite._core.node.retries cimport retry
+from raylite._core.node.room cimport gather
 from raylite._core.node.state cimport call_back_queue, emit, ERROR_TASK_CANCELLED, reject, set_state, warn
 from raylite._core.node.task_table cimport CANCEL_KILLS, CANCEL_NOT, is_call, is_creation, LISTED_LOGGED, \
     REPLAY_LOGGED, REPLAY_STATE, TASK_BLOCKED, TASK_CANCELLED, TASK_FAILED, TASK_FINISHED, TASK_PLACED, TASK_READY, \
@@ -62,7 +62,7 @@ cdef bint results_exist(NodeState* n, TaskId task, uint32_t count) noexcept nogi
     cdef ObjectRow* row
     for i in range(count):
         row = objects_find(&n.objects, object_id(task, i))
-        if row == NULL or not object_ready(row):
+        if row == NULL or not object_here(row):
             return False
     return count > 0
 
@@ -293,11 +293,21 @@ cdef void arguments_exist(NodeState* n, TaskRow* row) noexcept nogil:
     """The task can run: elsewhere, or here once copies of its arguments are here."""
     if wants_elsewhere(n, row):
         ask_for_place(n, row)
-    elif n.cluster.joined and await_copies(n, row):
-        if is_call(row):
+    elif (n.cluster.joined or n.lost_any) and not arguments_here(n, row):
+        gather(n, row)
+        if is_call(row) and row.state == TASK_WAITING:
             call_waits(n, row)
     else:
         make_ready(n, row)
+
+
+cdef bint arguments_here(NodeState* n, const TaskRow* row) noexcept nogil:
+    """Whether all arguments are in the messages or in the arena."""
+    cdef size_t i
+    for i in range(row.refs.size() + 1):
+        if not object_ready(objects_find(&n.objects, row.refs[i] if i < row.refs.size() else row.function)):
+            return False
+    return True
 
 
 cdef bint await_copies(NodeState* n, TaskRow* row) noexcept nogil:
@@ -371,7 +381,7 @@ cdef void announce_arrivals(NodeState* n) noexcept nogil:
             continue
         waiters.clear()
         waiters.swap(row.waiters)
-        if row.state == OBJECT_REMOTE:
+        if not object_ready(row):
             keep_who_wants_it_here(n, row, &waiters)
         for j in range(waiters.size()):
             if waiters[j].client:
@@ -383,7 +393,7 @@ cdef void announce_arrivals(NodeState* n) noexcept nogil:
 
 
 cdef void keep_who_wants_it_here(NodeState* n, ObjectRow* row, vector[Waiter]* waiters) noexcept nogil:
-    """The object exists elsewhere: that is what some have waited for; the others have it brought here."""
+    """The object exists, but not in memory here: that is what some have waited for; the others have it brought here."""
     cdef size_t i, kept = 0
     for i in range(waiters.size()):
         if waits_anywhere(n, &waiters[0][i]):
@@ -419,7 +429,7 @@ cdef void end_task(NodeState* n, TaskRow* row, unsigned char state, uint64_t dur
         n.unsettled.push_back(result.id)
         if row.n_returns == STREAMING:
             result.n_items = row.n_yielded
-        n_kept += result.state == OBJECT_IN_ARENA or result.state == OBJECT_RELEASED
+        n_kept += could_be_lost(result)
     if n_kept and state == TASK_FINISHED and not is_call(row) and not row.home:
         keep_as_lineage(n, row, n_kept)
     elif row.replay == REPLAY_STATE and not n.cluster.joined:
@@ -468,7 +478,7 @@ cdef void run_again(NodeState* n, TaskRow* row) noexcept nogil:
         result = objects_find(&n.objects, object_id(row.id, i))
         if result == NULL:
             result = objects_add(&n.objects, object_id(row.id, i))
-        if not object_ready(result):
+        if not object_here(result):
             result.state = OBJECT_PENDING
     set_state(n, row, TASK_WAITING, 0)
     resolve(n, row)
@@ -633,7 +643,7 @@ cdef bint on_yielded(NodeState* n, const Message* m, const char* payload) noexce
         refuse_value(n, m.client, value)
         return True
     item = objects_add(&n.objects, id)
-    if object_ready(item):
+    if object_here(item):
         refuse_value(n, m.client, value)
         return True
     store_value(n, m.client, item, value, body)

@@ -16,14 +16,14 @@ from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
 from raylite._core.cluster.invariants cimport check_foreign, check_reach
 from raylite._core.envelope cimport blob_data, envelope_refs, EnvelopeHeader
-from raylite._core.ids cimport ACTOR_INDEX, object_id, ObjectId, same_task, TaskId
+from raylite._core.ids cimport ACTOR_INDEX, object_id, ObjectId, same_object, same_task, TaskId
 from raylite._core.message cimport STREAMING
 from raylite._core.node.actor_table cimport ACTOR_ALIVE, ACTOR_DEAD, ActorRow, actors_find, CallGroup, CallList, \
     CALLS_AHEAD
-from raylite._core.node.arena cimport arena_block, Block, Segment
+from raylite._core.node.arena cimport arena_block, Block, block_size, Segment
 from raylite._core.node.local_scheduler cimport Run, Worker, worker_find, worker_run
-from raylite._core.node.objects cimport OBJECT_IN_ARENA, OBJECT_INLINE, OBJECT_PENDING, object_ready, OBJECT_RELEASED, \
-    OBJECT_REMOTE, ObjectRow, objects_find, REACH_FOREIGN
+from raylite._core.node.objects cimport could_be_lost, DISK_NOT, DISK_WHOLE, DISK_WRITING, OBJECT_IN_ARENA, \
+    OBJECT_INLINE, OBJECT_PENDING, object_ready, OBJECT_REMOTE, OBJECT_SPILLED, ObjectRow, objects_find, REACH_FOREIGN
 from raylite._core.node.placement_groups cimport Bundle, GROUP_GONE, GROUP_LEAVING, GROUP_PENDING, needs_nodes, \
     PlacementGroup
 from raylite._core.node.replay cimport replays
@@ -111,7 +111,7 @@ cdef const char* check_arena(NodeState* n) noexcept nogil:
         covered = 0
         b = deref(s).second.blocks.begin()
         while b != deref(s).second.blocks.end():
-            used += deref(b).second.size
+            used += 0 if deref(s).second.on_disk else deref(b).second.size
             covered += deref(b).second.size
             preincrement(b)
         f = deref(s).second.free.begin()
@@ -460,11 +460,49 @@ cdef const char* check_lineage(NodeState* n) noexcept nogil:
         n_kept = 0
         for i in range(1 if row.n_returns == STREAMING else <uint32_t> row.n_returns):
             result = objects_find(&n.objects, object_id(row.id, i))
-            n_kept += result != NULL and (result.state == OBJECT_IN_ARENA or result.state == OBJECT_RELEASED)
+            n_kept += result != NULL and could_be_lost(result)
         if n_kept != row.n_kept or n_kept == 0:
             return b"a task that is lineage miscounts the results that it is kept for"
     if n_lineage != n.lineage.size():
         return b"the order of finishing has tasks that are no lineage"
+    return NULL
+
+
+cdef const char* check_room(NodeState* n) noexcept nogil:
+    cdef unordered_map[ObjectId, ObjectRow].iterator o = n.objects.rows.begin()
+    cdef unordered_map[ObjectId, uint32_t] gatherers
+    cdef uint64_t n_used = 0, n_on_disk = 0, leaving = 0, gathered_bytes = 0
+    cdef TaskRow* task
+    cdef ObjectRow* row
+    cdef size_t i
+    for entry in n.room.gathered:
+        task = tasks_find(&n.tasks, entry.first)
+        if task == NULL or task.state != TASK_WAITING and task.state != TASK_READY:
+            return b"the arguments of a task that is not about to run are kept in the arena"
+        gathered_bytes += entry.second.bytes
+        for i in range(entry.second.ids.size()):
+            gatherers[entry.second.ids[i]] += 1
+    while o != n.objects.rows.end():
+        row = &deref(o).second
+        preincrement(o)
+        if row.n_gatherers != gatherers[row.id]:
+            return b"an object miscounts the tasks that are about to run on it"
+        if row.used != 0 and (n.room.by_use.count(row.used) == 0 or not same_object(n.room.by_use[row.used], row.id)):
+            return b"a value is not where it should be in the order of use"
+        if (row.used != 0) != (row.state == OBJECT_IN_ARENA and not n.arena.segments[row.segment].on_disk):
+            return b"a value in memory is not in the order of use, or one that is not is"
+        if (row.on_disk == DISK_NOT) != (row.disk == 0) or row.state == OBJECT_SPILLED and row.on_disk != DISK_WHOLE \
+                or row.on_disk == DISK_WRITING and (row.pins.empty() or row.state != OBJECT_IN_ARENA):
+            return b"where the bytes of an object are contradicts itself"
+        if row.disk and (n.room.on_disk.count(row.disk) == 0 or not same_object(n.room.on_disk[row.disk], row.id)):
+            return b"the disk has an object under another number"
+        n_used += row.used != 0
+        n_on_disk += row.disk != 0
+        leaving += block_size(row.size) if row.on_disk == DISK_WRITING else 0
+    if n_used != n.room.by_use.size() or n_on_disk != n.room.on_disk.size():
+        return b"objects that are gone are in the order of use, or on the disk"
+    if leaving != n.room.leaving or gathered_bytes != n.room.gathered_bytes:
+        return b"the bytes that leave the arena, or are kept there for tasks, are miscounted"
     return NULL
 
 
@@ -500,6 +538,7 @@ cdef const char* check_waiting(NodeState* n) noexcept nogil:
     cdef unordered_map[TaskId, uint32_t] n_awaited
     cdef TaskRow* creator
     cdef const char* found
+    cdef size_t i
     while o != n.objects.rows.end():
         row = &deref(o).second
         preincrement(o)
@@ -521,6 +560,10 @@ cdef const char* check_waiting(NodeState* n) noexcept nogil:
         found = check_waiters(n, row, &n_awaited)
         if found != NULL:
             return found
+    for i in range(n.room.gathering.size()):
+        creator = tasks_find(&n.tasks, n.room.gathering[i].task)
+        if creator != NULL and creator.wait_number == n.room.gathering[i].wait_number:
+            n_awaited[creator.id] += 1
     while t != n.tasks.rows.end():
         creator = &deref(t).second
         if n_awaited[creator.id] != (creator.n_unresolved if creator.state == TASK_WAITING else 0):
@@ -546,6 +589,8 @@ cdef void invariant_violation(NodeState* n, string* wrong) noexcept nogil:
         found = check_lineage(n)
     if found == NULL:
         found = check_waiting(n)
+    if found == NULL:
+        found = check_room(n)
     if found == NULL:
         found = check_reach(n)
     if found != NULL:

@@ -13,12 +13,13 @@ from libcpp.unordered_set cimport unordered_set
 from raylite._core.cluster.departures cimport ask_store
 from raylite._core.cluster.remote_objects cimport want_from_elsewhere, watch
 from raylite._core.envelope cimport Blob, blob_data, blob_new, envelope_refs, EnvelopeHeader, system_error
-from raylite._core.ids cimport PUT_INDEX
+from raylite._core.ids cimport PUT_INDEX, same_object
 from raylite._core.message cimport CMD_COMMIT, CMD_EXPOSED, STREAMING
 from raylite._core.node.execution cimport function_name, run_again
-from raylite._core.node.objects cimport OBJECT_IN_ARENA, object_in_scope, OBJECT_PENDING, OBJECT_RELEASED, \
-    OBJECT_REMOTE, ObjectRow, objects_find, REACH_COPY, REACH_EXPOSED, REACH_FOREIGN
+from raylite._core.node.objects cimport object_here, OBJECT_IN_ARENA, object_in_scope, OBJECT_PENDING, \
+    OBJECT_RELEASED, OBJECT_REMOTE, OBJECT_SPILLED, ObjectRow, objects_find, REACH_COPY, REACH_EXPOSED, REACH_FOREIGN
 from raylite._core.node.references cimport drop_value, lineage_serves_less, store_blob
+from raylite._core.node.room cimport want_restored
 from raylite._core.node.state cimport Commit, emit, ERROR_NOT_REMADE
 from raylite._core.node.task_table cimport is_call, TASK_FINISHED, TaskRow, tasks_find
 from raylite._core.store.message cimport OP_UNLOCATE
@@ -60,6 +61,9 @@ cdef void rebuild_wanted(NodeState* n) noexcept nogil:
         if row.state == OBJECT_REMOTE or row.state == OBJECT_PENDING and row.reach & REACH_FOREIGN:
             want_from_elsewhere(n, row)
             continue
+        if row.state == OBJECT_SPILLED:
+            want_restored(n, row)
+            continue
         if row.state != OBJECT_RELEASED:
             continue
         if row.reach & REACH_EXPOSED:         # others may want it too: the store says who makes it
@@ -83,7 +87,7 @@ cdef void rebuild_wanted(NodeState* n) noexcept nogil:
 cdef void on_lost(NodeState* n, const Message* m) noexcept nogil:
     """The bytes of an object are gone. It is made again at once if anybody could ask for it."""
     cdef ObjectRow* row = objects_find(&n.objects, m.object)
-    if row == NULL or row.state != OBJECT_IN_ARENA:
+    if row == NULL or row.state != OBJECT_IN_ARENA and (row.state != OBJECT_SPILLED or row.restoring):
         return
     drop_value(n, row)
     row.pins.clear()
@@ -96,6 +100,38 @@ cdef void on_lost(NodeState* n, const Message* m) noexcept nogil:
         n.wanted.push_back(row.id)
     else:
         n.unsettled.push_back(row.id)
+
+
+cdef bint can_be_made_again(NodeState* n, ObjectId wanted) noexcept nogil:
+    """Whether a value that is gone, or would be, comes back by running tasks of the lineage again."""
+    cdef vector[ObjectId] todo
+    cdef unordered_set[ObjectId] seen
+    cdef ObjectId id
+    cdef ObjectRow* row
+    cdef TaskRow* task
+    cdef const ObjectId* nested
+    cdef size_t i
+    todo.push_back(wanted)
+    seen.insert(wanted)
+    while not todo.empty():
+        id = todo.back()
+        todo.pop_back()
+        row = objects_find(&n.objects, id)
+        if row != NULL and (row.state == OBJECT_PENDING or (object_here(row) and not same_object(id, wanted))):
+            continue
+        task = tasks_find(&n.tasks, id.task)
+        if row == NULL or task == NULL or task.state != TASK_FINISHED or id.index & PUT_INDEX or is_call(task) \
+                or not is_result(row, task) or task.retries_left == 0:
+            return False
+        for i in range(task.refs.size()):
+            if seen.insert(task.refs[i]).second:
+                todo.push_back(task.refs[i])
+        if task.arguments != NULL:
+            nested = envelope_refs(blob_data(task.arguments))
+            for i in range((<const EnvelopeHeader*> blob_data(task.arguments)).n_refs):
+                if seen.insert(nested[i]).second:
+                    todo.push_back(nested[i])
+    return True
 
 
 cdef void add_uncommitted(NodeState* n, TaskId id, vector[TaskId]* todo, unordered_set[TaskId]* seen) noexcept nogil:

@@ -30,8 +30,8 @@ from raylite._core.node.leases cimport forget_client_leases, lease_room, on_retu
 from raylite._core.node.lineage cimport on_committed, on_expose, on_lost, rebuild_wanted
 from raylite._core.node.local_scheduler cimport IDLE_NS, n_shared, STALL_NS, Worker, worker_find
 from raylite._core.node.memory cimport on_memory_short
-from raylite._core.node.objects cimport object_ready, OBJECT_RELEASED, object_unhold, object_unpin, ObjectRow, \
-    objects_add, objects_find
+from raylite._core.node.objects cimport object_here, object_ready, OBJECT_RELEASED, object_unhold, object_unpin, \
+    ObjectRow, objects_add, objects_find
 from raylite._core.node.placement cimport dispatch, start_worker, stop_idle_worker
 from raylite._core.node.recovery cimport on_cancel, on_declined, on_recalled, on_worker_gone
 from raylite._core.node.references cimport client_gone, client_holds, drop_value, give_back_segments, refuse_value, \
@@ -41,6 +41,7 @@ from raylite._core.node.reports cimport on_query
 from raylite._core.node.requests cimport forget_client_requests, on_await_read, on_forget, on_get, on_next, on_wait
 from raylite._core.node.retries cimport end_delays
 from raylite._core.node.resources cimport resources_name, resources_provide, resources_setup, UNIT
+from raylite._core.node.room cimport on_restored, on_spilled, room_deadline_ns, serve_room
 from raylite._core.node.state cimport call_back_queue, Client, Command, Function, poison, read_names, read_sizes, \
     read_workers, reject, Sizes, WorkerReport
 from raylite._core.node.story cimport StoryEntry
@@ -107,7 +108,7 @@ cdef bint on_put(NodeState* n, const Message* m, const char* payload) noexcept n
         return False
     row = objects_add(&n.objects, m.object)
     client_holds(n, row, m.client)
-    if object_ready(row):
+    if object_here(row):
         refuse_value(n, m.client, value)
     else:
         row.call_site = call_site_number(n, m.aux)
@@ -155,6 +156,7 @@ cdef void on_unpin(NodeState* n, const Message* m) noexcept nogil:
     cdef ObjectRow* row = objects_find(&n.objects, m.object)
     if row != NULL and object_unpin(row, m.client, False):
         n.unsettled.push_back(m.object)
+        n.room.changed = True
 
 
 cdef void on_keep(NodeState* n, const Message* m) noexcept nogil:
@@ -166,7 +168,7 @@ cdef void on_keep(NodeState* n, const Message* m) noexcept nogil:
 # ---- time ------------------------------------------------------------------------------------------------------
 
 cdef void on_tick(NodeState* n) noexcept nogil:
-    """Take back queues that do not move; end surplus idle workers."""
+    """Take back queues that do not move; end surplus idle workers; see who has waited for room long enough."""
     cdef ordered_map[uint32_t, Worker].iterator it = n.scheduler.workers.begin()
     cdef vector[uint32_t] surplus
     cdef Worker* w
@@ -174,6 +176,7 @@ cdef void on_tick(NodeState* n) noexcept nogil:
     end_delays(n)
     ask_again_later(n)
     ask_for_groups_later(n)
+    n.room.changed = not n.room.waiting.empty() or not n.room.gathering.empty()
     while it != n.scheduler.workers.end():
         w = &deref(it).second
         preincrement(it)
@@ -192,6 +195,12 @@ cdef void on_tick(NodeState* n) noexcept nogil:
 
 cdef uint64_t node_deadline_ns(const NodeState* n) noexcept nogil:
     """By when the node wants an EV_TICK, or 0 if it does not care."""
+    cdef uint64_t of_room = room_deadline_ns(n), other = other_deadline_ns(n)
+    return of_room if of_room and (other == 0 or of_room < other) else other
+
+
+cdef uint64_t other_deadline_ns(const NodeState* n) noexcept nogil:
+    """By when, apart from who waits for room."""
     cdef uint64_t deadline_ns = 0
     if n.scheduler.n_queued:
         deadline_ns = n.now_ns + STALL_NS
@@ -275,6 +284,10 @@ cdef bint route(NodeState* n, const Message* m, const char* payload) noexcept no
         on_return(n, m, payload)
     elif m.kind == EV_LOST:
         on_lost(n, m)
+    elif m.kind == EV_SPILLED:
+        on_spilled(n, m)
+    elif m.kind == EV_RESTORED:
+        on_restored(n, m)
     elif m.kind == EV_QUERY:
         return on_query(n, m, payload)
     elif m.kind == EV_KEEP:
@@ -316,7 +329,11 @@ cdef void finish_event(NodeState* n) noexcept nogil:
     """All that follows from an event, of any kind."""
     cdef string wrong
     follow_up(n)
-    while n.dispatch_wanted and n.fault.empty():
+    while (n.dispatch_wanted or n.room.changed) and n.fault.empty():
+        if n.room.changed:
+            serve_room(n)
+            follow_up(n)
+            continue
         serve_groups(n)
         dispatch(n)
         follow_up(n)
@@ -398,7 +415,7 @@ cdef class Node:
     processes, kept_idle: workers that stay when idle, incarnation: of this node, debug: check every table after every
     event (default: whether this is a debug build), segment_bytes: usual size of an arena segment, story_capacity:
     transitions remembered, lineage_cap: finished tasks kept to run again, history_capacity: ended tasks remembered,
-    history_bytes: of their references, names and errors.
+    history_bytes: of their references, names and errors; spills: whether the host has a disk for what does not fit.
     """
 
     def __cinit__(self):
@@ -407,7 +424,7 @@ cdef class Node:
     def __init__(self, resources, *, uint64_t object_store_bytes=1 << 30, uint32_t worker_cap=16, uint32_t kept_idle=0,
                  uint32_t incarnation=1, debug=None, uint64_t segment_bytes=1 << 28, uint64_t story_capacity=65536,
                  uint64_t lineage_cap=100000, uint64_t history_capacity=HISTORY_TASKS,
-                 uint64_t history_bytes=HISTORY_BYTES):
+                 uint64_t history_bytes=HISTORY_BYTES, bint spills=False):
         cdef NodeState* n = self.state
         if resources.get("GPU", 0) % UNIT or any(amount < 0 for amount in resources.values()):
             raise ValueError(f"amounts of resources may not be negative, and GPUs are whole ones: {resources}")
@@ -415,6 +432,7 @@ cdef class Node:
         n.debug = RAYLITE_IS_DEBUG if debug is None else debug
         n.arena.capacity = object_store_bytes
         n.arena.segment_size = segment_bytes
+        n.room.spills = spills
         n.scheduler.worker_cap = worker_cap
         n.scheduler.n_kept_idle = kept_idle
         n.story.capacity = story_capacity

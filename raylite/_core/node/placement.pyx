@@ -22,6 +22,7 @@ from raylite._core.node.local_scheduler cimport find_place, idle_remove, Place, 
 from raylite._core.node.objects cimport OBJECT_IN_ARENA, OBJECT_INLINE, object_pin, object_ready, ObjectRow, \
     objects_find
 from raylite._core.node.resources cimport resources_acquire, resources_fit
+from raylite._core.node.room cimport use_value
 from raylite._core.node.state cimport emit, Request, request_key, set_state
 from raylite._core.node.task_table cimport is_call, is_creation, TASK_PLACED, TASK_READY, TASK_RUNNING, TASK_WAITING, \
     TaskRow, tasks_find
@@ -90,6 +91,7 @@ cdef void send_run(NodeState* n, Worker* w, TaskRow* row, uint64_t position, con
         argument = objects_find(&n.objects, row.refs[i])
         if argument.state == OBJECT_IN_ARENA:
             object_pin(argument, w.client)
+            use_value(n, argument)
         at = write_record(at, argument)
     m = emit(n, CMD_RUN, w.client, payload)
     m.object = object_id(row.id, 0)
@@ -256,6 +258,10 @@ cdef bint run_in_place(NodeState* n) noexcept nogil:
         if row == NULL:
             continue
         ready_remove(&n.scheduler, row)
+        if n.lost_any and not arguments_usable(n, row):
+            set_state(n, row, TASK_WAITING, 0)
+            resolve(n, row)
+            return True
         resources_acquire(&n.scheduler.resources, row.shape, &no_gpus)
         row.worker = w.client
         set_state(n, row, TASK_RUNNING, 0)

@@ -46,6 +46,7 @@ cdef void back_to_ready(NodeState* n, TaskRow* row) noexcept nogil:
         argument = objects_find(&n.objects, row.refs[i])
         if argument != NULL and argument.state == OBJECT_IN_ARENA:
             object_unpin(argument, row.worker, False)
+            n.room.changed = True
     if row.cancelled:
         fail_task(n, row, system_error(ERROR_TASK_CANCELLED, b"cancelled", 9), TASK_CANCELLED)
         return

@@ -24,10 +24,12 @@ from raylite._core.node.arena cimport arena_client_gone, arena_drop_segment, are
     arena_surplus_segment
 from raylite._core.node.history cimport history_add_name, history_add_task
 from raylite._core.node.local_scheduler cimport Worker
-from raylite._core.node.objects cimport object_hold, OBJECT_IN_ARENA, object_in_scope, OBJECT_INLINE, OBJECT_PENDING, \
-    OBJECT_RELEASED, OBJECT_REMOTE, object_unhold, object_unpin, objects_add, objects_find, REACH_FOREIGN
+from raylite._core.node.objects cimport could_be_lost, object_hold, OBJECT_IN_ARENA, object_in_scope, OBJECT_INLINE, \
+    OBJECT_PENDING, OBJECT_RELEASED, OBJECT_REMOTE, OBJECT_SPILLED, object_unhold, object_unpin, objects_add, \
+    objects_find, REACH_FOREIGN
 from raylite._core.node.replay cimport forget_made
 from raylite._core.node.requests cimport release_generator
+from raylite._core.node.room cimport enter_arena, leave_arena, leave_disk
 from raylite._core.node.state cimport emit, ERROR_OBJECT_LOST, ERROR_RAISED, ERROR_TASK_CANCELLED, Function
 from raylite._core.node.task_table cimport TASK_CANCELLED, TASK_FAILED, TASK_FINISHED, tasks_erase, tasks_find
 from raylite._core.planted cimport LINEAGE_UNHELD, planted
@@ -82,12 +84,12 @@ cdef void store_value(NodeState* n, uint32_t client, ObjectRow* row, const Value
     if not arena_seal(&n.arena, client, value.where.segment, value.where.offset, value.where.size):
         store_blob(n, row, system_error(ERROR_OBJECT_LOST, text, strlen(text)))
         return
-    row.state = OBJECT_IN_ARENA
     row.kind = value.kind
     row.flags = value.flags
     row.segment = value.where.segment
     row.offset = value.where.offset
     row.size = value.where.size
+    enter_arena(n, row)
     n.arrived.push_back(row.id)
     contain(n, row, <const ObjectId*> body, value.n_refs)
 
@@ -96,6 +98,7 @@ cdef void refuse_value(NodeState* n, uint32_t client, const ValueRecord* value) 
     """Nobody needs this value (any more): free the block that was leased for it."""
     if value.in_arena and arena_seal(&n.arena, client, value.where.segment, value.where.offset, 0):
         arena_free(&n.arena, value.where.segment, value.where.offset)
+        n.room.changed = True
 
 
 cdef void drop_value(NodeState* n, ObjectRow* row) noexcept nogil:
@@ -107,7 +110,9 @@ cdef void drop_value(NodeState* n, ObjectRow* row) noexcept nogil:
         blob_drop(row.blob)
         row.blob = NULL
     elif row.state == OBJECT_IN_ARENA:
-        arena_free(&n.arena, row.segment, row.offset)
+        leave_arena(n, row)
+    if row.on_disk:
+        leave_disk(n, row)
     for i in range(row.contained.size()):
         inner = objects_find(&n.objects, row.contained[i])
         if inner != NULL:
@@ -280,7 +285,7 @@ cdef void erase_object(NodeState* n, ObjectRow* row) noexcept nogil:
     """Nothing needs the row: it goes, and with its creator's last result the creator's row."""
     cdef TaskRow* creator = tasks_find(&n.tasks, row.id.task)
     cdef bint was_kept = creator != NULL and is_result(creator, row.id.index) \
-        and (row.state == OBJECT_IN_ARENA or row.state == OBJECT_RELEASED)
+        and could_be_lost(row)
     drop_value(n, row)
     if row.kind == KIND_FUNCTION:
         forget_function(n, row.id)
@@ -311,13 +316,13 @@ cdef void settle_object(NodeState* n, ObjectRow* row) noexcept nogil:
         if creator == NULL or creator.state >= TASK_FINISHED or (creator.n_returns == STREAMING and row.id.index):
             erase_object(n, row)
         return
-    if not row.pins.empty():
+    if not row.pins.empty() or row.restoring:
         return
     if row.state == OBJECT_REMOTE and row.n_lineage_holds:
         return
     if row.n_lineage_holds == 0:
         erase_object(n, row)
-    elif row.state == OBJECT_IN_ARENA:
+    elif row.state == OBJECT_IN_ARENA or row.state == OBJECT_SPILLED:
         drop_value(n, row)
         row.state = OBJECT_RELEASED
 
@@ -351,3 +356,4 @@ cdef void client_gone(NodeState* n, uint32_t client) noexcept nogil:
     for i in range(touched.size()):
         n.unsettled.push_back(touched[i])
     arena_client_gone(&n.arena, client)
+    n.room.changed = True

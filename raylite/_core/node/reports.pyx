@@ -10,21 +10,21 @@ from libcpp.queue cimport priority_queue
 from libcpp.string cimport string
 from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
-from raylite._core.node.actor_table cimport ACTOR_DEAD, ActorRow, actors_find
-from raylite._core.node.actors cimport actor_by_name
-from raylite._core.envelope cimport align8, Blob, blob_copy, blob_data, envelope_refs, EnvelopeHeader
-from raylite._core.node.group_events cimport write_groups
-from raylite._core.node.history cimport history_task, PastActor, PastClient, PastTask
-from raylite._core.ids cimport FUNCTION_INDEX, object_id, same_object, same_task
-from raylite._core.node.local_scheduler cimport Run, Worker, worker_find, worker_run
-from raylite._core.message cimport ACTOR_PLACED_ON_CPU, CMD_READY, QUERY_ACTOR, QUERY_ACTOR_NAME, QUERY_ACTOR_ROWS, \
-    QUERY_ASSIGNED, QUERY_CLIENT_ROWS, QUERY_ENVIRONMENT, QUERY_GROUPS, QUERY_NAMES, QUERY_NODES, QUERY_OBJECT_ROWS, \
-    QUERY_TASK_ROWS, QUERY_VALUE_KEYS, QUERY_VALUE_PUT, SUBMIT_ARGS_OBJECT
-from raylite._core.node.objects cimport ObjectRow, objects_find
 from raylite._core.cluster.directory cimport list_names
 from raylite._core.cluster.queries cimport ask_node, report_nodes
 from raylite._core.cluster.remote_actors cimport find_name
+from raylite._core.envelope cimport align8, Blob, blob_copy, blob_data, envelope_refs, EnvelopeHeader
+from raylite._core.ids cimport FUNCTION_INDEX, object_id, same_object, same_task
+from raylite._core.message cimport ACTOR_PLACED_ON_CPU, CMD_READY, QUERY_ACTOR, QUERY_ACTOR_NAME, QUERY_ACTOR_ROWS, \
+    QUERY_ASSIGNED, QUERY_CLIENT_ROWS, QUERY_ENVIRONMENT, QUERY_EXPLAIN, QUERY_GROUPS, QUERY_NAMES, QUERY_NODES, \
+    QUERY_OBJECT_ROWS, QUERY_TASK_ROWS, QUERY_VALUE_KEYS, QUERY_VALUE_PUT, SUBMIT_ARGS_OBJECT
+from raylite._core.node.actor_table cimport ACTOR_DEAD, ActorRow, actors_find
+from raylite._core.node.actors cimport actor_by_name
+from raylite._core.node.group_events cimport write_groups
+from raylite._core.node.history cimport history_task, PastActor, PastClient, PastTask
 from raylite._core.node.key_values cimport on_value_query
+from raylite._core.node.local_scheduler cimport Run, Worker, worker_find, worker_run
+from raylite._core.node.objects cimport ObjectRow, objects_find
 from raylite._core.node.resources cimport Amount, resource_asked_for, RESOURCE_CPU, Resources
 from raylite._core.node.state cimport Client, emit
 from raylite._core.node.task_table cimport TASK_BLOCKED, TASK_RUNNING, TaskRow, tasks_find

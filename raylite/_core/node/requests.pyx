@@ -11,16 +11,19 @@ from libcpp.unordered_map cimport unordered_map
 from libcpp.vector cimport vector
 from raylite._core.cluster.remote_objects cimport foreign_object
 from raylite._core.cluster.remote_streams cimport tell_reading
-from raylite._core.envelope cimport Blob, blob_data, blob_keep, blob_new, KIND_VALUE
+from raylite._core.envelope cimport Blob, blob_data, blob_drop, blob_keep, blob_new, KIND_VALUE
 from raylite._core.ids cimport object_id, ObjectId, PUT_INDEX, same_object, TaskId
 from raylite._core.message cimport CMD_READY, CMD_VALUE, EV_GET, EV_NEXT, EV_WAIT, GET_IN_PLACE, GET_LENDS, Location, \
     READY_END, STREAMING, VALUE_IN_ARENA, WAIT_ANYWHERE
+from raylite._core.node.leases cimport forget_lease
 from raylite._core.node.local_scheduler cimport Run, run_block, run_unblock, Worker, worker_find, worker_run
-from raylite._core.node.objects cimport is_wanted_now, object_exists, object_in_scope, OBJECT_INLINE, \
-    OBJECT_PENDING, object_pin, object_ready, OBJECT_REMOTE, objects_add, objects_find, REACH_FOREIGN, WAIT_EXISTS
+from raylite._core.node.objects cimport is_wanted_now, object_exists, object_here, object_in_scope, OBJECT_INLINE, \
+    OBJECT_PENDING, object_pin, object_ready, OBJECT_RELEASED, OBJECT_REMOTE, objects_add, objects_find, \
+    REACH_FOREIGN, WAIT_EXISTS
 from raylite._core.node.references cimport client_holds, store_blob, unknown_object
+from raylite._core.node.room cimport use_value
 from raylite._core.node.state cimport call_back_queue, emit, Request, request_key, set_state
-from raylite._core.node.task_table cimport TASK_BLOCKED, TASK_RUNNING, TaskRow, tasks_find
+from raylite._core.node.task_table cimport TASK_BLOCKED, TASK_FINISHED, TASK_RUNNING, TaskRow, tasks_find
 
 
 cdef void deliver(NodeState* n, uint32_t client, uint64_t request, uint32_t slot, ObjectRow* row) noexcept nogil:
@@ -40,6 +43,7 @@ cdef void deliver(NodeState* n, uint32_t client, uint64_t request, uint32_t slot
         m = emit(n, CMD_VALUE, client, where)
         m.flags = VALUE_IN_ARENA
         object_pin(row, client)
+        use_value(n, row)
     m.request = request
     m.aux = slot
     m.object = row.id
@@ -155,7 +159,7 @@ cdef bint settled(NodeState* n, ObjectId id, bint anywhere) noexcept nogil:
     """
     cdef ObjectRow* row = objects_find(&n.objects, id)
     cdef ObjectRow* stream
-    if row != NULL and (object_exists(row) if anywhere else object_ready(row)):
+    if row != NULL and (object_exists(row) if anywhere else object_here(row) or made_way(n, row)):
         return True
     if n.cluster.joined and (row == NULL or row.reach & REACH_FOREIGN or row.state == OBJECT_REMOTE):
         return False              # the cluster may have it
@@ -165,6 +169,15 @@ cdef bint settled(NodeState* n, ObjectId id, bint anywhere) noexcept nogil:
         return row == NULL
     stream = objects_find(&n.objects, object_id(id.task, 0))
     return stream == NULL or object_ready(stream)
+
+
+cdef bint made_way(NodeState* n, const ObjectRow* row) noexcept nogil:
+    """Whether the value was there, and a get makes it again: were it made for a wait, others would have to go."""
+    cdef const TaskRow* creator
+    if row.state != OBJECT_RELEASED or row.reach:
+        return False
+    creator = tasks_find(&n.tasks, row.id.task)
+    return creator != NULL and creator.state == TASK_FINISHED and creator.retries_left != 0
 
 
 cdef bint is_stream_item(NodeState* n, ObjectId id) noexcept nogil:
@@ -317,7 +330,7 @@ cdef void on_next(NodeState* n, const Message* m) noexcept nogil:
     cdef ObjectRow* item = objects_find(&n.objects, m.object)
     cdef TaskRow* task = tasks_find(&n.tasks, m.object.task)
     cdef Request* r
-    if item != NULL and object_ready(item):
+    if item != NULL and object_here(item):
         answer_next(n, m.client, m.request, item)
         return
     if m.aux:                     # the reader has had its error
@@ -379,6 +392,26 @@ cdef void on_forget(NodeState* n, const Message* m) noexcept nogil:
     cdef Request* r = find_request(n, m.client, m.request)
     if r != NULL:
         abandon_request(n, r)
+    else:
+        forget_lease(n, m.client, m.request)
+
+
+cdef bint fail_get(NodeState* n, const Waiter* waiter, ObjectRow* row, Blob* error) noexcept nogil:
+    """Who asked for the object gets this error (whose hold passes to here), though the object has none. False if it
+    was no get."""
+    cdef Request* r = find_request(n, waiter.client, waiter.request)
+    cdef Message* m
+    if r == NULL or r.kind != EV_GET:
+        blob_drop(error)
+        return r == NULL
+    m = emit(n, CMD_VALUE, r.client, error)
+    m.request = r.id
+    m.aux = waiter.slot
+    m.object = row.id
+    r.n_missing -= 1
+    if r.n_missing == 0:
+        close_request(n, r)
+    return True
 
 
 cdef void ask_again(NodeState* n, Request* r) noexcept nogil:

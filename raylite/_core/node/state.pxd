@@ -1,4 +1,5 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libcpp.deque cimport deque
 from libcpp.map cimport map as ordered_map
 from libcpp.pair cimport pair
 from libcpp.set cimport set as ordered_set
@@ -35,6 +36,7 @@ cdef enum ErrorCode:              # of system errors
     ERROR_ACTOR_UNSCHEDULABLE = 23
     ERROR_OUT_OF_MEMORY = 24      # as ERROR_WORKER_CRASHED, killed by the node to free memory
     ERROR_NOT_REMADE = 25         # lost, and what made it cannot run again
+    ERROR_OUT_OF_DISK = 26
 
 cdef struct Command:
     Message message
@@ -69,6 +71,41 @@ cdef struct PendingLease:
     uint32_t client
     uint32_t segment              # that it waits for
 
+cdef struct RoomRequest:          # for a block of the arena, which is full
+    uint64_t request
+    uint64_t size
+    uint32_t client
+
+cdef struct Gathering:            # a task waits until the bytes of its arguments may be brought together
+    TaskId task
+    uint64_t wait_number
+    uint64_t bytes
+
+cdef struct Gathered:             # a task's arguments are kept in the arena, or on their way there, until it runs
+    uint64_t bytes
+    vector[ObjectId] ids
+
+cdef struct Room:                 # what leaves the arena, and who waits for it: see room.pyx
+    bint spills                   # the host has a disk for what does not fit
+    bint changed                  # there may be more room, or somebody new who wants it
+    uint64_t last_use
+    uint64_t last_spill
+    uint64_t leaving              # bytes of blocks that are being written to disk
+    uint64_t disk_full_ns         # when the disk took no more; 0: it does
+    uint64_t stuck_ns             # since when there has been nothing that could make way; 0: there was
+    uint64_t stuck_used           # bytes of the arena then
+    uint64_t kept_out_ns          # since when the first of `gathering` has not been let in; 0: it was not there
+    uint64_t gathered_bytes
+    uint64_t spilled_bytes        # in all, ever; so are those below
+    uint64_t restored_bytes
+    uint64_t n_spilled
+    uint64_t n_restored
+    deque[RoomRequest] waiting
+    deque[Gathering] gathering
+    ordered_map[TaskId, Gathered] gathered
+    ordered_map[uint64_t, ObjectId] by_use    # values in the arena, the one that was asked for longest ago first
+    ordered_map[uint64_t, ObjectId] on_disk   # by number: on the disk, or on their way
+
 cdef struct Commit:
     uint64_t number
     uint64_t request
@@ -101,6 +138,7 @@ cdef struct NodeState:
     Objects objects
     ActorTable actors
     Arena arena
+    Room room
     LocalScheduler scheduler
     PlacementGroups groups
     ordered_map[string, string] values        # key-value, while the node is alone
@@ -137,6 +175,8 @@ cdef struct Sizes:                # of the tables; all zero when everything has 
     uint64_t lineage
     uint64_t commits
     uint64_t leases
+    uint64_t room                 # leases that wait for it, and tasks with their arguments kept or to come
+    uint64_t spilled              # objects on the disk, or on their way
     uint64_t actors
     uint64_t beyond               # what is on its way between this node and others
 

@@ -9,6 +9,7 @@ from libcpp.pair cimport pair
 from raylite._core.envelope cimport blob_copy, blob_data
 from raylite._core.node.local_scheduler cimport Worker
 from raylite._core.message cimport CMD_RECALL, CMD_REJECT, CMD_WARN, MESSAGE_VERSION
+from raylite._core.node.room cimport end_gathering
 from raylite._core.node.story cimport story_add, StoryEntry
 from raylite._core.node.task_table cimport TASK_BLOCKED, TASK_FINISHED, TASK_READY, TASK_RUNNING, TASK_WAITING, \
     transition_allowed
@@ -57,6 +58,8 @@ cdef void call_back_queue(NodeState* n, Worker* w) noexcept nogil:
 cdef void set_state(NodeState* n, TaskRow* row, uint8_t state, uint64_t duration_ns) noexcept nogil:
     """Change a task's state: checked against the table, written into the story."""
     cdef StoryEntry entry
+    if not n.room.gathered.empty() and state != TASK_READY and state != TASK_WAITING:
+        end_gathering(n, row.id)
     if not transition_allowed(row.state, state):
         poison(n, b"a task changed state in a way the table does not allow")
     entry.time_ns = n.now_ns
@@ -100,6 +103,8 @@ cdef void read_sizes(NodeState* n, Sizes* out) noexcept nogil:
     out.lineage = n.lineage.size()
     out.commits = n.commits.size()
     out.leases = n.leases.size()
+    out.room = n.room.waiting.size() + n.room.gathering.size() + n.room.gathered.size()
+    out.spilled = n.room.on_disk.size()
     out.actors = n.actors.rows.size()
     out.beyond = n.cluster.remote.size() + n.cluster.transfers.size() + n.cluster.readings.size() \
         + n.cluster.departures.size() + n.cluster.settling.size() + n.cluster.uncommitted.size() \

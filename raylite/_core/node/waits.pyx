@@ -8,29 +8,28 @@ that goes on. A step whose waiting is not understood in full counts as one that 
 where there is none. Nothing is kept for this while the node works: all is found in its tables when somebody asks.
 """
 from cython.operator cimport dereference as deref, preincrement
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t, uint8_t
 from libc.string cimport memset
 from libcpp.map cimport map as ordered_map
 from libcpp.pair cimport pair
 from libcpp.string cimport string
 from libcpp.unordered_map cimport unordered_map
-from libcpp.unordered_set cimport unordered_set
 from libcpp.vector cimport vector
 from raylite._core.envelope cimport Blob, blob_data
 from raylite._core.ids cimport ACTOR_INDEX, object_id, ObjectId, PUT_INDEX, same_task, TaskId
-from raylite._core.message cimport EV_GET, EV_NEXT, EV_WAIT, STREAMING
+from raylite._core.message cimport EV_NEXT, EV_WAIT, STREAMING
 from raylite._core.node.actor_table cimport ACTOR_ALIVE, ActorRow, actors_find, CallGroup
 from raylite._core.node.local_scheduler cimport n_shared, Run, Worker, worker_find
 from raylite._core.node.objects cimport object_exists, OBJECT_PENDING, object_ready, OBJECT_REMOTE, ObjectRow, \
     objects_find, REACH_FOREIGN
-from raylite._core.node.placement_groups cimport group_possible, GROUP_PENDING, groups_find, needs_nodes, \
+from raylite._core.node.placement_groups cimport GROUP_PENDING, group_possible, groups_find, needs_nodes, \
     PlacementGroup
 from raylite._core.node.reports cimport append, name_of, process_of
 from raylite._core.node.resources cimport no_group, resource_asked_for, RESOURCE_CPU, RESOURCE_GPU, Resources, \
     resources_fit
 from raylite._core.node.state cimport Request, request_key
-from raylite._core.node.task_table cimport is_call, is_creation, LISTED_AGAIN, LISTED_CALLER, LISTED_READY, \
-    TASK_BLOCKED, TASK_PLACED, TASK_READY, TASK_RUNNING, TASK_SPILLED, TASK_WAITING, TaskRow, tasks_find
+from raylite._core.node.task_table cimport is_call, LISTED_CALLER, LISTED_READY, TASK_BLOCKED, TASK_PLACED, \
+    TASK_READY, TASK_RUNNING, TASK_SPILLED, TASK_WAITING, TaskRow, tasks_find
 
 cdef struct Step:
     uint8_t kind                  # StepKind

@@ -41,7 +41,7 @@ cdef enum StoreOpKind:
     OP_ACTOR_NAMED = 27           # between shards: object.task; body: name: dropped again if there is no such actor
     OP_ACTOR_LOG = 28             # object.task; body: LogHeader ...: of who runs it: this call of one that replays has
     #                               ended. The next OP_ACTOR_ALIVE is answered with all of them: u64 size, body padded
-    OP_ACTOR_SAVED = 29           # object.task; body: SavedHeader ...: a checkpoint: what makes it is another task by now
+    OP_ACTOR_SAVED = 29           # object.task; body: SavedHeader ...: a checkpoint: another task makes it by now
     # names of actors and placement groups, sharded by the hash of the name: object.task = hash
     OP_NAME_CLAIM = 30            # flags: NAME_OF_ACTOR; body: TaskId, name; the answer: STORE_OK or STORE_TAKEN, with
     #                               the TaskId of who has it. An actor's goes with the actor
