@@ -105,6 +105,7 @@ EXTENSIONS = (
     "raylite.runtime.channel",
     "raylite.runtime.pump",
     "raylite.runtime.inbox",
+    "raylite.runtime.task_context",
     "raylite.runtime.client",
     "raylite.runtime.ring_client",
     "raylite.runtime.peers",

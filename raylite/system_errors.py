@@ -31,8 +31,8 @@ def system_error(payload: bytes, task_id: str) -> exceptions.RayError:
     if code == TASK_CANCELLED:
         return exceptions.TaskCancelledError(task_id)
     if code in (STORE_FULL, OUT_OF_DISK):
-        kind = exceptions.ObjectStoreFullError if code == STORE_FULL else exceptions.OutOfDiskError
-        return kind(f"there is no room to bring the value back from disk: {text}" if text else "")
+        full = exceptions.ObjectStoreFullError if code == STORE_FULL else exceptions.OutOfDiskError
+        return full(f"there is no room to bring the value back from disk: {text}" if text else "")
     if code == OUT_OF_MEMORY:
         return out_of_memory(text)
     if code == NOT_REMADE:

@@ -7,7 +7,8 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 from raylite._core.ids cimport TaskId
 from raylite._core.message cimport EV_CHECKPOINT, EV_DECLINED, Message
-from raylite.runtime.client cimport Mapping, Run, TaskContext
+from raylite.runtime.client cimport Mapping, Run
+from raylite.runtime.task_context cimport TaskContext
 from raylite.runtime.inbox cimport Call, Inbox, inbox_close, inbox_forget, inbox_free, inbox_has_task
 from raylite.runtime.native cimport getpid
 from raylite.serialization cimport Packed

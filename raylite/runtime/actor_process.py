@@ -9,7 +9,7 @@ import sys
 from _thread import allocate_lock, start_new_thread
 from collections import deque
 
-from raylite.runtime import client as clients
+from raylite.runtime.task_context import TaskContext
 from raylite.runtime.worker import (
     FINISHED_CANCELLED,
     FINISHED_EXITS,
@@ -109,7 +109,7 @@ class Actor:
     # ---- calls ----
 
     def context(self, run, name, function_name):
-        return clients.TaskContext.of(
+        return TaskContext.of(
             run.task_id, name, run.attempt, self.gpus, False, function_name, self.group, self.captures
         )
 

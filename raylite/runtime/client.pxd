@@ -5,6 +5,7 @@ from raylite._core.ids cimport ObjectId, TaskId
 from raylite._core.message cimport Location, Message, SubmitHeader
 from raylite.runtime.inbox cimport Call, Inbox, Slot
 from raylite.runtime.pump cimport Pump
+from raylite.runtime.task_context cimport TaskContext
 from raylite.serialization cimport Packed
 
 cdef struct Mapping:              # an arena segment as this process sees it
@@ -14,20 +15,6 @@ cdef struct Mapping:              # an arena segment as this process sees it
     uint64_t n_users              # views of values in it, and writes under way
     int fd
     bint dropped                  # unmapped with its last user
-
-cdef class TaskContext:           # who submits: the caller of the task's calls (DESIGN 4.4)
-    cdef TaskId id
-    cdef uint64_t n_submitted
-    cdef uint32_t n_put
-    cdef unordered_map[TaskId, uint64_t] n_calls     # of each actor's methods
-    cdef readonly uint32_t attempt
-    cdef readonly str name
-    cdef readonly str function    # its name; None if that is `name`
-    cdef readonly tuple gpus
-    cdef readonly bint is_driver
-    cdef readonly bytes group     # the placement group that it runs in, 16 bytes, or None
-    cdef readonly bint captures   # what it submits goes into that group
-    cdef public object resources
 
 cdef class Client:
     cdef Inbox* inbox

@@ -4,6 +4,7 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Any, Generic, TypeVar
 
 from raylite.ids import JobID, TaskID
+from raylite.runtime.task_context import TaskContext
 from raylite.serialization import Packed
 
 _T = TypeVar("_T")
@@ -22,31 +23,6 @@ class ObjectRef(Generic[_T]):
     def future(self) -> concurrent.futures.Future[_T]: ...
     def as_future(self) -> asyncio.Future[_T]: ...
     def __await__(self) -> Generator[Any, None, _T]: ...
-
-class TaskContext:
-    attempt: int
-    name: str
-    function: str | None
-    gpus: tuple[int, ...]
-    is_driver: bool
-    group: bytes | None
-    captures: bool
-    resources: Any
-    @staticmethod
-    def of(
-        task_id: bytes,
-        name: str,
-        attempt: int = 0,
-        gpus: tuple[int, ...] = (),
-        is_driver: bool = False,
-        function: str | None = None,
-        group: bytes | None = None,
-        captures: bool = False,
-    ) -> TaskContext: ...
-    @property
-    def task_id(self) -> bytes: ...
-    def enter(self) -> Any: ...
-    def leave(self, token: Any) -> None: ...
 
 class PinnedBuffer: ...
 

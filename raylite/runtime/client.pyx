@@ -24,9 +24,9 @@ from raylite.runtime.inbox cimport inbox_call, inbox_detach, inbox_free_call, in
 from raylite.runtime.native cimport close, event_clear, event_set, getpid, map_shared, monotonic_ns, \
     pthread_mutex_lock, pthread_mutex_trylock, pthread_mutex_unlock, unmap
 from raylite.runtime.pump cimport pump_wait
+from raylite.runtime.task_context cimport entered_task
 from raylite.serialization cimport BlobBuffer, unpack_blob, unpack_memory
 
-from _contextvars import ContextVar
 
 from raylite.call_sites import note_call_site
 from raylite.serialization import pack, packing
@@ -35,7 +35,6 @@ cdef enum:
     INLINE_MOST = 100 * 1024      # larger values go through the arena
     SIGNAL_CHECK_NS = 1000000000  # a signal that comes just before a wait begins does not end it, so look again
 
-cdef object _task = ContextVar("raylite_task")
 cdef bytes NO_DEMAND = bytes(sizeof(DemandHeader))  # of resources, by a task that another's are for
 cdef Client _current = None
 
@@ -78,45 +77,14 @@ cdef bint has_work(void* inbox) noexcept nogil:
     return not (<Inbox*> inbox).runs.empty() or not (<Inbox*> inbox).notices.empty() or (<Inbox*> inbox).closed
 
 
-cdef class TaskContext:
-    """A task as the submitter of others: its id, and how many it has submitted and put so far."""
-
-    @staticmethod
-    def of(bytes task_id not None, str name, uint32_t attempt=0, tuple gpus=(), bint is_driver=False,
-           str function=None, bytes group=None, bint captures=False):
-        cdef TaskContext c = TaskContext.__new__(TaskContext)
-        c.id = task_from_bytes(task_id)
-        c.name = name
-        c.function = function
-        c.attempt = attempt
-        c.gpus = gpus
-        c.is_driver = is_driver
-        c.group = group
-        c.captures = captures
-        return c
-
-    @property
-    def task_id(self):
-        """The task's id, 16 bytes."""
-        return task_bytes(self.id)
-
-    def enter(self):
-        """Make this the task that the calls of this thread come from. Returns the token for leave()."""
-        return _task.set(self)
-
-    def leave(self, token):
-        """Undo enter()."""
-        _task.reset(token)
-
-
 cdef TaskContext current_context(Client client):
-    cdef object context = _task.get(None)
-    return <TaskContext> context if context is not None else client.root
+    cdef TaskContext context = entered_task()
+    return context if context is not None else client.root
 
 
 def current_task():
     """The TaskContext of the running task; the driver's own outside tasks; None without a runtime."""
-    return current_context(_current) if _current is not None else _task.get(None)
+    return current_context(_current) if _current is not None else entered_task()
 
 
 @cython.no_gc                     # the collector would clear `client` before __dealloc__ needs it

@@ -19,6 +19,7 @@ from raylite.runtime import processes
 from raylite.runtime.output_marks import NAME_MARK
 from raylite.runtime.ring_client import RingClient
 from raylite.runtime.stacks import Answerable
+from raylite.runtime.task_context import TaskContext
 from raylite.serialization import pack
 
 GeneratorType = type(_ for _ in ())  # `types` and `weakref` take longer to import than their parts used here
@@ -139,7 +140,7 @@ class Worker:
 
     def attempt(self, run, function, name, packed):
         """Call the function and pack what it returns. Returns flags and the number of items yielded."""
-        context = clients.TaskContext.of(
+        context = TaskContext.of(
             run.task_id, name, run.attempt, run.gpus, False, function.name, run.placement_group, run.captures
         )
         token = context.enter()

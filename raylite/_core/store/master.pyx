@@ -473,7 +473,8 @@ cdef class Master(Party):
             record(m, MASTER_RECORD_FENCED, <const char*> &dead, sizeof(NodeRecord))
         for entry in m.members:
             if party_kind(entry.first) == PARTY_NODE:
-                notice_of(&entry.second, &body)
+                body.clear()
+                append_notice(&entry.second, &body)
                 record(m, MASTER_RECORD_NODE, body.data(), body.size())
         for shard in range(m.n_shards):
             if m.chains[shard].epoch:

@@ -201,14 +201,15 @@ def read_actor(reader: Reader) -> ActorReport:
     values = reader.take(ACTOR)
     demand_size, class_size, name_size, death_size = values[-4:]
     demand, class_name, name = reader.demand(demand_size), reader.text(class_size), reader.text(name_size)
-    return ActorReport(*values[:-4], demand, class_name, name, reader.bytes(death_size))
+    return ActorReport._make((*values[:-4], demand, class_name, name, reader.bytes(death_size), ""))
 
 
 def read_object(reader: Reader) -> ObjectReport:
     """The next row of an answer about objects."""
     id, _, *numbers, n_holders, n_viewers, call_site_size, _ = reader.take(OBJECT)
     clients = reader.numbers(n_holders + n_viewers)
-    return ObjectReport(id, *numbers, clients[:n_holders], clients[n_holders:], reader.text(call_site_size))
+    holders, viewers = clients[:n_holders], clients[n_holders:]
+    return ObjectReport._make((id, *numbers, holders, viewers, reader.text(call_site_size), ""))
 
 
 def read_client(reader: Reader) -> ClientReport:
