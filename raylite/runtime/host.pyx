@@ -16,6 +16,7 @@ from raylite._core.node.placement cimport start_worker
 from raylite._core.node.state cimport Command, read_names, read_sizes, read_workers, Sizes, WorkerReport
 from raylite._core.node.story cimport Story
 from raylite.runtime.channel cimport PAGE, ring_has, ring_read
+from raylite.runtime.task_context cimport TaskContext
 from raylite.runtime.door cimport CALLERS_MOST, CROWDED_NS, door_caller, DOOR_CROWDED, DOOR_NOBODY, door_open
 from raylite.runtime.inbox cimport inbox_close, inbox_deliver, inbox_flush, inbox_free
 from raylite.runtime.native cimport append_to, close, current_cpu_count, dup, epoll_unwatch, epoll_watch, \
@@ -30,7 +31,6 @@ from raylite.runtime.pump cimport pump_open, pump_start, pump_stop, pump_wake_by
 from raylite.runtime.segments cimport copy_segment, disk_has_done, drop_segment, make_segment, send_descriptor, \
     use_disk
 from raylite.runtime.spill_disk cimport disk_close, disk_open
-from raylite.runtime.task_context cimport TaskContext
 
 from raylite._core.ids import content_hash
 

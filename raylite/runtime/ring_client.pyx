@@ -4,17 +4,16 @@ It reads its ring by a pump of its own, as the node does, and writes to the node
 waited for without the lock and without the GIL; the node sets `space_event` when it has read.
 """
 from libc.string cimport memset
-from raylite._core.links.link cimport Link
 from raylite._core.message cimport CMD_STOP, EV_DECLINED, EV_DESCRIPTOR
 from raylite.runtime.channel cimport BELL_THREAD, BELL_WAITER, channel_map, channel_unmap, PAGE, RECORD_MOST, \
     RING_BYTES, ring_has, ring_read, ring_write
+from raylite.runtime.task_context cimport TaskContext
 from raylite.runtime.inbox cimport inbox_close, inbox_deliver, inbox_flush, inbox_free
 from raylite.runtime.native cimport close, cond_wait_until, current_cpu_count, epoll_unwatch, epoll_watch, \
     epoll_watch_hangup, event_clear, event_new, event_set, file_size, full_fence, getpid, hang_up, kill, load_seq, \
     map_shared, monotonic_ns, not_in_forks, open_pidfd, peer_process, pthread_mutex_lock, pthread_mutex_unlock, \
     recv_one_fd, SIGKILL, store_seq, unmap, wait_readable
-from raylite.runtime.pump cimport pump_open, pump_start, pump_stop, TAG_FIRST
-from raylite.runtime.task_context cimport TaskContext
+from raylite.runtime.pump cimport TAG_FIRST, pump_open, pump_start, pump_stop
 
 from _thread import allocate_lock
 
