@@ -234,10 +234,12 @@ def sentence(link: Link, step: Step) -> str:
 
 
 def counted(count: int) -> str:
+    """How the objects that one link stands for are called."""
     return "one object" if count == 1 else f"{count} objects, of which the first to be explained is"
 
 
 def holders_text(link: Link) -> str:
+    """Who has what the link waits for; empty if that is nobody."""
     if not link.holders:
         return ""
     parts = [f"{h.amount:g} by {h.name or h.id}{f' in process {h.pid}' if h.pid else ''}" for h in link.holders]
@@ -245,6 +247,7 @@ def holders_text(link: Link) -> str:
 
 
 def lasting(seconds: float) -> str:
+    """A time as one says it."""
     return f"{seconds:.1f} s" if seconds < 600 else f"{seconds / 60:.0f} min"
 
 

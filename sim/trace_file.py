@@ -77,6 +77,8 @@ PACKETS = {  # the same between parties (_core/links/packet.pxd, _core/cluster/m
     203: "node bundles",
     204: "node bundles taken",
     205: "node bundles back",
+    206: "node query",
+    207: "node answer",
 }
 THREADS = {1: CONTROL_PLANE, 2: REPLICA, 3: CONTROL_PLANE, 4: SCHEDULER}  # of each kind of party
 THREAD_NAMES = {CONTROL_PLANE: "control plane", REPLICA: "store replica", SCHEDULER: "global scheduler"}

@@ -26,7 +26,7 @@ END_S = 33.0
 KEPT_EVERY = 10  # steps, a large value of each chain
 KEPT = 3  # of them, the last
 STEP_S = 1.0
-TINY = {"n_nodes": 3, "n_chains": 4, "events_s": (1.0, 2.0), "end_s": 4.0}
+TINY = {"n_nodes": 3, "n_chains": 12, "events_s": (1.0, 2.0), "end_s": 4.0}
 
 
 @raylite.remote(max_retries=-1, num_returns=2, resources={"worker": 1})

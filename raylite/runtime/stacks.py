@@ -37,6 +37,7 @@ class Answerable:
         if _signal.getsignal(SIGNAL) is not _signal.SIG_DFL:
             return
         self.fd = os.memfd_create(NAME)
+        os.fchmod(self.fd, 0o600)  # its owner's alone
         set_append(self.fd)
         try:
             self.previous = _signal.signal(SIGNAL, self.write_all)
@@ -81,6 +82,7 @@ def set_append(fd: int) -> None:
 
 
 def text_of(frame: Any) -> str:
+    """A stack as faulthandler writes it."""
     lines = ["Stack:\n"]
     while frame is not None:
         lines.append(f'  File "{frame.f_code.co_filename}", line {frame.f_lineno} in {frame.f_code.co_name}\n')
@@ -107,6 +109,7 @@ class Stack:
 
 
 def is_users(file: str) -> bool:
+    """Whether the file is not raylite's own, nor Python's innermost."""
     return not file.startswith(OWN_FOLDER) and not file.startswith("<frozen ")
 
 
