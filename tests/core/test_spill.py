@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from tests.core import protocol as p
-from tests.core.neighbours import ENTRY_ANSWER, OP_DONE, STORE_STALE, STORE_UNKNOWN, A, B, C, Neighbour
+from tests.core.neighbours import ENTRY_ANSWER, ENTRY_RERUN, OP_DONE, STORE_STALE, STORE_UNKNOWN, A, B, C, Neighbour
 from tests.core.store_protocol import COMMIT_HEADER
 
 GPU = {"GPU": 1}
@@ -603,3 +603,21 @@ def test_a_lost_object_that_others_know_of_is_made_again_as_the_store_says(pair)
     a.acknowledged()
     assert a.lose("x") == ["store: unlocate x", "store: watch x"]
     assert a.entry(4, "x", body=struct.pack("<II", 1, 1)) == ["run x on 2 again 1"]
+
+
+def test_a_task_that_the_store_has_forgotten_is_made_known_again_before_another_attempt(pair):
+    """Nobody held what it makes when its parent had died; since then somebody may."""
+    a, _ = given(pair, max_retries=1)
+    a.acknowledged()
+    assert a.dies(B) == ["store: attempt t"]
+    assert a.acknowledged(status=STORE_UNKNOWN) == ["store: commit t", "asks: t"]
+
+
+def test_a_task_that_the_store_gives_to_who_is_at_it_counts_as_the_attempt_that_runs(pair):
+    a, _ = pair
+    a.submit("t", max_retries=2)
+    a.attach(2)
+    assert a.entry(ENTRY_RERUN, "t", body=struct.pack("<II", 1, 1)) == ["store: attempt t"]
+    [attempt] = a.operations
+    assert attempt["body"] == struct.pack("<II", 1, 0)
+    assert "store: done t" in a.acknowledged() + a.finish("t")

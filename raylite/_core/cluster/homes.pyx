@@ -7,6 +7,7 @@ and who comes later knows how many there were.
 from libc.stdint cimport uint32_t
 from libcpp.vector cimport vector
 from raylite._core.cluster.departures cimport ask_store
+from raylite._core.cluster.exposure cimport expose_task
 from raylite._core.cluster.guests cimport count_guest_holds, expel
 from raylite._core.cluster.remote_actors cimport host_creation
 from raylite._core.cluster.remote_objects cimport foreign_object, touch
@@ -20,7 +21,7 @@ from raylite._core.node.objects cimport object_here, OBJECT_PENDING, OBJECT_REMO
 from raylite._core.node.references cimport hold_arguments, retire_task
 from raylite._core.node.state cimport set_state
 from raylite._core.node.task_table cimport is_call, is_creation, TASK_FINISHED, TASK_SPILLED, TASK_WAITING, tasks_find
-from raylite._core.store.message cimport AttemptHeader, DoneHeader, OP_ADOPT, OP_ATTEMPT, STORE_OK
+from raylite._core.store.message cimport AttemptHeader, DoneHeader, OP_ADOPT, OP_ATTEMPT, STORE_OK, STORE_UNKNOWN
 
 
 cdef Blob* attempt_of(const TaskRow* row) noexcept nogil:
@@ -50,8 +51,19 @@ cdef void attempt_answered(NodeState* n, TaskId id, uint16_t status) noexcept no
     row.registering = False
     if status == STORE_OK:
         resolve(n, row)
+    elif status == STORE_UNKNOWN and row.home == 0:
+        commit_anew(n, row)
     else:
         see_elsewhere(n, row)
+
+
+cdef void commit_anew(NodeState* n, TaskRow* row) noexcept nogil:
+    """The store has forgotten the task, as nobody held what it makes; since then somebody may."""
+    row.committed = 0
+    row.acknowledged = False
+    row.epoch = 0
+    expose_task(n, row.id)
+    resolve(n, row)
 
 
 cdef void new_epoch(NodeState* n, TaskId id, uint32_t epoch) noexcept nogil:
@@ -129,6 +141,8 @@ cdef bint on_rerun(NodeState* n, TaskId id, const char* body, uint64_t size) noe
             row.attempt = now.attempt
             set_state(n, row, TASK_WAITING, 0)
             resolve(n, row)
+        elif row.attempt < now.attempt:       # at it all the while: this attempt is the one that counts
+            ask_store(n, OP_ATTEMPT, object_id(id, 0), attempt_of(row))
         return True
     if not take_submission(n, &c, id, &s) or s.header.flags & SUBMIT_CALL:
         return False
